@@ -1,0 +1,2 @@
+//! The `ringo` command.
+fn main() {}
