@@ -1,3 +1,49 @@
-//! placeholder
+//! The control port's protocol between the `ringo` command (host) and the kernel (guest).
+//!
+//! The port `org.ringo.control` carries frames in both directions; program data never passes here. A frame is
+//!
+//! ```text
+//! +0  u8   kind       below 0x80 to the host, above to the guest
+//! +1  u8   zero
+//! +2  u16  zero
+//! +4  u32  length of the payload, little-endian, at most MAX_PAYLOAD
+//! +8  the payload; all integers little-endian
+//! ```
+//!
+//! Promise: no allocation, no panic on any input, and `decode(encode(m)) == m` (property-tested). A peer that sends
+//! an unknown kind or a malformed payload gets its frame reported as an error; the stream stays in step unless the
+//! length itself is absurd ([`DecodeError::is_fatal`]).
+//!
+//! Types: [`ToHost`], [`ToGuest`], [`Decoder`] (bytes in, messages out), [`encode`].
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod codec;
+mod terminal;
+mod to_guest;
+mod to_host;
+
+pub use codec::{DecodeError, Decoder, Message, NoSpace, encode};
+pub use terminal::{Stream, Termios, WhenToSet, WinSize};
+pub use to_guest::ToGuest;
+pub use to_host::{Addresses, Crash, CrashKind, ExitStatus, ToHost};
+
+/// Bytes of a frame before its payload.
+pub const HEADER: usize = 8;
+/// The longest payload either side may send. Long logs and statistics are split or cut by the sender.
+pub const MAX_PAYLOAD: usize = 32 * 1024;
+
+/// Names of the four virtio-serial ports, as QEMU announces them to the guest.
+pub mod port {
+    /// Host to guest: the program's standard input.
+    pub const STDIN: &str = "org.ringo.stdin";
+    /// Guest to host: the program's standard output.
+    pub const STDOUT: &str = "org.ringo.stdout";
+    /// Guest to host: the program's standard error.
+    pub const STDERR: &str = "org.ringo.stderr";
+    /// Both ways: the frames of this crate.
+    pub const CONTROL: &str = "org.ringo.control";
+}

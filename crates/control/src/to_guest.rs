@@ -1,0 +1,127 @@
+//! Messages from the `ringo` command to the guest kernel. All are short: a decoder of 64 bytes holds any of them.
+
+use crate::codec::{In, Out};
+use crate::to_host::{read_size, write_size};
+use crate::{DecodeError, Message, NoSpace, Stream, Termios, WinSize};
+
+/// A message from the host to the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToGuest {
+    /// Deliver this signal to the program, as kill(2) from outside would. Never sent before `Booted`.
+    Signal(u8),
+    /// A terminal has another size; SIGWINCH comes as its own message after it.
+    WinSize {
+        /// Which descriptor's terminal.
+        stream: Stream,
+        /// Its size now.
+        size: WinSize,
+    },
+    /// The answer to `TermiosSet`, `TermiosFlush` and `WinSizeSet`, in their order: 0 or the host's errno.
+    TermiosAck {
+        /// As in the request.
+        stream: Stream,
+        /// 0 or an errno.
+        errno: u16,
+    },
+    /// A terminal's settings changed behind the program's back (the shell did it while the program was stopped).
+    TermiosState {
+        /// Which descriptor's terminal.
+        stream: Stream,
+        /// Its settings now.
+        termios: Termios,
+    },
+    /// The answer to `ClockQuery`.
+    Clock {
+        /// As in the question.
+        id: u32,
+        /// CLOCK_REALTIME when the answer was written.
+        realtime_ns: u64,
+    },
+    /// The reader of stdout or stderr went away: writes give EPIPE and SIGPIPE from now on. (The port itself is
+    /// closed, too; this message says so without a look at the port.)
+    StreamGone(Stream),
+    /// End: send `Stats` and `Exit(Signal(SIGKILL))`, then halt.
+    Shutdown,
+}
+
+mod kind {
+    pub const SIGNAL: u8 = 0x81;
+    pub const WIN_SIZE: u8 = 0x82;
+    pub const TERMIOS_ACK: u8 = 0x83;
+    pub const TERMIOS_STATE: u8 = 0x84;
+    pub const CLOCK: u8 = 0x85;
+    pub const STREAM_GONE: u8 = 0x86;
+    pub const SHUTDOWN: u8 = 0x87;
+}
+
+impl<'a> Message<'a> for ToGuest {
+    fn kind(&self) -> u8 {
+        match self {
+            ToGuest::Signal(_) => kind::SIGNAL,
+            ToGuest::WinSize { .. } => kind::WIN_SIZE,
+            ToGuest::TermiosAck { .. } => kind::TERMIOS_ACK,
+            ToGuest::TermiosState { .. } => kind::TERMIOS_STATE,
+            ToGuest::Clock { .. } => kind::CLOCK,
+            ToGuest::StreamGone(_) => kind::STREAM_GONE,
+            ToGuest::Shutdown => kind::SHUTDOWN,
+        }
+    }
+
+    fn write_payload(&self, out: &mut Out<'_>) -> Result<(), NoSpace> {
+        match *self {
+            ToGuest::Signal(signal) => out.u8(signal),
+            ToGuest::WinSize { stream, size } => {
+                out.u8(stream as u8)?;
+                write_size(size, out)
+            }
+            ToGuest::TermiosAck { stream, errno } => {
+                out.u8(stream as u8)?;
+                out.u16(errno)
+            }
+            ToGuest::TermiosState { stream, termios } => {
+                out.u8(stream as u8)?;
+                out.bytes(&termios.0)
+            }
+            ToGuest::Clock { id, realtime_ns } => {
+                out.u32(id)?;
+                out.u64(realtime_ns)
+            }
+            ToGuest::StreamGone(stream) => out.u8(stream as u8),
+            ToGuest::Shutdown => Ok(()),
+        }
+    }
+
+    fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
+        if !(kind::SIGNAL..=kind::SHUTDOWN).contains(&kind) {
+            return Err(DecodeError::UnknownKind(kind));
+        }
+        read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
+    }
+}
+
+fn read(kind: u8, input: &mut In<'_>) -> Option<ToGuest> {
+    let message = match kind {
+        kind::SIGNAL => ToGuest::Signal(input.u8()?),
+        kind::WIN_SIZE => ToGuest::WinSize {
+            stream: Stream::from_u8(input.u8()?)?,
+            size: read_size(input)?,
+        },
+        kind::TERMIOS_ACK => ToGuest::TermiosAck {
+            stream: Stream::from_u8(input.u8()?)?,
+            errno: input.u16()?,
+        },
+        kind::TERMIOS_STATE => ToGuest::TermiosState {
+            stream: Stream::from_u8(input.u8()?)?,
+            termios: Termios(input.array()?),
+        },
+        kind::CLOCK => ToGuest::Clock {
+            id: input.u32()?,
+            realtime_ns: input.u64()?,
+        },
+        kind::STREAM_GONE => ToGuest::StreamGone(Stream::from_u8(input.u8()?)?),
+        kind::SHUTDOWN => ToGuest::Shutdown,
+        _ => return None,
+    };
+    input.end()?;
+    Some(message)
+}

@@ -1,0 +1,306 @@
+//! Messages from the guest kernel to the `ringo` command.
+
+use crate::codec::{In, Out};
+use crate::{DecodeError, Message, NoSpace, Stream, Termios, WhenToSet, WinSize};
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// exit_group's status, its low eight bits.
+    Code(u8),
+    /// Killed by this signal: the command exits with 128 + n.
+    Signal(u8),
+}
+
+/// What brought the kernel down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CrashKind {
+    /// A Rust panic in the kernel.
+    Panic = 0,
+    /// An exception in kernel code.
+    Fault = 1,
+    /// A double fault, an exhausted kernel stack among them.
+    DoubleFault = 2,
+    /// A machine check or an NMI nobody asked for.
+    Hardware = 3,
+    /// Not a bug: the program can't be started (bad file, too little memory). `reason` is shown as it is.
+    Refused = 4,
+}
+
+/// A list of code addresses, most recent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses<'a> {
+    /// As the kernel collects them.
+    Words(&'a [u64]),
+    /// As they arrive: little-endian, eight bytes each.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Addresses<'a> {
+    /// The addresses, most recent first.
+    pub fn iter(self) -> impl Iterator<Item = u64> + 'a {
+        let (words, bytes): (&[u64], &[u8]) = match self {
+            Addresses::Words(w) => (w, &[]),
+            Addresses::Bytes(b) => (&[], b),
+        };
+        let decoded = bytes
+            .chunks_exact(8)
+            .map(|c| u64::from_le_bytes([c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]]));
+        words.iter().copied().chain(decoded)
+    }
+
+    fn count(self) -> usize {
+        match self {
+            Addresses::Words(w) => w.len(),
+            Addresses::Bytes(b) => b.len() / 8,
+        }
+    }
+}
+
+/// The kernel's last words; nothing follows but the end of the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash<'a> {
+    /// What happened.
+    pub kind: CrashKind,
+    /// On which CPU.
+    pub cpu: u32,
+    /// The panic message, or the exception with its registers; may have several lines.
+    pub reason: &'a [u8],
+    /// How far a position-independent program was moved from its link addresses (0 otherwise).
+    pub program_bias: u64,
+    /// Return addresses in the kernel.
+    pub kernel: Addresses<'a>,
+    /// Then those in the program that called it.
+    pub program: Addresses<'a>,
+}
+
+/// A message from the guest to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToHost<'a> {
+    /// The program is about to run its first instruction: signals can be delivered from now on.
+    Booted {
+        /// Nanoseconds since the kernel's entry.
+        since_entry_ns: u64,
+    },
+    /// The program ended. All its output is in the ports' queues already; the host drains them and kills the VM.
+    Exit(ExitStatus),
+    /// The kernel's half of `--stats`: the members of a JSON object as text, braces included. Precedes `Exit`.
+    Stats(&'a [u8]),
+    /// A line for `-v` without its newline.
+    Log(&'a [u8]),
+    /// A kernel bug, or a refusal to start.
+    Crash(Crash<'a>),
+    /// tcsetattr on a terminal; answered by [`crate::ToGuest::TermiosAck`].
+    TermiosSet {
+        /// On which descriptor's terminal.
+        stream: Stream,
+        /// TCSANOW, TCSADRAIN or TCSAFLUSH.
+        when: WhenToSet,
+        /// The settings.
+        termios: Termios,
+    },
+    /// TCFLSH: throw away unread input and unsent output; `queue` is TCIFLUSH (0), TCOFLUSH (1) or TCIOFLUSH (2).
+    TermiosFlush {
+        /// On which descriptor's terminal.
+        stream: Stream,
+        /// Which queues.
+        queue: u8,
+    },
+    /// TIOCSWINSZ: the program sets the terminal's size.
+    WinSizeSet {
+        /// On which descriptor's terminal.
+        stream: Stream,
+        /// The size.
+        size: WinSize,
+    },
+    /// What is the time? Answered by [`crate::ToGuest::Clock`] with the same id.
+    ClockQuery {
+        /// Any number.
+        id: u32,
+    },
+    /// The program wants standard input: the host may send this many bytes more (they add up, saturating;
+    /// `u32::MAX` is "no limit"). The host starts with none, so that input the program never asks for stays unread
+    /// for the next reader, as with any process.
+    StdinCredit {
+        /// How many bytes more.
+        bytes: u32,
+    },
+    /// The program closed its last descriptor of this stream while it goes on running: the host closes its own.
+    Closed(Stream),
+    /// A stop signal took its default action (`kill(0, SIGTSTP)` after Ctrl-Z in raw mode): the host stops itself
+    /// the same way, and sends SIGCONT when it is continued.
+    Stopped {
+        /// SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU.
+        signal: u8,
+    },
+}
+
+mod kind {
+    pub const BOOTED: u8 = 0x01;
+    pub const EXIT: u8 = 0x02;
+    pub const STATS: u8 = 0x03;
+    pub const LOG: u8 = 0x04;
+    pub const CRASH: u8 = 0x05;
+    pub const TERMIOS_SET: u8 = 0x06;
+    pub const TERMIOS_FLUSH: u8 = 0x07;
+    pub const WIN_SIZE_SET: u8 = 0x08;
+    pub const CLOCK_QUERY: u8 = 0x09;
+    pub const STDIN_CREDIT: u8 = 0x0a;
+    pub const CLOSED: u8 = 0x0b;
+    pub const STOPPED: u8 = 0x0c;
+}
+
+impl<'a> Message<'a> for ToHost<'a> {
+    fn kind(&self) -> u8 {
+        match self {
+            ToHost::Booted { .. } => kind::BOOTED,
+            ToHost::Exit(_) => kind::EXIT,
+            ToHost::Stats(_) => kind::STATS,
+            ToHost::Log(_) => kind::LOG,
+            ToHost::Crash(_) => kind::CRASH,
+            ToHost::TermiosSet { .. } => kind::TERMIOS_SET,
+            ToHost::TermiosFlush { .. } => kind::TERMIOS_FLUSH,
+            ToHost::WinSizeSet { .. } => kind::WIN_SIZE_SET,
+            ToHost::ClockQuery { .. } => kind::CLOCK_QUERY,
+            ToHost::StdinCredit { .. } => kind::STDIN_CREDIT,
+            ToHost::Closed(_) => kind::CLOSED,
+            ToHost::Stopped { .. } => kind::STOPPED,
+        }
+    }
+
+    fn write_payload(&self, out: &mut Out<'_>) -> Result<(), NoSpace> {
+        match *self {
+            ToHost::Booted { since_entry_ns } => out.u64(since_entry_ns),
+            ToHost::Exit(status) => {
+                let (by_signal, number) = match status {
+                    ExitStatus::Code(code) => (0, code),
+                    ExitStatus::Signal(signal) => (1, signal),
+                };
+                out.bytes(&[by_signal, number])
+            }
+            ToHost::Stats(text) | ToHost::Log(text) => out.bytes(text),
+            ToHost::Crash(crash) => write_crash(&crash, out),
+            ToHost::TermiosSet {
+                stream,
+                when,
+                termios,
+            } => {
+                out.bytes(&[stream as u8, when as u8])?;
+                out.bytes(&termios.0)
+            }
+            ToHost::TermiosFlush { stream, queue } => out.bytes(&[stream as u8, queue]),
+            ToHost::WinSizeSet { stream, size } => {
+                out.u8(stream as u8)?;
+                write_size(size, out)
+            }
+            ToHost::ClockQuery { id } => out.u32(id),
+            ToHost::StdinCredit { bytes } => out.u32(bytes),
+            ToHost::Closed(stream) => out.u8(stream as u8),
+            ToHost::Stopped { signal } => out.u8(signal),
+        }
+    }
+
+    fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
+        if !(kind::BOOTED..=kind::STOPPED).contains(&kind) {
+            return Err(DecodeError::UnknownKind(kind));
+        }
+        read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
+    }
+}
+
+fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
+    let message = match kind {
+        kind::BOOTED => ToHost::Booted {
+            since_entry_ns: input.u64()?,
+        },
+        kind::EXIT => ToHost::Exit(match (input.u8()?, input.u8()?) {
+            (0, code) => ExitStatus::Code(code),
+            (1, signal) => ExitStatus::Signal(signal),
+            _ => return None,
+        }),
+        kind::STATS => ToHost::Stats(input.rest()),
+        kind::LOG => ToHost::Log(input.rest()),
+        kind::CRASH => ToHost::Crash(read_crash(input)?),
+        kind::TERMIOS_SET => ToHost::TermiosSet {
+            stream: Stream::from_u8(input.u8()?)?,
+            when: WhenToSet::from_u8(input.u8()?)?,
+            termios: Termios(input.array()?),
+        },
+        kind::TERMIOS_FLUSH => ToHost::TermiosFlush {
+            stream: Stream::from_u8(input.u8()?)?,
+            queue: input.u8()?,
+        },
+        kind::WIN_SIZE_SET => ToHost::WinSizeSet {
+            stream: Stream::from_u8(input.u8()?)?,
+            size: read_size(input)?,
+        },
+        kind::CLOCK_QUERY => ToHost::ClockQuery { id: input.u32()? },
+        kind::STDIN_CREDIT => ToHost::StdinCredit {
+            bytes: input.u32()?,
+        },
+        kind::CLOSED => ToHost::Closed(Stream::from_u8(input.u8()?)?),
+        kind::STOPPED => ToHost::Stopped {
+            signal: input.u8()?,
+        },
+        _ => return None,
+    };
+    input.end()?;
+    Some(message)
+}
+
+fn write_crash(crash: &Crash<'_>, out: &mut Out<'_>) -> Result<(), NoSpace> {
+    out.u8(crash.kind as u8)?;
+    out.u32(crash.cpu)?;
+    out.u64(crash.program_bias)?;
+    for length in [
+        crash.reason.len(),
+        crash.kernel.count(),
+        crash.program.count(),
+    ] {
+        out.u16(u16::try_from(length).map_err(|_| NoSpace)?)?;
+    }
+    out.bytes(crash.reason)?;
+    for address in crash.kernel.iter().chain(crash.program.iter()) {
+        out.u64(address)?;
+    }
+    Ok(())
+}
+
+fn read_crash<'a>(input: &mut In<'a>) -> Option<Crash<'a>> {
+    let kind = match input.u8()? {
+        0 => CrashKind::Panic,
+        1 => CrashKind::Fault,
+        2 => CrashKind::DoubleFault,
+        3 => CrashKind::Hardware,
+        4 => CrashKind::Refused,
+        _ => return None,
+    };
+    let cpu = input.u32()?;
+    let program_bias = input.u64()?;
+    let (reason, kernel, program) = (input.u16()?, input.u16()?, input.u16()?);
+    Some(Crash {
+        kind,
+        cpu,
+        program_bias,
+        reason: input.take(reason.into())?,
+        kernel: Addresses::Bytes(input.take(usize::from(kernel) * 8)?),
+        program: Addresses::Bytes(input.take(usize::from(program) * 8)?),
+    })
+}
+
+pub(crate) fn write_size(size: WinSize, out: &mut Out<'_>) -> Result<(), NoSpace> {
+    for field in [size.rows, size.cols, size.xpixel, size.ypixel] {
+        out.u16(field)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn read_size(input: &mut In<'_>) -> Option<WinSize> {
+    Some(WinSize {
+        rows: input.u16()?,
+        cols: input.u16()?,
+        xpixel: input.u16()?,
+        ypixel: input.u16()?,
+    })
+}

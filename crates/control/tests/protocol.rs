@@ -1,0 +1,178 @@
+//! The codec's promises: what is encoded is decoded, however it arrives, and no input panics.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use ringo_control::*;
+
+fn stream() -> impl Strategy<Value = Stream> {
+    prop_oneof![
+        Just(Stream::Stdin),
+        Just(Stream::Stdout),
+        Just(Stream::Stderr)
+    ]
+}
+
+fn termios() -> impl Strategy<Value = Termios> {
+    vec(any::<u8>(), Termios::LEN).prop_map(|v| Termios(v.try_into().expect("36 bytes")))
+}
+
+fn size() -> impl Strategy<Value = WinSize> {
+    any::<[u16; 4]>().prop_map(|[rows, cols, xpixel, ypixel]| WinSize {
+        rows,
+        cols,
+        xpixel,
+        ypixel,
+    })
+}
+
+fn to_guest() -> impl Strategy<Value = ToGuest> {
+    prop_oneof![
+        any::<u8>().prop_map(ToGuest::Signal),
+        (stream(), size()).prop_map(|(stream, size)| ToGuest::WinSize { stream, size }),
+        (stream(), any::<u16>()).prop_map(|(stream, errno)| ToGuest::TermiosAck { stream, errno }),
+        (stream(), termios())
+            .prop_map(|(stream, termios)| ToGuest::TermiosState { stream, termios }),
+        any::<(u32, u64)>().prop_map(|(id, realtime_ns)| ToGuest::Clock { id, realtime_ns }),
+        stream().prop_map(ToGuest::StreamGone),
+        Just(ToGuest::Shutdown),
+    ]
+}
+
+fn when() -> impl Strategy<Value = WhenToSet> {
+    prop_oneof![
+        Just(WhenToSet::Now),
+        Just(WhenToSet::Drain),
+        Just(WhenToSet::Flush)
+    ]
+}
+
+/// Messages whose payload is not borrowed; the borrowed ones have their own tests.
+fn to_host() -> impl Strategy<Value = ToHost<'static>> {
+    prop_oneof![
+        any::<u64>().prop_map(|since_entry_ns| ToHost::Booted { since_entry_ns }),
+        any::<u8>().prop_map(|c| ToHost::Exit(ExitStatus::Code(c))),
+        any::<u8>().prop_map(|s| ToHost::Exit(ExitStatus::Signal(s))),
+        (stream(), when(), termios()).prop_map(|(stream, when, termios)| ToHost::TermiosSet {
+            stream,
+            when,
+            termios
+        }),
+        (stream(), any::<u8>()).prop_map(|(stream, queue)| ToHost::TermiosFlush { stream, queue }),
+        (stream(), size()).prop_map(|(stream, size)| ToHost::WinSizeSet { stream, size }),
+        any::<u32>().prop_map(|id| ToHost::ClockQuery { id }),
+        any::<u32>().prop_map(|bytes| ToHost::StdinCredit { bytes }),
+        stream().prop_map(ToHost::Closed),
+        any::<u8>().prop_map(|signal| ToHost::Stopped { signal }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn messages_survive_any_fragmentation(messages in vec(to_guest(), 0..20), pieces in vec(1usize..13, 1..40)) {
+        let mut wire = Vec::new();
+        let mut frame = [0; 64];
+        for message in &messages {
+            let n = encode(message, &mut frame).expect("64 bytes hold every ToGuest");
+            wire.extend_from_slice(&frame[..n]);
+        }
+        let mut decoder = Decoder::<64>::new();
+        let mut seen = Vec::new();
+        let mut rest = &wire[..];
+        let mut pieces = pieces.iter().cycle();
+        while !rest.is_empty() {
+            let piece = (*pieces.next().expect("endless")).min(rest.len());
+            let taken = decoder.feed(&rest[..piece]);
+            rest = &rest[taken..];
+            while let Some(message) = decoder.next::<ToGuest>() {
+                seen.push(message.expect("valid"));
+            }
+        }
+        prop_assert_eq!(seen, messages);
+    }
+
+    #[test]
+    fn messages_to_the_host_round_trip(message in to_host()) {
+        let mut frame = [0; 128];
+        let n = encode(&message, &mut frame).expect("short");
+        let mut decoder = Decoder::<128>::new();
+        prop_assert_eq!(decoder.feed(&frame[..n]), n);
+        prop_assert_eq!(decoder.next::<ToHost>(), Some(Ok(message)));
+        prop_assert_eq!(decoder.next::<ToHost>(), None);
+    }
+
+    #[test]
+    fn crashes_round_trip(reason in vec(any::<u8>(), 0..300), cpu: u32, bias: u64,
+                          kernel in vec(any::<u64>(), 0..50), program in vec(any::<u64>(), 0..50)) {
+        let crash = Crash { kind: CrashKind::Fault, cpu, reason: &reason, program_bias: bias,
+            kernel: Addresses::Words(&kernel), program: Addresses::Words(&program) };
+        let mut frame = vec![0; 4096];
+        let n = encode(&ToHost::Crash(crash), &mut frame).expect("fits");
+        let mut decoder = Decoder::<4096>::new();
+        decoder.feed(&frame[..n]);
+        let Some(Ok(ToHost::Crash(got))) = decoder.next::<ToHost>() else { panic!("no crash") };
+        prop_assert_eq!((got.kind, got.cpu, got.reason, got.program_bias), (crash.kind, cpu, &reason[..], bias));
+        prop_assert_eq!(got.kernel.iter().collect::<Vec<_>>(), kernel);
+        prop_assert_eq!(got.program.iter().collect::<Vec<_>>(), program);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in vec(any::<u8>(), 0..600)) {
+        let mut host = Decoder::<256>::new();
+        let mut guest = Decoder::<64>::new();
+        let mut rest = &bytes[..];
+        loop {
+            let n = host.feed(rest);
+            rest = &rest[n..];
+            let mut got = 0;
+            while let Some(message) = host.next::<ToHost>() {
+                got += 1;
+                if message.is_err_and(DecodeError::is_fatal) {
+                    return Ok(());
+                }
+            }
+            if n == 0 && got == 0 { break }
+        }
+        guest.feed(&bytes);
+        while let Some(message) = guest.next::<ToGuest>() {
+            if message.is_err_and(DecodeError::is_fatal) { break }
+        }
+    }
+
+    #[test]
+    fn a_bad_payload_leaves_the_stream_in_step(kind in 1u8..=0x0c, junk in vec(any::<u8>(), 60..64)) {
+        let mut wire = vec![kind, 0, 0, 0, junk.len() as u8, 0, 0, 0];
+        wire.extend(&junk);
+        let mut frame = [0; 16];
+        let n = encode(&ToHost::ClockQuery { id: 7 }, &mut frame).expect("short");
+        wire.extend(&frame[..n]);
+        let mut decoder = Decoder::<256>::new();
+        decoder.feed(&wire);
+        let _ = decoder.next::<ToHost>();
+        prop_assert_eq!(decoder.next::<ToHost>(), Some(Ok(ToHost::ClockQuery { id: 7 })));
+    }
+}
+
+#[test]
+fn text_messages_round_trip_and_too_long_ones_are_refused() {
+    let mut frame = vec![0; HEADER + MAX_PAYLOAD + 100];
+    let n = encode(&ToHost::Log(b"booted"), &mut frame).expect("fits");
+    let mut decoder = Decoder::<{ HEADER + MAX_PAYLOAD }>::new();
+    decoder.feed(&frame[..n]);
+    assert_eq!(decoder.next::<ToHost>(), Some(Ok(ToHost::Log(b"booted"))));
+    let long = vec![b'x'; MAX_PAYLOAD + 1];
+    assert_eq!(encode(&ToHost::Log(&long), &mut frame), Err(NoSpace));
+    assert_eq!(encode(&ToHost::Log(b"booted"), &mut [0; 10]), Err(NoSpace));
+}
+
+#[test]
+fn an_absurd_length_is_fatal_and_stays_so() {
+    let mut decoder = Decoder::<64>::new();
+    decoder.feed(&[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    for _ in 0..2 {
+        let error = decoder
+            .next::<ToHost>()
+            .expect("an answer")
+            .expect_err("too long");
+        assert!(error.is_fatal());
+    }
+}
