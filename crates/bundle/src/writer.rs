@@ -1,0 +1,275 @@
+//! Writing an archive, front to back; only the header is filled in at the end.
+
+use std::collections::HashSet;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use ringo_control::{Termios, WinSize};
+
+use crate::entry::is_plain;
+use crate::{Data, Flags, MAGIC, PAGE, StreamKind, VERSION};
+
+/// What stat(2) says besides kind and size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// Permission bits; others are dropped.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time.
+    pub mtime_ns: i64,
+}
+
+/// An owned [`crate::Config`].
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)] // The fields are those of `Config`.
+pub struct Circumstances {
+    pub flags: Flags,
+    pub started_ns: u64,
+    pub entropy: [u8; 32],
+    pub uid: u32,
+    pub gid: u32,
+    pub umask: u32,
+    pub nofile: (u64, u64),
+    pub ignored_signals: u64,
+    pub streams: [StreamKind; 3],
+    pub stream_flags: [u32; 3],
+    pub program_path: Vec<u8>,
+    pub program_data: Data,
+    pub cwd: Vec<u8>,
+    pub hostname: Vec<u8>,
+    pub args: Vec<Vec<u8>>,
+    pub env: Vec<Vec<u8>>,
+}
+
+/// Writes an archive to a file that starts empty. Entries may come in any order: missing parents are made, and a second
+/// entry with the same path is refused.
+pub struct Writer<W> {
+    out: W,
+    /// Where the next file's data goes; a multiple of [`PAGE`].
+    position: u64,
+    records: Vec<u8>,
+    count: u64,
+    paths: HashSet<Vec<u8>>,
+    default_mtime_ns: i64,
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// `default_mtime_ns` is for directories that nobody described.
+    pub fn new(mut out: W, default_mtime_ns: i64) -> io::Result<Self> {
+        out.seek(SeekFrom::Start(PAGE))?;
+        Ok(Self {
+            out,
+            position: PAGE,
+            records: Vec::new(),
+            count: 0,
+            paths: HashSet::new(),
+            default_mtime_ns,
+        })
+    }
+
+    /// Is there an entry with this path?
+    pub fn contains(&self, path: &[u8]) -> bool {
+        self.paths.contains(path)
+    }
+
+    /// A directory.
+    pub fn directory(&mut self, path: &[u8], metadata: &Metadata) -> io::Result<()> {
+        self.begin(path, 0, metadata)
+    }
+
+    /// A file with the bytes that `fill` appends.
+    pub fn file(
+        &mut self,
+        path: &[u8],
+        metadata: &Metadata,
+        fill: impl FnOnce(&mut W) -> io::Result<()>,
+    ) -> io::Result<Data> {
+        self.begin(path, 1, metadata)?;
+        let data = match self.data(fill) {
+            Ok(data) => data,
+            Err(error) => {
+                // The record is half written: an empty file keeps the archive sound if the caller goes on.
+                self.put_data(Data::default());
+                return Err(error);
+            }
+        };
+        self.put_data(data);
+        Ok(data)
+    }
+
+    /// A file with the contents of `source`.
+    pub fn file_from(
+        &mut self,
+        path: &[u8],
+        metadata: &Metadata,
+        source: &mut impl Read,
+    ) -> io::Result<Data> {
+        self.file(path, metadata, |out| io::copy(source, out).map(drop))
+    }
+
+    /// A file with data that was written before, by [`Writer::data`]; at most one may share it.
+    pub fn file_with(&mut self, path: &[u8], metadata: &Metadata, data: Data) -> io::Result<()> {
+        self.begin(path, 1, metadata)?;
+        self.put_data(data);
+        Ok(())
+    }
+
+    /// Data without a name: the program, when the tree doesn't show it.
+    pub fn data(&mut self, fill: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<Data> {
+        let offset = self.position;
+        let filled = fill(&mut self.out);
+        let end = self.out.stream_position()?;
+        // A gap reads as zeros: the tail of the last page. What a failed `fill` wrote stays behind, unused.
+        self.position = end.next_multiple_of(PAGE);
+        self.out.seek(SeekFrom::Start(self.position))?;
+        filled?;
+        let len = end.saturating_sub(offset);
+        Ok(if len == 0 {
+            Data::default()
+        } else {
+            Data { offset, len }
+        })
+    }
+
+    /// A symbolic link.
+    pub fn symlink(&mut self, path: &[u8], metadata: &Metadata, target: &[u8]) -> io::Result<()> {
+        if target.is_empty() || target.contains(&0) {
+            return Err(invalid("a symbolic link has no valid target", path));
+        }
+        self.begin(path, 2, metadata)?;
+        put_bytes(&mut self.records, target);
+        Ok(())
+    }
+
+    /// Another name for the file at `target`, which must be there already.
+    pub fn hard_link(&mut self, path: &[u8], metadata: &Metadata, target: &[u8]) -> io::Result<()> {
+        if !self.paths.contains(target) || target.is_empty() {
+            return Err(invalid("a hard link precedes its file", path));
+        }
+        self.begin(path, 3, metadata)?;
+        put_bytes(&mut self.records, target);
+        Ok(())
+    }
+
+    /// Writes metadata and header; returns the file and the archive's length.
+    pub fn finish(mut self, config: &Circumstances) -> io::Result<(W, u64)> {
+        let mut metadata = config_record(config);
+        metadata.extend(self.count.to_le_bytes());
+        metadata.append(&mut self.records);
+        let total = self.position + metadata.len() as u64;
+        self.out.write_all(&metadata)?;
+
+        let mut header = Vec::from(MAGIC);
+        header.extend(VERSION.to_le_bytes());
+        header.extend(config.flags.0.to_le_bytes());
+        for field in [total, self.position, metadata.len() as u64] {
+            header.extend(field.to_le_bytes());
+        }
+        self.out.seek(SeekFrom::Start(0))?;
+        self.out.write_all(&header)?;
+        self.out.flush()?;
+        Ok((self.out, total))
+    }
+
+    fn begin(&mut self, path: &[u8], kind: u8, metadata: &Metadata) -> io::Result<()> {
+        if !is_plain(path) || (path.is_empty() && kind != 0) {
+            return Err(invalid("not a path that can be stored", path));
+        }
+        if let Some(slash) = path.iter().rposition(|&b| b == b'/') {
+            let parent = &path[..slash];
+            if !self.paths.contains(parent) {
+                let (mode, mtime_ns) = (0o755, self.default_mtime_ns);
+                self.directory(
+                    parent,
+                    &Metadata {
+                        mode,
+                        uid: 0,
+                        gid: 0,
+                        mtime_ns,
+                    },
+                )?;
+            }
+        }
+        if !self.paths.insert(path.to_vec()) {
+            return Err(invalid("the path occurs twice", path));
+        }
+        self.count += 1;
+        let records = &mut self.records;
+        records.push(kind);
+        for field in [metadata.mode & 0o7777, metadata.uid, metadata.gid] {
+            records.extend(field.to_le_bytes());
+        }
+        records.extend(metadata.mtime_ns.to_le_bytes());
+        put_bytes(records, path);
+        Ok(())
+    }
+
+    fn put_data(&mut self, data: Data) {
+        self.records.extend(data.offset.to_le_bytes());
+        self.records.extend(data.len.to_le_bytes());
+    }
+}
+
+fn invalid(what: &str, path: &[u8]) -> io::Error {
+    let path = String::from_utf8_lossy(path);
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: /{path}"))
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend((bytes.len() as u32).to_le_bytes());
+    out.extend(bytes);
+}
+
+fn config_record(config: &Circumstances) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend(config.started_ns.to_le_bytes());
+    out.extend(config.entropy);
+    for field in [config.uid, config.gid, config.umask] {
+        out.extend(field.to_le_bytes());
+    }
+    for field in [config.nofile.0, config.nofile.1, config.ignored_signals] {
+        out.extend(field.to_le_bytes());
+    }
+    for (stream, flags) in config.streams.iter().zip(config.stream_flags) {
+        put_stream(&mut out, stream, flags);
+    }
+    put_bytes(&mut out, &config.program_path);
+    out.extend(config.program_data.offset.to_le_bytes());
+    out.extend(config.program_data.len.to_le_bytes());
+    put_bytes(&mut out, &config.cwd);
+    put_bytes(&mut out, &config.hostname);
+    for list in [&config.args, &config.env] {
+        out.extend((list.len() as u32).to_le_bytes());
+        list.iter().for_each(|string| put_bytes(&mut out, string));
+    }
+    out
+}
+
+fn put_stream(out: &mut Vec<u8>, stream: &StreamKind, flags: u32) {
+    let (number, terminal) = match stream {
+        StreamKind::Closed => (0, None),
+        StreamKind::Null => (1, None),
+        StreamKind::Pipe => (2, None),
+        StreamKind::File => (3, None),
+        StreamKind::Socket => (4, None),
+        StreamKind::Terminal(terminal) => (5, Some(terminal)),
+    };
+    out.push(number);
+    out.extend(flags.to_le_bytes());
+    if let Some(terminal) = terminal {
+        let Termios(termios) = terminal.termios;
+        let WinSize {
+            rows,
+            cols,
+            xpixel,
+            ypixel,
+        } = terminal.size;
+        out.push(terminal.device as u8);
+        out.extend(termios);
+        for field in [rows, cols, xpixel, ypixel] {
+            out.extend(field.to_le_bytes());
+        }
+    }
+}
