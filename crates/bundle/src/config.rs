@@ -24,6 +24,9 @@ impl Flags {
     /// The host's files are offered by 9p under the mount tag `host`: they are the root, read-only, below a layer of RAM and
     /// this archive's entries.
     pub const HOST_ROOT: Flags = Flags(4);
+    /// The host's stdout and stderr are one file (`2>&1`, a terminal): the kernel sends descriptor 2 through stdout's port,
+    /// which keeps the order of what the program writes.
+    pub const ONE_OUTPUT: Flags = Flags(8);
 
     /// Are all of `other`'s set?
     pub const fn contains(self, other: Flags) -> bool {

@@ -40,6 +40,12 @@ pub enum ToGuest {
     /// The reader of stdout or stderr went away: writes give EPIPE and SIGPIPE from now on. (The port itself is
     /// closed, too; this message says so without a look at the port.)
     StreamGone(Stream),
+    /// Standard input has given end of file after this many bytes in all. From anything but a terminal that is
+    /// final (and the port is closed behind it); a terminal's Ctrl-D ends one read, and more may follow.
+    StdinEof {
+        /// Bytes sent through the stdin port before it.
+        after: u64,
+    },
     /// End: send `Stats` and `Exit(Signal(SIGKILL))`, then halt.
     Shutdown,
 }
@@ -51,7 +57,8 @@ mod kind {
     pub const TERMIOS_STATE: u8 = 0x84;
     pub const CLOCK: u8 = 0x85;
     pub const STREAM_GONE: u8 = 0x86;
-    pub const SHUTDOWN: u8 = 0x87;
+    pub const STDIN_EOF: u8 = 0x87;
+    pub const SHUTDOWN: u8 = 0x88;
 }
 
 impl<'a> Message<'a> for ToGuest {
@@ -63,6 +70,7 @@ impl<'a> Message<'a> for ToGuest {
             ToGuest::TermiosState { .. } => kind::TERMIOS_STATE,
             ToGuest::Clock { .. } => kind::CLOCK,
             ToGuest::StreamGone(_) => kind::STREAM_GONE,
+            ToGuest::StdinEof { .. } => kind::STDIN_EOF,
             ToGuest::Shutdown => kind::SHUTDOWN,
         }
     }
@@ -87,6 +95,7 @@ impl<'a> Message<'a> for ToGuest {
                 out.u64(realtime_ns)
             }
             ToGuest::StreamGone(stream) => out.u8(stream as u8),
+            ToGuest::StdinEof { after } => out.u64(after),
             ToGuest::Shutdown => Ok(()),
         }
     }
@@ -119,6 +128,9 @@ fn read(kind: u8, input: &mut In<'_>) -> Option<ToGuest> {
             realtime_ns: input.u64()?,
         },
         kind::STREAM_GONE => ToGuest::StreamGone(Stream::from_u8(input.u8()?)?),
+        kind::STDIN_EOF => ToGuest::StdinEof {
+            after: input.u64()?,
+        },
         kind::SHUTDOWN => ToGuest::Shutdown,
         _ => return None,
     };

@@ -83,7 +83,8 @@ pub enum ToHost<'a> {
         /// Nanoseconds since the kernel's entry.
         since_entry_ns: u64,
     },
-    /// The program ended. All its output is in the ports' queues already; the host drains them and kills the VM.
+    /// The program ended. The guest sends this when the device has given back every output buffer: what it took
+    /// lies in the host's sockets, which are drained before the VM is killed. Nothing may follow.
     Exit(ExitStatus),
     /// The kernel's half of `--stats`: the members of a JSON object as text, braces included. Precedes `Exit`.
     Stats(&'a [u8]),
@@ -134,6 +135,9 @@ pub enum ToHost<'a> {
         /// SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU.
         signal: u8,
     },
+    /// A [`crate::ToGuest::Signal`] was taken: handled, ignored, or pending on a live program. A third Ctrl-C
+    /// without this answer makes the host kill the VM.
+    SignalTaken(u8),
 }
 
 mod kind {
@@ -149,6 +153,7 @@ mod kind {
     pub const STDIN_CREDIT: u8 = 0x0a;
     pub const CLOSED: u8 = 0x0b;
     pub const STOPPED: u8 = 0x0c;
+    pub const SIGNAL_TAKEN: u8 = 0x0d;
 }
 
 impl<'a> Message<'a> for ToHost<'a> {
@@ -166,6 +171,7 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::StdinCredit { .. } => kind::STDIN_CREDIT,
             ToHost::Closed(_) => kind::CLOSED,
             ToHost::Stopped { .. } => kind::STOPPED,
+            ToHost::SignalTaken(_) => kind::SIGNAL_TAKEN,
         }
     }
 
@@ -197,12 +203,12 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::ClockQuery { id } => out.u32(id),
             ToHost::StdinCredit { bytes } => out.u32(bytes),
             ToHost::Closed(stream) => out.u8(stream as u8),
-            ToHost::Stopped { signal } => out.u8(signal),
+            ToHost::Stopped { signal } | ToHost::SignalTaken(signal) => out.u8(signal),
         }
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::BOOTED..=kind::STOPPED).contains(&kind) {
+        if !(kind::BOOTED..=kind::SIGNAL_TAKEN).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))

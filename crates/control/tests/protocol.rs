@@ -34,6 +34,7 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
             .prop_map(|(stream, termios)| ToGuest::TermiosState { stream, termios }),
         any::<(u32, u64)>().prop_map(|(id, realtime_ns)| ToGuest::Clock { id, realtime_ns }),
         stream().prop_map(ToGuest::StreamGone),
+        any::<u64>().prop_map(|after| ToGuest::StdinEof { after }),
         Just(ToGuest::Shutdown),
     ]
 }
@@ -63,6 +64,7 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         any::<u32>().prop_map(|bytes| ToHost::StdinCredit { bytes }),
         stream().prop_map(ToHost::Closed),
         any::<u8>().prop_map(|signal| ToHost::Stopped { signal }),
+        any::<u8>().prop_map(ToHost::SignalTaken),
     ]
 }
 
@@ -139,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn a_bad_payload_leaves_the_stream_in_step(kind in 1u8..=0x0c, junk in vec(any::<u8>(), 60..64)) {
+    fn a_bad_payload_leaves_the_stream_in_step(kind in 1u8..=0x0d, junk in vec(any::<u8>(), 60..64)) {
         let mut wire = vec![kind, 0, 0, 0, junk.len() as u8, 0, 0, 0];
         wire.extend(&junk);
         let mut frame = [0; 16];
