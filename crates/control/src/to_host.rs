@@ -249,6 +249,7 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         kind::STOPPED => ToHost::Stopped {
             signal: input.u8()?,
         },
+        kind::SIGNAL_TAKEN => ToHost::SignalTaken(input.u8()?),
         _ => return None,
     };
     input.end()?;
