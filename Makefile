@@ -1,0 +1,18 @@
+# make run and make test are all a fresh Debian or Ubuntu machine needs: what is missing is set up first.
+SHELL := /bin/bash
+GO_VERSION := $(shell grep -v '^\#' tools/go-versions | head -n 1)
+export PATH := $(CURDIR)/.cache/go/$(GO_VERSION)/bin:$(HOME)/.cargo/bin:$(PATH)
+export GOTOOLCHAIN := local
+export CGO_ENABLED := 0
+RINGO := target/release/ringo
+HOST := --workspace --exclude ringo-kernel
+.PHONY: setup build run test bench check conformance clean
+
+setup: ; @tools/setup.sh
+build: setup ; @cargo build --release -q -p ringo
+run: build ; @go -C go build -o ../target/go/tour ./examples/tour && $(RINGO) run target/go/tour hello from the host
+test: build ; @tools/test.sh
+bench: build ; @$(RINGO) bench
+check: setup ; @cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./...
+conformance: build ; @cargo run --release -q -p ringo-conformance
+clean: ; @cargo clean -q; rm -rf target

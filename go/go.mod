@@ -1,0 +1,3 @@
+module ringo.dev/go
+
+go 1.21

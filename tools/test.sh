@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Every test: the host's unit tests, then real Go programs in real VMs. Closes with one line of totals.
+# Arguments are passed on to the end-to-end tests (a filter, --list, ...), which then run alone.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+if [ $# = 0 ]; then
+	cargo test -q --workspace --exclude ringo-kernel --exclude ringo-e2e 2>&1 | tee -a "$log" || status=1
+fi
+if [ -d tests/src ]; then
+	cargo test -q -p ringo-e2e -- "$@" 2>&1 | tee -a "$log" || status=1
+fi
+awk -v status=$status '
+	/^test result:/ { gsub(";", ""); passed += $4; failed += $6; skipped += $8 }
+	END {
+		if (status && !failed) failed = 1 # a build that broke
+		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+		exit !passed
+	}' "$log" || status=1
+exit $status
