@@ -1,0 +1,95 @@
+//! The one table of system calls.
+//!
+//! A line: `NUMBER => family::name(arguments), support;`. The kernel's handler is
+//! `kernel/src/syscall/<family>.rs::<name>` with these arguments (registers RDI RSI RDX R10 R8 R9, truncated to the
+//! type as Linux does). `@frame` before a line means the handler gets the caller's whole register frame instead:
+//! `name(frame: &mut SyscallFrame)`.
+//! Support is `full`, or `partial("what is missing")`. A call that is not here returns ENOSYS.
+
+/// Expands `$callback! { lines }` with every line of the table.
+#[macro_export]
+macro_rules! for_each_syscall {
+    ($callback:ident) => {
+        $callback! {
+            // ---- task: threads, futex, scheduling ----
+            24 => thread::sched_yield(), full;
+            @frame 15 => signal::rt_sigreturn(), full;
+            39 => thread::getpid(), full;
+            @frame 56 => thread::clone(flags: usize, stack: usize, parent_tid: usize, child_tid: usize, tls: usize), partial("threads only: CLONE_VM and CLONE_THREAD");
+            60 => thread::exit(status: i32), full;
+            158 => thread::arch_prctl(code: i32, addr: usize), partial("ARCH_SET_GS: the kernel owns GS");
+            186 => thread::gettid(), full;
+            202 => futex::futex(uaddr: usize, op: i32, val: u32, timeout: usize, uaddr2: usize, val3: u32), partial("no PI futexes");
+            203 => thread::sched_setaffinity(pid: i32, len: usize, mask: usize), full;
+            204 => thread::sched_getaffinity(pid: i32, len: usize, mask: usize), full;
+            218 => thread::set_tid_address(addr: usize), full;
+            231 => thread::exit_group(status: i32), full;
+            // ---- signals ----
+            // ---- time, timers ----
+            // ---- memory ----
+            // ---- files ----
+            // ---- paths and directories ----
+            // ---- poll, epoll, pipes, events ----
+            // ---- process and system ----
+        }
+    };
+}
+
+/// How far a call is provided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Support {
+    /// As on Linux.
+    Full,
+    /// Provided, but for what the text says.
+    Partial(&'static str),
+}
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct SyscallInfo {
+    /// Its number (RAX).
+    pub number: u16,
+    /// Its name in Linux.
+    pub name: &'static str,
+    /// The file of kernel/src/syscall/ it lives in.
+    pub family: &'static str,
+    /// How far it is provided.
+    pub support: Support,
+}
+
+macro_rules! support {
+    (full) => { Support::Full };
+    (partial($why:literal)) => { Support::Partial($why) };
+}
+
+macro_rules! infos {
+    ($($(@$mark:ident)? $number:literal => $family:ident :: $name:ident ( $($arg:ident : $ty:ty),* ), $support:ident $(($why:literal))? ;)*) => {
+        /// Every call that is provided, in the table's order.
+        pub const SYSCALLS: &[SyscallInfo] = &[$(SyscallInfo {
+            number: $number,
+            name: stringify!($name),
+            family: stringify!($family),
+            support: support!($support $(($why))?),
+        }),*];
+    };
+}
+for_each_syscall!(infos);
+
+/// The name of a provided call.
+pub fn syscall_name(number: usize) -> Option<&'static str> {
+    SYSCALLS.iter().find(|call| call.number as usize == number).map(|call| call.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SYSCALLS;
+
+    #[test]
+    fn no_number_or_name_stands_twice() {
+        for (i, a) in SYSCALLS.iter().enumerate() {
+            for b in &SYSCALLS[i + 1..] {
+                assert!(a.number != b.number && a.name != b.name, "{a:?} {b:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The local APIC: timer, inter-processor interrupts, end of interrupt (Intel SDM 3A ch. 11).
+//!
+//! x2APIC (by MSR) where the CPU has it, else the memory-mapped registers. The timer runs in TSC-deadline mode where it
+//! can, else one-shot with a count measured against the TSC.
+use super::percpu::{MAX_CPUS, PerCpu, cpu, cpu_count, this_cpu};
+use super::{interrupts, msr};
+use crate::memory::phys_to_virt;
+use crate::time;
+use core::arch::x86_64::__cpuid;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+const BASE: usize = 0xfee0_0000;
+const ID: u32 = 0x20;
+const TASK_PRIORITY: u32 = 0x80;
+const EOI: u32 = 0xb0;
+const SPURIOUS: u32 = 0xf0;
+const COMMAND: u32 = 0x300;
+const COMMAND_HIGH: u32 = 0x310;
+const LVT_TIMER: u32 = 0x320;
+const INITIAL_COUNT: u32 = 0x380;
+const CURRENT_COUNT: u32 = 0x390;
+const DIVIDE: u32 = 0x3e0;
+const LVT_MASKED: u32 = 1 << 16;
+const LVT_TSC_DEADLINE: u32 = 2 << 17;
+const DIVIDE_BY_1: u32 = 0b1011;
+
+const DELIVER_INIT: u32 = 5 << 8;
+const DELIVER_START: u32 = 6 << 8;
+const DELIVER_NMI: u32 = 4 << 8;
+const LEVEL_ASSERT: u32 = 1 << 14;
+const TO_OTHERS: u32 = 3 << 18;
+
+static X2APIC: AtomicBool = AtomicBool::new(false);
+static TSC_DEADLINE: AtomicBool = AtomicBool::new(false);
+/// Timer counts a nanosecond << 32, for one-shot mode.
+static COUNTS_PER_NS: AtomicU64 = AtomicU64::new(0);
+
+fn register(offset: u32) -> *mut u32 {
+    (phys_to_virt(BASE) + offset as usize) as *mut u32
+}
+
+fn read(offset: u32) -> u32 {
+    // SAFETY: an APIC register, by MSR or mapped uncached by boot.rs.
+    unsafe {
+        if X2APIC.load(Ordering::Relaxed) { msr::read(0x800 + (offset >> 4)) as u32 } else { register(offset).read_volatile() }
+    }
+}
+
+fn write(offset: u32, value: u32) {
+    // SAFETY: as in `read`.
+    unsafe {
+        if X2APIC.load(Ordering::Relaxed) {
+            msr::write(0x800 + (offset >> 4), u64::from(value));
+        } else {
+            register(offset).write_volatile(value);
+        }
+    }
+}
+
+/// Turns this CPU's APIC on.
+pub fn init_cpu() {
+    let features = __cpuid(1).ecx;
+    let x2apic = features & 1 << 21 != 0;
+    // SAFETY: every CPU with an APIC has this MSR; 0x400 only where CPUID has x2APIC.
+    unsafe {
+        let base = msr::read(msr::APIC_BASE) | 0x800 | if x2apic { 0x400 } else { 0 };
+        msr::write(msr::APIC_BASE, base);
+    }
+    X2APIC.store(x2apic, Ordering::Relaxed);
+    TSC_DEADLINE.store(features & 1 << 24 != 0, Ordering::Relaxed);
+    let id = if x2apic { read(ID) } else { read(ID) >> 24 };
+    this_cpu().apic_id.store(id, Ordering::Relaxed);
+    write(TASK_PRIORITY, 0);
+    write(SPURIOUS, 0x100 | u32::from(interrupts::SPURIOUS));
+    if TSC_DEADLINE.load(Ordering::Relaxed) {
+        write(LVT_TIMER, LVT_TSC_DEADLINE | u32::from(interrupts::TIMER));
+    } else {
+        write(DIVIDE, DIVIDE_BY_1);
+        write(LVT_TIMER, u32::from(interrupts::TIMER));
+    }
+}
+
+/// Measures the one-shot timer against the clock; once, after time::init.
+pub fn calibrate_timer() {
+    if TSC_DEADLINE.load(Ordering::Relaxed) {
+        return;
+    }
+    write(LVT_TIMER, LVT_MASKED);
+    write(INITIAL_COUNT, u32::MAX);
+    let start = time::now();
+    while time::now() < start + 2_000_000 {
+        core::hint::spin_loop();
+    }
+    let (counts, elapsed) = (u32::MAX - read(CURRENT_COUNT), time::now() - start);
+    write(INITIAL_COUNT, 0);
+    write(LVT_TIMER, u32::from(interrupts::TIMER));
+    COUNTS_PER_NS.store(((u128::from(counts) << 32) / u128::from(elapsed.max(1))) as u64, Ordering::Relaxed);
+}
+
+/// Makes this CPU's timer fire when the clock reaches `deadline` (ns since boot); u64::MAX disarms.
+pub fn arm_timer(deadline: u64) {
+    if TSC_DEADLINE.load(Ordering::Relaxed) {
+        let tsc = if deadline == u64::MAX { 0 } else { time::ns_to_tsc_deadline(deadline) };
+        // SAFETY: CPUID has TSC-deadline mode, and the LVT is in it.
+        unsafe { msr::write(msr::TSC_DEADLINE, tsc) };
+        return;
+    }
+    if deadline == u64::MAX {
+        return write(INITIAL_COUNT, 0);
+    }
+    let wait = deadline.saturating_sub(time::now());
+    let counts = (u128::from(wait) * u128::from(COUNTS_PER_NS.load(Ordering::Relaxed))) >> 32;
+    // A count that does not fit fires early, and is armed again then.
+    write(INITIAL_COUNT, u32::try_from(counts).unwrap_or(u32::MAX).max(1));
+}
+
+/// The interrupt is taken; the next one may come.
+#[inline]
+pub fn end_of_interrupt() {
+    write(EOI, 0);
+}
+
+fn command(destination: u32, low: u32) {
+    if X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: the x2APIC's command register.
+        unsafe { msr::write(0x800 + (COMMAND >> 4), u64::from(destination) << 32 | u64::from(low)) };
+    } else {
+        while read(COMMAND) & 1 << 12 != 0 {
+            core::hint::spin_loop();
+        }
+        write(COMMAND_HIGH, destination << 24);
+        write(COMMAND, low);
+    }
+}
+
+/// Interrupts another CPU.
+pub fn send_ipi(target: &PerCpu, vector: u8) {
+    command(target.apic_id.load(Ordering::Relaxed), LEVEL_ASSERT | u32::from(vector));
+}
+
+/// Interrupts all other online CPUs.
+pub fn send_ipi_to_others(vector: u8) {
+    let me = this_cpu().id.get();
+    for id in (0..cpu_count().min(MAX_CPUS)).filter(|&id| id != me) {
+        send_ipi(cpu(id), vector);
+    }
+}
+
+/// INIT and the two start-up interrupts to every other CPU; `page` is the trampoline's page number below 256.
+pub fn start_others(page: u8) {
+    command(0, TO_OTHERS | DELIVER_INIT | LEVEL_ASSERT);
+    wait_us(200);
+    for _ in 0..2 {
+        command(0, TO_OTHERS | DELIVER_START | LEVEL_ASSERT | u32::from(page));
+        wait_us(200);
+    }
+}
+
+/// Stops all other CPUs wherever they are, as a panic does.
+pub fn stop_others() {
+    let _ = DELIVER_NMI;
+    send_ipi_to_others(interrupts::STOP);
+}
+
+fn wait_us(us: u64) {
+    let until = time::now() + us * 1000;
+    while time::now() < until {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,226 @@
+//! Floating-point and vector state (Intel SDM 1 ch. 13).
+//!
+//! The kernel uses none of it, so it only moves when threads are switched. After a voluntary switch at one of Go's own
+//! sites only MXCSR and the x87 control word must come back, and X15 be zero (Go's ABI); an interrupted thread gets
+//! everything back by XSAVE and XRSTOR. Areas are allocated with the thread, never on a switch.
+use core::arch::asm;
+use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use alloc::vec::Vec;
+use spin::Once;
+
+/// Bytes of an XSAVE area with all enabled components; 0 before `init_cpu`.
+static AREA_SIZE: AtomicUsize = AtomicUsize::new(0);
+static COMPONENTS: AtomicUsize = AtomicUsize::new(0);
+static HAS_AVX: AtomicBool = AtomicBool::new(false);
+
+/// x87, SSE, AVX, AVX-512 (three parts): what Go code can use.
+const WANTED: u64 = 0b1110_0111;
+const DEFAULT_MXCSR: u32 = 0x1f80;
+const DEFAULT_CONTROL: u16 = 0x37f;
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Block([u8; 64]);
+
+/// A thread's saved state.
+pub struct FpuState {
+    area: Once<UnsafeCell<Vec<Block>>>,
+    control: UnsafeCell<(u32, u16)>,
+}
+
+// SAFETY: only the CPU that switches the thread out or in touches it; the scheduler orders these.
+unsafe impl Sync for FpuState {}
+// SAFETY: plain bytes.
+unsafe impl Send for FpuState {}
+
+/// Turns the units on for this CPU, with every component that Go can use.
+pub fn init_cpu() {
+    // SAFETY: the bits are set only where CPUID has the feature; OSXSAVE before xsetbv.
+    unsafe {
+        let (mut cr0, mut cr4): (usize, usize);
+        asm!("mov {}, cr0", out(reg) cr0, options(nomem, nostack));
+        asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack));
+        // Monitor co-processor on, emulation and task-switched off, native error reporting.
+        cr0 = cr0 & !0b1100 | 0b10_0010;
+        // OSFXSR, OSXMMEXCPT, OSXSAVE, FSGSBASE.
+        cr4 |= 1 << 9 | 1 << 10 | 1 << 16 | 1 << 18;
+        asm!("mov cr0, {}", in(reg) cr0, options(nostack));
+        asm!("mov cr4, {}", in(reg) cr4, options(nostack));
+        let leaf = __cpuid_count(0xd, 0);
+        let wanted = (u64::from(leaf.edx) << 32 | u64::from(leaf.eax)) & WANTED;
+        asm!("xsetbv", in("ecx") 0, in("eax") wanted as u32, in("edx") (wanted >> 32) as u32, options(nomem, nostack));
+        COMPONENTS.store(wanted as usize, Ordering::Relaxed);
+        HAS_AVX.store(wanted & 4 != 0, Ordering::Relaxed);
+    }
+    // The size with what is enabled now.
+    AREA_SIZE.store(__cpuid_count(0xd, 0).ebx as usize, Ordering::Relaxed);
+    reset();
+}
+
+/// Whether the CPU has what the kernel needs of it; None if so, else what is missing.
+pub fn missing_feature() -> Option<&'static str> {
+    if __cpuid(1).ecx & 1 << 26 == 0 {
+        return Some("XSAVE");
+    }
+    if __cpuid_count(7, 0).ebx & 1 == 0 {
+        return Some("FSGSBASE");
+    }
+    None
+}
+
+/// Bytes that [`save_live`] fills.
+pub fn area_size() -> usize {
+    AREA_SIZE.load(Ordering::Relaxed)
+}
+
+/// The enabled components (XCR0).
+pub fn components() -> u64 {
+    COMPONENTS.load(Ordering::Relaxed) as u64
+}
+
+/// Initial state of a new program.
+pub fn reset() {
+    set_control(DEFAULT_MXCSR, DEFAULT_CONTROL);
+}
+
+fn set_control(mxcsr: u32, control: u16) {
+    // SAFETY: values that came from stmxcsr/fnstcw or the defaults.
+    unsafe {
+        asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack, readonly));
+        asm!("fldcw [{}]", in(reg) &raw const control, options(nostack, readonly));
+    }
+}
+
+fn control() -> (u32, u16) {
+    let (mut mxcsr, mut control) = (0u32, 0u16);
+    // SAFETY: stores to locals.
+    unsafe {
+        asm!("stmxcsr [{}]", in(reg) &raw mut mxcsr, options(nostack));
+        asm!("fnstcw [{}]", in(reg) &raw mut control, options(nostack));
+    }
+    (mxcsr, control)
+}
+
+/// An XSAVE image of the registers as they are, zero where unused.
+pub fn save_live(into: &mut [u8]) -> bool {
+    let mut area = Vec::new();
+    if area.try_reserve_exact(area_size().div_ceil(64)).is_err() {
+        return false;
+    }
+    area.resize(area_size().div_ceil(64), Block([0; 64]));
+    // SAFETY: aligned, large enough, header zero.
+    unsafe { xsave(area.as_mut_ptr()) };
+    for (chunk, block) in into.chunks_mut(64).zip(&area) {
+        chunk.copy_from_slice(&block.0[..chunk.len()]);
+    }
+    true
+}
+
+/// Loads an XSAVE image that the program may have changed. False, and nothing loaded, if the CPU refuses it.
+pub fn restore_live(from: &[u8]) -> bool {
+    let size = area_size();
+    if from.len() < size {
+        return false;
+    }
+    let mut area = Vec::new();
+    if area.try_reserve_exact(size.div_ceil(64)).is_err() {
+        return false;
+    }
+    area.resize(size.div_ceil(64), Block([0; 64]));
+    for (block, chunk) in area.iter_mut().zip(from[..size].chunks(64)) {
+        block.0[..chunk.len()].copy_from_slice(chunk);
+    }
+    let refused: u64;
+    // SAFETY: xrstor of an aligned image; where it faults, the fix-up (trap.rs) goes on at 3 with RAX still 1.
+    unsafe {
+        asm!(
+            "mov ecx, 1",
+            ".global fpu_xrstor_live, fpu_xrstor_fixup",
+            "fpu_xrstor_live:",
+            "xrstor64 [{area}]",
+            "xor ecx, ecx",
+            "fpu_xrstor_fixup:",
+            area = in(reg) area.as_ptr(),
+            in("eax") components() as u32,
+            in("edx") (components() >> 32) as u32,
+            out("rcx") refused,
+            options(nostack),
+        );
+    }
+    refused == 0
+}
+
+unsafe extern "C" {
+    fn fpu_xrstor_live();
+    fn fpu_xrstor_fixup();
+}
+
+/// Where to go on after a fault at `rip`, if that is the one instruction here that may fault.
+pub fn fixup(rip: usize) -> Option<usize> {
+    (rip == fpu_xrstor_live as *const () as usize).then_some(fpu_xrstor_fixup as *const () as usize)
+}
+
+/// # Safety
+/// `area` is 64-byte aligned and large enough.
+unsafe fn xsave(area: *mut Block) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("xsave64 [{}]", in(reg) area, in("eax") components() as u32, in("edx") (components() >> 32) as u32, options(nostack));
+    }
+}
+
+impl FpuState {
+    /// Without an area: see [`FpuState::prepare`].
+    pub const fn new() -> Self {
+        Self { area: Once::new(), control: UnsafeCell::new((DEFAULT_MXCSR, DEFAULT_CONTROL)) }
+    }
+
+    /// Allocates the area, once for each place in the thread arena, and sets the defaults.
+    pub fn prepare(&self) {
+        self.area.call_once(|| UnsafeCell::new(alloc::vec![Block([0; 64]); area_size().div_ceil(64)]));
+        // SAFETY: the thread does not run yet.
+        unsafe { *self.control.get() = control() };
+    }
+
+    /// The running thread leaves the CPU. `all`: its vector registers matter.
+    #[inline]
+    pub fn save(&self, all: bool) {
+        if all {
+            if let Some(area) = self.area.get() {
+                // SAFETY: our own area, aligned and large enough (see `prepare`).
+                unsafe { xsave((*area.get()).as_mut_ptr()) };
+            }
+        } else {
+            // SAFETY: only this CPU touches a running thread's state.
+            unsafe { *self.control.get() = control() };
+        }
+    }
+
+    /// The thread is back. `all` as it was given to [`FpuState::save`].
+    #[inline]
+    pub fn restore(&self, all: bool) {
+        if all {
+            if let Some(area) = self.area.get() {
+                // SAFETY: the image is what xsave wrote.
+                unsafe {
+                    let (low, high) = (components() as u32, (components() >> 32) as u32);
+                    asm!("xrstor64 [{}]", in(reg) (*area.get()).as_ptr(), in("eax") low, in("edx") high, options(nostack, readonly));
+                }
+            }
+            return;
+        }
+        // SAFETY: as in `save`.
+        let (mxcsr, control) = unsafe { *self.control.get() };
+        set_control(mxcsr, control);
+        // Go wants X15 zero after its system calls; clean upper halves spare SSE code a penalty.
+        // SAFETY: vector registers are free at Go's own sites.
+        unsafe {
+            if HAS_AVX.load(Ordering::Relaxed) {
+                asm!("vzeroupper", options(nomem, nostack));
+            }
+            asm!("xorps xmm15, xmm15", options(nomem, nostack));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What each CPU has for itself, found through GS.
+//!
+//! GS belongs to the kernel: Go does not use it, so there is no swapgs on the way in. The first fields are read by
+//! assembly (entry.rs, trap.rs); `const` assertions below hold their offsets. Everything is touched by its own CPU
+//! only, but for the atomics, which others read or set.
+use crate::task::{RunQueue, Thread};
+use crate::time::TimerQueue;
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// The most CPUs the kernel uses.
+pub const MAX_CPUS: usize = 64;
+
+/// One CPU's data.
+#[repr(C, align(64))]
+pub struct PerCpu {
+    this: AtomicUsize,
+    /// The "in kernel" mark: 1 while this CPU runs kernel code. Interrupts that see it only note and return.
+    pub in_kernel: AtomicU8,
+    /// Something is to be done before the program goes on: interrupts noted, a signal, a thread switch.
+    pub pending: AtomicU8,
+    /// The running thread's vector registers matter: it was interrupted, or came by an unknown `syscall` site. A switch
+    /// then saves them all.
+    pub keep_vectors: AtomicU8,
+    /// Where system calls start pushing: the top of the running thread's kernel stack less 8 (entry.rs pushes nine
+    /// words, and calls want 16-byte alignment).
+    pub kernel_stack: AtomicUsize,
+    current: Cell<Option<&'static Thread>>,
+    /// System calls made here.
+    pub syscalls: AtomicU64,
+
+    /// 0, 1, 2... in the order of starting.
+    pub id: Cell<usize>,
+    /// The local APIC's id.
+    pub apic_id: AtomicU32,
+    /// Vectors 32.. that arrived while in the kernel, a bit each.
+    pub noted_vectors: [AtomicU64; 4],
+    /// Threads ready to run here.
+    pub run_queue: RunQueue,
+    /// Timers armed on this CPU.
+    pub timers: TimerQueue,
+    /// What the APIC timer is armed for (ns since boot), u64::MAX if not.
+    pub timer_armed: Cell<u64>,
+    /// When the running thread should give way to others (ns), u64::MAX while nobody else wants this CPU.
+    pub slice_end: AtomicU64,
+    /// 0 busy, 1 idle and polling, 2 halted: who wants to wake this CPU needs an interrupt only for 2.
+    pub idle: AtomicU8,
+    /// The CPU's own context when it has no thread: runs the idle loop.
+    pub idle_thread: Cell<Option<&'static Thread>>,
+    /// The thread that was just switched away from, whose context may now be picked up elsewhere.
+    pub switched_from: Cell<Option<&'static Thread>>,
+    /// TLB generation this CPU has caught up with; see tlb.rs.
+    pub tlb_generation: AtomicU64,
+    /// The CPU has been started and schedules.
+    pub online: AtomicBool,
+    /// Address of the paravirtual interface page (kvm.rs), 0 without.
+    pub vif: AtomicUsize,
+}
+
+// SAFETY: the Cells are only used by the owning CPU (through `this_cpu`), in code that is never preempted.
+unsafe impl Sync for PerCpu {}
+
+/// Offsets that assembly uses.
+pub mod offset {
+    #![allow(missing_docs)]
+    pub const IN_KERNEL: usize = 8;
+    pub const PENDING: usize = 9;
+    pub const KEEP_VECTORS: usize = 10;
+    pub const KERNEL_STACK: usize = 16;
+    pub const SYSCALLS: usize = 32;
+}
+
+const _: () = assert!(offset_of!(PerCpu, in_kernel) == offset::IN_KERNEL);
+const _: () = assert!(offset_of!(PerCpu, pending) == offset::PENDING);
+const _: () = assert!(offset_of!(PerCpu, keep_vectors) == offset::KEEP_VECTORS);
+const _: () = assert!(offset_of!(PerCpu, kernel_stack) == offset::KERNEL_STACK);
+const _: () = assert!(offset_of!(PerCpu, syscalls) == offset::SYSCALLS);
+
+impl PerCpu {
+    const fn new() -> Self {
+        Self {
+            this: AtomicUsize::new(0),
+            in_kernel: AtomicU8::new(1),
+            pending: AtomicU8::new(0),
+            keep_vectors: AtomicU8::new(0),
+            kernel_stack: AtomicUsize::new(0),
+            current: Cell::new(None),
+            syscalls: AtomicU64::new(0),
+            id: Cell::new(0),
+            apic_id: AtomicU32::new(0),
+            noted_vectors: [const { AtomicU64::new(0) }; 4],
+            run_queue: RunQueue::new(),
+            timers: TimerQueue::new(),
+            timer_armed: Cell::new(u64::MAX),
+            slice_end: AtomicU64::new(u64::MAX),
+            idle: AtomicU8::new(0),
+            idle_thread: Cell::new(None),
+            switched_from: Cell::new(None),
+            tlb_generation: AtomicU64::new(0),
+            online: AtomicBool::new(false),
+            vif: AtomicUsize::new(0),
+        }
+    }
+
+    /// The thread that runs here.
+    #[inline]
+    pub fn current(&self) -> &'static Thread {
+        match self.current.get() {
+            Some(thread) => thread,
+            None => unreachable!("no thread before task::init"),
+        }
+    }
+
+    /// Whether a thread has been set: false early in boot.
+    pub fn has_current(&self) -> bool {
+        self.current.get().is_some()
+    }
+
+    /// Makes `thread` the running one.
+    #[inline]
+    pub fn set_current(&self, thread: &'static Thread) {
+        self.current.set(Some(thread));
+        self.kernel_stack.store(thread.stack_top() - 8, Ordering::Relaxed);
+    }
+}
+
+static CPUS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
+static COUNT: AtomicUsize = AtomicUsize::new(1);
+
+/// Another CPU's data.
+#[inline]
+pub fn cpu(id: usize) -> &'static PerCpu {
+    &CPUS[id]
+}
+
+/// How many CPUs are online; their ids are below it.
+#[inline]
+pub fn cpu_count() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
+
+/// One more CPU is online.
+pub fn set_cpu_count(count: usize) {
+    COUNT.store(count, Ordering::Release);
+}
+
+/// This CPU's data.
+#[inline]
+pub fn this_cpu() -> &'static PerCpu {
+    let this: *const PerCpu;
+    // SAFETY: GS points at this CPU's entry of CPUS from `install` on, which comes first on every CPU.
+    unsafe {
+        core::arch::asm!("mov {}, gs:[0]", out(reg) this, options(nostack, readonly, preserves_flags, pure));
+        &*this
+    }
+}
+
+/// Points GS at the data of CPU `id`. First thing on each CPU.
+pub fn install(id: usize) {
+    let percpu = &CPUS[id];
+    percpu.id.set(id);
+    percpu.this.store(core::ptr::from_ref(percpu) as usize, Ordering::Relaxed);
+    // SAFETY: only GS.base changes, which nothing used before.
+    unsafe { super::msr::write(super::msr::GS_BASE, core::ptr::from_ref(percpu) as u64) };
+}

@@ -1,0 +1,18 @@
+//! Locks, wait queues and the descriptor table: everything that lets CPUs and threads wait for one another.
+//!
+//! - [`SpinLock`]: short critical sections; taken by ordinary kernel code only, never by interrupt handlers.
+//! - [`SleepMutex`]: may be held across blocking; a waiter leaves the CPU.
+//! - [`WaitQueue`]: a thread sleeps until a condition holds; the shape of [`WaitQueue::wait_until`] makes a lost
+//!   wake-up impossible.
+//! - [`SlotTable`]: small integers to reference-counted objects, read without locks.
+//!
+//! Order: a SleepMutex before a SpinLock; a wait queue's own lock is taken last but for the run queues'.
+mod mutex;
+mod slots;
+mod spin;
+mod wait;
+
+pub use mutex::{SleepGuard, SleepMutex};
+pub use slots::{Pool, PoolArc, PoolWeak, SlotRef, SlotTable};
+pub use spin::{SpinGuard, SpinLock};
+pub use wait::{Wait, WaitQueue};

@@ -1,0 +1,49 @@
+//! Threads, scheduling, futexes and signals of the one process.
+//!
+//! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
+//! - sched.rs: blocking, waking, who runs next, idling. context.rs: the switch itself.
+//! - futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share.
+//!
+//! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
+mod clone;
+mod context;
+pub mod futex;
+pub mod process;
+mod queue;
+mod sched;
+pub mod signal;
+pub mod thread;
+
+pub use clone::{clone, exit_thread, start_program};
+pub use process::{exit_group, process};
+pub use queue::RunQueue;
+pub use sched::{
+    block, cancel_block, finish_switch, idle_forever, init_cpu, kick, prepare_block, preempt_if_due, sleep_until, wake, yield_now,
+};
+pub use thread::{State, Thread, Tid};
+
+use crate::cpu::percpu::this_cpu;
+use core::sync::atomic::Ordering;
+
+/// The process's number, getpid(2). Not 1: programs that find themselves to be init change what they do.
+pub const PID: Tid = 100;
+/// Its parent's number, getppid(2).
+pub const PARENT_PID: Tid = 1;
+
+/// The thread that runs on this CPU.
+#[inline]
+pub fn current() -> &'static Thread {
+    this_cpu().current()
+}
+
+/// Whether the running thread has a signal to take: blocking calls then return ERESTARTSYS.
+#[inline]
+pub fn signal_pending() -> bool {
+    current().signals.deliverable()
+}
+
+/// Makes the running thread look at its pending work before it goes on in the program.
+#[inline]
+pub fn set_pending() {
+    this_cpu().pending.store(1, Ordering::Relaxed);
+}

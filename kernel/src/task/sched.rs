@@ -1,0 +1,350 @@
+//! The scheduler.
+//!
+//! A run queue a CPU, first come first served. No periodic tick: a slice is timed only while another thread waits for
+//! the same CPU. A thread that blocks with nobody to switch to idles on its own stack: if it is woken before anything
+//! else happens, it just goes on, and no context was switched at all.
+//!
+//! Waking puts the thread on its old CPU if that one idles, else on the waker's: a waker that blocks right away hands
+//! over for the price of one switch, and idle CPUs that poll take what waits elsewhere ([`steal`]). A halted CPU is only
+//! kicked by interrupt if nobody polls and the waker is not one of those that block soon after waking.
+//!
+//! Idling: poll for a while (longer after polls that paid), then halt; masked, the queues are looked at once more
+//! before the halt, so no wake-up is lost (xv6's and every kernel's rule).
+use super::context;
+use super::queue::RunQueue;
+use super::thread::{State, Thread};
+use crate::cpu::{self, apic, interrupts, percpu};
+use crate::cpu::percpu::{PerCpu, cpu_count, this_cpu};
+use crate::time;
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+use ringo_abi::Errno;
+
+/// How long a thread runs while others wait for its CPU.
+const SLICE_NS: u64 = 3_000_000;
+/// The longest an idle CPU polls before it halts.
+const POLL_MAX_NS: u64 = 50_000;
+/// Halted CPUs, a bit each; and those that poll.
+static HALTED: AtomicU64 = AtomicU64::new(0);
+static POLLING: AtomicU64 = AtomicU64::new(0);
+
+/// `PerCpu::idle`.
+const BUSY: u8 = 0;
+const POLLS: u8 = 1;
+const HALTS: u8 = 2;
+
+/// Gives the calling CPU its idle thread, which is what it runs now.
+///
+/// # Errors
+/// EAGAIN: no memory for its stack.
+pub fn init_cpu() -> Result<(), Errno> {
+    let thread = Thread::create(false)?;
+    thread.set_state(State::Running);
+    thread.on_cpu.store(true, Ordering::Relaxed);
+    let cpu = this_cpu();
+    cpu.idle_thread.set(Some(thread));
+    cpu.set_current(thread);
+    cpu.online.store(true, Ordering::Release);
+    Ok(())
+}
+
+/// Announces that `thread`, the caller, is about to block. Whoever wakes it from here on makes [`block`] return.
+#[inline]
+pub fn prepare_block(thread: &Thread) {
+    thread.set_state(State::Blocking);
+}
+
+/// Takes the announcement back: the condition holds already.
+#[inline]
+pub fn cancel_block(thread: &Thread) {
+    thread.set_state(State::Running);
+}
+
+/// Leaves the CPU until somebody wakes the calling thread, `deadline` (ns) passes or, if `interruptible`, a signal
+/// comes. Returns at once if that happened since [`prepare_block`]. Wake-ups may be spurious.
+pub fn block(deadline: Option<u64>, interruptible: bool) {
+    let thread = super::current();
+    if let Some(deadline) = deadline {
+        thread.sleep_timer.arm(thread, deadline);
+    }
+    thread.signals.set_interruptible(interruptible);
+    // A signal that came before the flag was set did not wake us.
+    if !(interruptible && thread.signals.deliverable()) {
+        if thread.change_state(State::Blocking, State::Blocked) {
+            schedule(thread);
+        }
+    }
+    thread.set_state(State::Running);
+    thread.signals.set_interruptible(false);
+    if deadline.is_some() {
+        thread.sleep_timer.cancel(thread);
+    }
+}
+
+/// Sleeps until `deadline` (ns since boot).
+///
+/// # Errors
+/// ERESTARTSYS when a signal came first.
+pub fn sleep_until(deadline: u64) -> Result<(), Errno> {
+    let thread = super::current();
+    loop {
+        if time::now() >= deadline {
+            return Ok(());
+        }
+        if thread.signals.deliverable() {
+            return Err(Errno::ERESTARTSYS);
+        }
+        prepare_block(thread);
+        block(Some(deadline), true);
+    }
+}
+
+/// Wakes a thread. False if it was not blocked (or about to block).
+pub fn wake(thread: &'static Thread) -> bool {
+    loop {
+        match thread.state() {
+            State::Blocking => {
+                if thread.change_state(State::Blocking, State::Running) {
+                    return true;
+                }
+            }
+            State::Blocked => {
+                if thread.change_state(State::Blocked, State::Runnable) {
+                    enqueue(thread);
+                    return true;
+                }
+            }
+            State::Running | State::Runnable | State::Dead => return false,
+        }
+    }
+}
+
+/// Puts a runnable thread where it will run soonest; see the module's head.
+pub fn enqueue(thread: &'static Thread) {
+    let here = this_cpu();
+    let last = percpu::cpu(thread.last_cpu.load(Ordering::Relaxed) as usize);
+    let target = if thread.on_cpu.load(Ordering::Acquire) || (last.idle.load(Ordering::Relaxed) == POLLS && allowed(thread, last)) {
+        // It idles on its own stack there, or that CPU has nothing else to do.
+        last
+    } else if allowed(thread, here) {
+        here
+    } else {
+        let mask = thread.affinity.load(Ordering::Relaxed);
+        percpu::cpu((mask.trailing_zeros() as usize).min(cpu_count() - 1))
+    };
+    target.run_queue.push(thread);
+    // The push before the look at who is idle; pairs with the fence in `idle`.
+    fence(Ordering::SeqCst);
+    if core::ptr::eq(target, here) {
+        share_queue(here);
+    } else if target.idle.load(Ordering::SeqCst) == HALTS || !thread.on_cpu.load(Ordering::SeqCst) {
+        kick(target);
+    }
+    // Else it is still leaving its CPU, which looks at its queue after that (finish_switch).
+}
+
+fn allowed(thread: &Thread, cpu: &PerCpu) -> bool {
+    thread.affinity.load(Ordering::Relaxed) >> cpu.id.get() & 1 != 0
+}
+
+/// Something was queued here while a thread runs: see that it does not wait for long.
+fn share_queue(here: &'static PerCpu) {
+    if here.idle.load(Ordering::Relaxed) != BUSY {
+        return;
+    }
+    if here.slice_end.load(Ordering::Relaxed) == u64::MAX {
+        here.slice_end.store(time::now() + SLICE_NS, Ordering::Relaxed);
+        here.pending.store(1, Ordering::Relaxed);
+    }
+    if POLLING.load(Ordering::Relaxed) == 0 {
+        let halted = HALTED.load(Ordering::Relaxed);
+        if halted != 0 {
+            kick(percpu::cpu(halted.trailing_zeros() as usize));
+        }
+    }
+}
+
+/// Makes `target` look at its queues: by interrupt if it has halted. A polling CPU sees them anyway; a busy one when
+/// its thread's slice ends.
+pub fn kick(target: &'static PerCpu) {
+    match target.idle.load(Ordering::SeqCst) {
+        HALTS => apic::send_ipi(target, interrupts::RESCHEDULE),
+        BUSY if target.slice_end.load(Ordering::Relaxed) == u64::MAX => {
+            target.slice_end.store(time::now() + SLICE_NS, Ordering::Relaxed);
+            apic::send_ipi(target, interrupts::RESCHEDULE);
+        }
+        _ => {}
+    }
+}
+
+/// Lets others run first.
+pub fn yield_now() {
+    let cpu = this_cpu();
+    if cpu.run_queue.len() == 0 {
+        return;
+    }
+    let thread = cpu.current();
+    if let Some(next) = cpu.run_queue.pop() {
+        account(thread);
+        thread.set_state(State::Runnable);
+        cpu.run_queue.push(thread);
+        switch(thread, next);
+        thread.set_state(State::Running);
+    }
+}
+
+/// On the way out of the kernel: gives way if the slice is over and somebody waits.
+pub fn preempt_if_due() {
+    let cpu = this_cpu();
+    let slice_end = cpu.slice_end.load(Ordering::Relaxed);
+    if slice_end == u64::MAX {
+        return;
+    }
+    if cpu.run_queue.len() == 0 {
+        cpu.slice_end.store(u64::MAX, Ordering::Relaxed);
+    } else if time::now() >= slice_end {
+        super::current().switches[1].fetch_add(1, Ordering::Relaxed);
+        yield_now();
+    } else {
+        time::program_hardware();
+    }
+}
+
+/// Finds something else to do for the CPU of `thread`, which has just become Blocked (or Dead). Returns when `thread`
+/// runs again.
+pub fn schedule(thread: &'static Thread) {
+    thread.switches[0].fetch_add(1, Ordering::Relaxed);
+    account(thread);
+    let next = match this_cpu().run_queue.pop() {
+        Some(next) => next,
+        None => idle(),
+    };
+    if core::ptr::eq(next, thread) {
+        thread.switched_in.store(time::now(), Ordering::Relaxed);
+        after_pick(this_cpu());
+    } else {
+        switch(thread, next);
+    }
+}
+
+/// Adds the time since it was switched in to what the thread has used.
+fn account(thread: &Thread) {
+    let used = time::now().saturating_sub(thread.switched_in.load(Ordering::Relaxed));
+    thread.cpu_time.fetch_add(used, Ordering::Relaxed);
+}
+
+/// Switches to `next`; returns when `thread` is switched to again, on whatever CPU.
+fn switch(thread: &'static Thread, next: &'static Thread) {
+    // Its last CPU may still be leaving its stack.
+    while next.on_cpu.load(Ordering::Acquire) {
+        core::hint::spin_loop();
+    }
+    next.on_cpu.store(true, Ordering::Relaxed);
+    let cpu = this_cpu();
+    next.last_cpu.store(cpu.id.get() as u32, Ordering::Relaxed);
+    next.set_state(State::Running);
+    cpu.set_current(next);
+    cpu.switched_from.set(Some(thread));
+    context::switch(thread, next);
+    finish_switch();
+}
+
+/// First thing after a switch, on the new thread's stack: the old thread may now be taken by others.
+pub fn finish_switch() {
+    let cpu = this_cpu();
+    if let Some(previous) = cpu.switched_from.take() {
+        if previous.state() == State::Dead {
+            previous.on_cpu.store(false, Ordering::Release);
+            previous.retire();
+        } else {
+            previous.on_cpu.store(false, Ordering::Release);
+        }
+    }
+    // Our stepping off before the look at the queue; pairs with the fence in `enqueue`.
+    fence(Ordering::SeqCst);
+    let thread = cpu.current();
+    thread.switched_in.store(time::now(), Ordering::Relaxed);
+    after_pick(cpu);
+}
+
+/// A thread was picked to run here: set its slice, the timer, and its pending work.
+fn after_pick(cpu: &PerCpu) {
+    let slice_end = if cpu.run_queue.len() > 0 { time::now() + SLICE_NS } else { u64::MAX };
+    cpu.slice_end.store(slice_end, Ordering::Relaxed);
+    time::program_hardware();
+    // The new thread may have signals to take.
+    cpu.pending.store(1, Ordering::Relaxed);
+}
+
+/// The idle loop of a CPU without threads. Never returns.
+pub fn idle_forever() -> ! {
+    let thread = super::current();
+    loop {
+        thread.set_state(State::Blocked);
+        schedule(thread);
+    }
+}
+
+/// Waits until there is a thread to run, and takes it.
+fn idle() -> &'static Thread {
+    let cpu = this_cpu();
+    let bit = 1u64 << cpu.id.get();
+    let mut poll_until = time::now() + POLL_MAX_NS;
+    cpu.idle.store(POLLS, Ordering::SeqCst);
+    POLLING.fetch_or(bit, Ordering::SeqCst);
+    let next = loop {
+        if let Some(next) = look_for_work(cpu) {
+            break next;
+        }
+        if time::now() < poll_until {
+            core::hint::spin_loop();
+            continue;
+        }
+        POLLING.fetch_and(!bit, Ordering::SeqCst);
+        HALTED.fetch_or(bit, Ordering::SeqCst);
+        cpu.idle.store(HALTS, Ordering::SeqCst);
+        // Our announcement before the last look; pairs with the fence in `enqueue`.
+        fence(Ordering::SeqCst);
+        time::program_hardware();
+        interrupts::mask();
+        if cpu.run_queue.len() == 0 && !interrupts::any_noted() && !others_have_work(cpu) {
+            interrupts::unmask_and_halt();
+        } else {
+            interrupts::unmask();
+        }
+        cpu.idle.store(POLLS, Ordering::SeqCst);
+        HALTED.fetch_and(!bit, Ordering::SeqCst);
+        POLLING.fetch_or(bit, Ordering::SeqCst);
+        poll_until = time::now() + POLL_MAX_NS / 4;
+    };
+    POLLING.fetch_and(!bit, Ordering::SeqCst);
+    cpu.idle.store(BUSY, Ordering::SeqCst);
+    cpu::tlb::catch_up();
+    next
+}
+
+/// One look at everything an idle CPU may find to do.
+fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
+    if interrupts::any_noted() {
+        interrupts::handle_noted();
+    }
+    time::run_expired();
+    cpu.run_queue.pop().or_else(|| steal(cpu))
+}
+
+fn others_have_work(cpu: &PerCpu) -> bool {
+    (0..cpu_count()).any(|id| id != cpu.id.get() && stealable(percpu::cpu(id)))
+}
+
+/// Whether another CPU has a thread waiting behind a running one.
+fn stealable(victim: &PerCpu) -> bool {
+    victim.run_queue.len() > 0 && victim.idle.load(Ordering::Relaxed) == BUSY
+}
+
+/// Takes a thread that waits for another CPU, starting with the next one.
+fn steal(cpu: &'static PerCpu) -> Option<&'static Thread> {
+    let count = cpu_count();
+    let id = cpu.id.get();
+    (1..count).map(|step| percpu::cpu((id + step) % count)).filter(|victim| stealable(victim)).find_map(|victim| {
+        victim.run_queue.remove_first(|thread| !thread.on_cpu.load(Ordering::Acquire) && allowed(thread, cpu))
+    })
+}

@@ -1,0 +1,280 @@
+//! Threads: what the kernel knows of each of Go's Ms.
+//!
+//! Threads live in an arena of chunks that is never freed, and are recycled: `&'static Thread` is the reference
+//! everybody uses. A late wake-up may therefore reach a newer thread in the same place; every wait looks at its
+//! condition again, so that is harmless. A [`Tid`](Thread::tid) is never reused while the thread lives.
+//!
+//! States, and who changes them:
+//! ```text
+//!            prepare_block            block (own CPU)
+//!   Running ---------------> Blocking ---------------> Blocked
+//!      ^   <---------------     |                         | wake: any CPU
+//!      |     wake, cancel       |                         v
+//!      +------- schedule (own CPU) ------------------- Runnable (in one run queue)
+//! ```
+//! `on_cpu` is true while some CPU still stands on the thread's kernel stack; whoever picks a runnable thread waits for
+//! it to become false.
+use super::signal::ThreadSignals;
+use crate::cpu::fpu::FpuState;
+use crate::memory::stack::KernelStack;
+use crate::sync::SpinLock;
+use crate::time::{self, SleepTimer};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use ringo_abi::Errno;
+use spin::Once;
+
+/// A thread's number as the program sees it (gettid(2)).
+pub type Tid = i32;
+
+/// See the module's head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    /// Executing, or about to without having left its CPU.
+    Running = 0,
+    /// Has announced that it will block.
+    Blocking = 1,
+    /// Off the CPU until somebody wakes it.
+    Blocked = 2,
+    /// In a run queue.
+    Runnable = 3,
+    /// Finished; its place waits for the next thread.
+    Dead = 4,
+}
+
+/// One thread.
+pub struct Thread {
+    /// Its place in the arena.
+    pub index: u32,
+    tid: AtomicU32,
+    state: AtomicU8,
+    /// Some CPU stands on its kernel stack.
+    pub on_cpu: AtomicBool,
+    /// The CPU it ran on last.
+    pub last_cpu: AtomicU32,
+    /// Next in a run queue: index + 1, or 0.
+    pub next: AtomicU32,
+    /// In a wait queue; changed under that queue's lock.
+    pub in_wait_queue: AtomicBool,
+    stack: SpinLock<Option<KernelStack>>,
+    stack_top: AtomicUsize,
+    /// Where its context is saved while it is off the CPU.
+    pub saved_sp: AtomicUsize,
+    /// FS.base while it is off the CPU.
+    pub fs_base: AtomicUsize,
+    /// Registers of the floating-point and vector units while it is off the CPU, as far as they matter.
+    pub fpu: FpuState,
+    /// Signal mask, pending signals, alternate stack.
+    pub signals: ThreadSignals,
+    /// set_tid_address(2): zeroed and woken at exit.
+    pub clear_child_tid: AtomicUsize,
+    /// CPU time used up to the last switch, in ns.
+    pub cpu_time: AtomicU64,
+    /// When it was last switched in (ns since boot).
+    pub switched_in: AtomicU64,
+    /// prctl(PR_SET_NAME).
+    pub name: SpinLock<[u8; 16]>,
+    /// CPUs it may run on (sched_setaffinity(2)).
+    pub affinity: AtomicU64,
+    /// It blocked soon after its last wake-up of another: see sched.rs.
+    pub wakes_and_blocks: AtomicU8,
+    /// Timer of the deadline it sleeps for: see time/.
+    pub sleep_timer: SleepTimer,
+    /// Voluntary and involuntary switches.
+    pub switches: [AtomicU32; 2],
+    /// Faults served for it (getrusage).
+    pub faults: AtomicU64,
+}
+
+const CHUNK: usize = 64;
+const CHUNKS: usize = 1024;
+
+/// Chunk by chunk; a chunk is never freed.
+static ARENA: [Once<Vec<Thread>>; CHUNKS] = [const { Once::new() }; CHUNKS];
+static REGISTRY: SpinLock<Registry> = SpinLock::new(Registry { by_tid: BTreeMap::new(), free: Vec::new(), chunks: 0 });
+static NEXT_TID: AtomicU32 = AtomicU32::new(super::PID as u32);
+
+struct Registry {
+    by_tid: BTreeMap<Tid, u32>,
+    /// Places in the arena without a thread.
+    free: Vec<u32>,
+    chunks: usize,
+}
+
+/// The thread in place `index`.
+#[inline]
+pub fn by_index(index: u32) -> Option<&'static Thread> {
+    ARENA.get(index as usize / CHUNK)?.get()?.get(index as usize % CHUNK)
+}
+
+/// The living thread with this number.
+pub fn by_tid(tid: Tid) -> Option<&'static Thread> {
+    let index = *REGISTRY.lock().by_tid.get(&tid)?;
+    by_index(index)
+}
+
+/// The living threads' numbers, ascending.
+pub fn tids() -> Vec<Tid> {
+    REGISTRY.lock().by_tid.keys().copied().collect()
+}
+
+/// How many threads live.
+pub fn count() -> usize {
+    REGISTRY.lock().by_tid.len()
+}
+
+/// Runs `f` on each living thread, in the order of their numbers, until it returns true. Holds the registry's lock.
+pub fn find(mut f: impl FnMut(&'static Thread) -> bool) -> Option<&'static Thread> {
+    let registry = REGISTRY.lock();
+    registry.by_tid.values().filter_map(|&index| by_index(index)).find(|thread| f(thread))
+}
+
+impl Thread {
+    fn vacant(index: u32) -> Self {
+        Self {
+            index,
+            tid: AtomicU32::new(0),
+            state: AtomicU8::new(State::Dead as u8),
+            on_cpu: AtomicBool::new(false),
+            last_cpu: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+            in_wait_queue: AtomicBool::new(false),
+            stack: SpinLock::new(None),
+            stack_top: AtomicUsize::new(0),
+            saved_sp: AtomicUsize::new(0),
+            fs_base: AtomicUsize::new(0),
+            fpu: FpuState::new(),
+            signals: ThreadSignals::new(),
+            clear_child_tid: AtomicUsize::new(0),
+            cpu_time: AtomicU64::new(0),
+            switched_in: AtomicU64::new(0),
+            name: SpinLock::new([0; 16]),
+            affinity: AtomicU64::new(u64::MAX),
+            wakes_and_blocks: AtomicU8::new(0),
+            sleep_timer: SleepTimer::new(),
+            switches: [const { AtomicU32::new(0) }; 2],
+            faults: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes a place in the arena for a new thread, with a kernel stack. Registered threads have a number and can be
+    /// found; the idle threads are not.
+    ///
+    /// # Errors
+    /// EAGAIN when there are too many threads or no memory for a stack.
+    pub fn create(registered: bool) -> Result<&'static Self, Errno> {
+        let stack = KernelStack::alloc().map_err(|_| Errno::EAGAIN)?;
+        let thread = {
+            let mut registry = REGISTRY.lock();
+            let index = match registry.free.pop() {
+                Some(index) => index,
+                None => registry.grow()?,
+            };
+            let thread = by_index(index).ok_or(Errno::EAGAIN)?;
+            if registered {
+                let tid = next_tid(&registry.by_tid);
+                thread.tid.store(tid as u32, Ordering::Relaxed);
+                registry.by_tid.insert(tid, index);
+            }
+            thread
+        };
+        thread.fpu.prepare();
+        thread.signals.reset();
+        thread.stack_top.store(stack.top(), Ordering::Relaxed);
+        *thread.stack.lock() = Some(stack);
+        for counter in [&thread.clear_child_tid, &thread.fs_base] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        thread.cpu_time.store(0, Ordering::Relaxed);
+        thread.affinity.store(u64::MAX, Ordering::Relaxed);
+        thread.wakes_and_blocks.store(0, Ordering::Relaxed);
+        Ok(thread)
+    }
+
+    /// Gives the place and the stack back. The thread must be off the CPU for good.
+    pub fn retire(&'static self) {
+        *self.stack.lock() = None;
+        REGISTRY.lock().free.push(self.index);
+    }
+
+    /// The thread can no longer be found by its number.
+    pub fn unregister(&self) {
+        REGISTRY.lock().by_tid.remove(&self.tid());
+        self.state.store(State::Dead as u8, Ordering::Release);
+    }
+
+    /// Its number; 0 for an idle thread.
+    #[inline]
+    pub fn tid(&self) -> Tid {
+        self.tid.load(Ordering::Relaxed) as Tid
+    }
+
+    /// Where its kernel stack begins, growing down.
+    #[inline]
+    pub fn stack_top(&self) -> usize {
+        self.stack_top.load(Ordering::Relaxed)
+    }
+
+    /// Its state now.
+    #[inline]
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            0 => State::Running,
+            1 => State::Blocking,
+            2 => State::Blocked,
+            3 => State::Runnable,
+            _ => State::Dead,
+        }
+    }
+
+    /// Sets the state without a look at the old one: only where the module's head names one possible old state.
+    #[inline]
+    pub fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::SeqCst);
+    }
+
+    /// `from` -> `to` if it is in `from`.
+    #[inline]
+    pub fn change_state(&self, from: State, to: State) -> bool {
+        self.state.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// CPU time used, in ns, up to now if it runs.
+    pub fn cpu_time_now(&self) -> u64 {
+        let used = self.cpu_time.load(Ordering::Relaxed);
+        if self.on_cpu.load(Ordering::Relaxed) && self.state() == State::Running {
+            used + time::now().saturating_sub(self.switched_in.load(Ordering::Relaxed))
+        } else {
+            used
+        }
+    }
+}
+
+impl Registry {
+    /// One more chunk; gives its first place and keeps the others.
+    fn grow(&mut self) -> Result<u32, Errno> {
+        let slot = ARENA.get(self.chunks).ok_or(Errno::EAGAIN)?;
+        let first = (self.chunks * CHUNK) as u32;
+        let mut chunk = Vec::new();
+        chunk.try_reserve_exact(CHUNK).map_err(|_| Errno::EAGAIN)?;
+        chunk.extend((first..first + CHUNK as u32).map(Thread::vacant));
+        slot.call_once(|| chunk);
+        self.chunks += 1;
+        self.free.extend((first + 1..first + CHUNK as u32).rev());
+        Ok(first)
+    }
+}
+
+/// The next number that no thread has; they wrap at 4 million as pid_max does.
+fn next_tid(taken: &BTreeMap<Tid, u32>) -> Tid {
+    loop {
+        let tid = NEXT_TID.fetch_add(1, Ordering::Relaxed) as Tid;
+        if tid >= 1 << 22 {
+            NEXT_TID.store(super::PID as u32 + 1, Ordering::Relaxed);
+        } else if !taken.contains_key(&tid) {
+            return tid;
+        }
+    }
+}

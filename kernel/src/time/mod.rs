@@ -1,0 +1,12 @@
+//! Clocks and timers.
+//!
+//! Time is the CPU's time-stamp counter, scaled to nanoseconds since boot (clock.rs); the program reads it through the
+//! vDSO page (vdso.rs) without entering the kernel. Timers (timer.rs) stand in a queue a CPU; there is no periodic
+//! tick: the hardware timer is armed for the next real deadline, and only before the CPU runs a thread or halts.
+//! An idle CPU that still polls looks at its queue itself.
+mod clock;
+mod timer;
+pub mod vdso;
+
+pub use clock::{init, now, ns_to_tsc_deadline, realtime, set_realtime, tsc_parameters};
+pub use timer::{SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware, run_expired};
