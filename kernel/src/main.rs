@@ -1,5 +1,31 @@
-//! The Ringo kernel.
+//! The Ringo kernel: runs one stock Go program in ring 0.
+//!
+//! The boot order is [`main`]; the folders are the subsystems (docs/architecture.md walks through them).
 #![no_std]
 #![no_main]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! { loop {} }
+
+extern crate alloc;
+
+mod cpu;
+mod drivers;
+mod fs;
+mod log;
+mod memory;
+mod panic;
+mod program;
+mod sync;
+mod syscall;
+mod task;
+mod time;
+
+/// Boots; a line a step. `start_info` is PVH's (physical), `tsc` the counter at entry.
+fn main(start_info: usize, tsc: u64) -> ! {
+    let boot = program::boot::BootInfo::read(start_info);
+    memory::init(&boot);
+    cpu::smp::init_this_cpu();
+    time::init(tsc);
+    cpu::apic::calibrate_timer();
+    task::init_cpu().expect("memory for the first idle thread");
+    cpu::interrupts::unmask();
+    program::boot::start(boot)
+}

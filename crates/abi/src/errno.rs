@@ -14,7 +14,11 @@ impl Errno {
 
     /// The error with this number, if it is one the program may see.
     pub const fn from_number(number: i32) -> Option<Self> {
-        if number > 0 && number <= 133 { Some(Self(number as u16)) } else { None }
+        if number > 0 && number <= 133 {
+            Some(Self(number as u16))
+        } else {
+            None
+        }
     }
 
     /// What RAX holds after a call that failed so.

@@ -13,7 +13,6 @@ macro_rules! for_each_syscall {
         $callback! {
             // ---- task: threads, futex, scheduling ----
             24 => thread::sched_yield(), full;
-            @frame 15 => signal::rt_sigreturn(), full;
             39 => thread::getpid(), full;
             @frame 56 => thread::clone(flags: usize, stack: usize, parent_tid: usize, child_tid: usize, tls: usize), partial("threads only: CLONE_VM and CLONE_THREAD");
             60 => thread::exit(status: i32), full;
@@ -25,6 +24,19 @@ macro_rules! for_each_syscall {
             218 => thread::set_tid_address(addr: usize), full;
             231 => thread::exit_group(status: i32), full;
             // ---- signals ----
+            13 => signal::rt_sigaction(signo: i32, new: usize, old: usize, size: usize), full;
+            14 => signal::rt_sigprocmask(how: i32, set: usize, old: usize, size: usize), full;
+            @frame 15 => signal::rt_sigreturn(), full;
+            34 => signal::pause(), full;
+            62 => signal::kill(pid: i32, signo: i32), full;
+            127 => signal::rt_sigpending(set: usize, size: usize), full;
+            128 => signal::rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize), full;
+            129 => signal::rt_sigqueueinfo(pid: i32, signo: i32, info: usize), full;
+            130 => signal::rt_sigsuspend(set: usize, size: usize), full;
+            @frame 131 => signal::sigaltstack(new: usize, old: usize), full;
+            200 => signal::tkill(tid: i32, signo: i32), full;
+            234 => signal::tgkill(tgid: i32, tid: i32, signo: i32), full;
+            297 => signal::rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize), full;
             // ---- time, timers ----
             // ---- memory ----
             // ---- files ----
@@ -58,8 +70,12 @@ pub struct SyscallInfo {
 }
 
 macro_rules! support {
-    (full) => { Support::Full };
-    (partial($why:literal)) => { Support::Partial($why) };
+    (full) => {
+        Support::Full
+    };
+    (partial($why:literal)) => {
+        Support::Partial($why)
+    };
 }
 
 macro_rules! infos {
@@ -77,7 +93,10 @@ for_each_syscall!(infos);
 
 /// The name of a provided call.
 pub fn syscall_name(number: usize) -> Option<&'static str> {
-    SYSCALLS.iter().find(|call| call.number as usize == number).map(|call| call.name)
+    SYSCALLS
+        .iter()
+        .find(|call| call.number as usize == number)
+        .map(|call| call.name)
 }
 
 #[cfg(test)]

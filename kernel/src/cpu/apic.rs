@@ -42,7 +42,11 @@ fn register(offset: u32) -> *mut u32 {
 fn read(offset: u32) -> u32 {
     // SAFETY: an APIC register, by MSR or mapped uncached by boot.rs.
     unsafe {
-        if X2APIC.load(Ordering::Relaxed) { msr::read(0x800 + (offset >> 4)) as u32 } else { register(offset).read_volatile() }
+        if X2APIC.load(Ordering::Relaxed) {
+            msr::read(0x800 + (offset >> 4)) as u32
+        } else {
+            register(offset).read_volatile()
+        }
     }
 }
 
@@ -94,13 +98,20 @@ pub fn calibrate_timer() {
     let (counts, elapsed) = (u32::MAX - read(CURRENT_COUNT), time::now() - start);
     write(INITIAL_COUNT, 0);
     write(LVT_TIMER, u32::from(interrupts::TIMER));
-    COUNTS_PER_NS.store(((u128::from(counts) << 32) / u128::from(elapsed.max(1))) as u64, Ordering::Relaxed);
+    COUNTS_PER_NS.store(
+        ((u128::from(counts) << 32) / u128::from(elapsed.max(1))) as u64,
+        Ordering::Relaxed,
+    );
 }
 
 /// Makes this CPU's timer fire when the clock reaches `deadline` (ns since boot); u64::MAX disarms.
 pub fn arm_timer(deadline: u64) {
     if TSC_DEADLINE.load(Ordering::Relaxed) {
-        let tsc = if deadline == u64::MAX { 0 } else { time::ns_to_tsc_deadline(deadline) };
+        let tsc = if deadline == u64::MAX {
+            0
+        } else {
+            time::ns_to_tsc_deadline(deadline)
+        };
         // SAFETY: CPUID has TSC-deadline mode, and the LVT is in it.
         unsafe { msr::write(msr::TSC_DEADLINE, tsc) };
         return;
@@ -111,7 +122,10 @@ pub fn arm_timer(deadline: u64) {
     let wait = deadline.saturating_sub(time::now());
     let counts = (u128::from(wait) * u128::from(COUNTS_PER_NS.load(Ordering::Relaxed))) >> 32;
     // A count that does not fit fires early, and is armed again then.
-    write(INITIAL_COUNT, u32::try_from(counts).unwrap_or(u32::MAX).max(1));
+    write(
+        INITIAL_COUNT,
+        u32::try_from(counts).unwrap_or(u32::MAX).max(1),
+    );
 }
 
 /// The interrupt is taken; the next one may come.
@@ -123,7 +137,12 @@ pub fn end_of_interrupt() {
 fn command(destination: u32, low: u32) {
     if X2APIC.load(Ordering::Relaxed) {
         // SAFETY: the x2APIC's command register.
-        unsafe { msr::write(0x800 + (COMMAND >> 4), u64::from(destination) << 32 | u64::from(low)) };
+        unsafe {
+            msr::write(
+                0x800 + (COMMAND >> 4),
+                u64::from(destination) << 32 | u64::from(low),
+            )
+        };
     } else {
         while read(COMMAND) & 1 << 12 != 0 {
             core::hint::spin_loop();
@@ -135,7 +154,10 @@ fn command(destination: u32, low: u32) {
 
 /// Interrupts another CPU.
 pub fn send_ipi(target: &PerCpu, vector: u8) {
-    command(target.apic_id.load(Ordering::Relaxed), LEVEL_ASSERT | u32::from(vector));
+    command(
+        target.apic_id.load(Ordering::Relaxed),
+        LEVEL_ASSERT | u32::from(vector),
+    );
 }
 
 /// Interrupts all other online CPUs.
@@ -151,7 +173,10 @@ pub fn start_others(page: u8) {
     command(0, TO_OTHERS | DELIVER_INIT | LEVEL_ASSERT);
     wait_us(200);
     for _ in 0..2 {
-        command(0, TO_OTHERS | DELIVER_START | LEVEL_ASSERT | u32::from(page));
+        command(
+            0,
+            TO_OTHERS | DELIVER_START | LEVEL_ASSERT | u32::from(page),
+        );
         wait_us(200);
     }
 }

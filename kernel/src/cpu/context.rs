@@ -55,7 +55,9 @@ pub unsafe fn new_stack(top: usize, frame: &super::trap::TrapFrame) -> usize {
         for index in 0..INITIAL_WORDS - 1 {
             words.add(index).write(0);
         }
-        words.add(INITIAL_WORDS - 1).write(super::trap::thread_start as *const () as usize);
+        words
+            .add(INITIAL_WORDS - 1)
+            .write(super::trap::thread_start as *const () as usize);
     }
     words as usize
 }

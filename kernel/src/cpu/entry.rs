@@ -212,3 +212,55 @@ unsafe extern "C" {
     pub fn lstar_entry();
     pub fn lstar_entry_switched();
 }
+
+impl SyscallFrame {
+    /// The same registers out of a trap frame.
+    pub fn from_trap(frame: &super::trap::TrapFrame) -> Self {
+        Self {
+            r15: frame.r15 as usize,
+            r14: frame.r14 as usize,
+            r13: frame.r13 as usize,
+            r12: frame.r12 as usize,
+            rbp: frame.rbp as usize,
+            rbx: frame.rbx as usize,
+            return_address: 0,
+            r9: frame.r9 as usize,
+            r8: frame.r8 as usize,
+            r10: frame.r10 as usize,
+            rdx: frame.rdx as usize,
+            rsi: frame.rsi as usize,
+            rdi: frame.rdi as usize,
+            number: frame.rax as usize,
+            rip: frame.rip as usize,
+            rsp: frame.rsp as usize,
+        }
+    }
+
+    /// These registers as a trap frame, to leave the kernel with.
+    pub fn to_trap(&self) -> super::trap::TrapFrame {
+        super::trap::TrapFrame {
+            r15: self.r15 as u64,
+            r14: self.r14 as u64,
+            r13: self.r13 as u64,
+            r12: self.r12 as u64,
+            rbp: self.rbp as u64,
+            rbx: self.rbx as u64,
+            r11: 0,
+            r10: self.r10 as u64,
+            r9: self.r9 as u64,
+            r8: self.r8 as u64,
+            rax: self.number as u64,
+            rcx: self.rip as u64,
+            rdx: self.rdx as u64,
+            rsi: self.rsi as u64,
+            rdi: self.rdi as u64,
+            vector: super::trap::NO_VECTOR,
+            error: 0,
+            rip: self.rip as u64,
+            cs: 0,
+            rflags: 0x202,
+            rsp: self.rsp as u64,
+            ss: 0,
+        }
+    }
+}

@@ -3,11 +3,11 @@
 //! The kernel uses none of it, so it only moves when threads are switched. After a voluntary switch at one of Go's own
 //! sites only MXCSR and the x87 control word must come back, and X15 be zero (Go's ABI); an interrupted thread gets
 //! everything back by XSAVE and XRSTOR. Areas are allocated with the thread, never on a switch.
-use core::arch::asm;
+use alloc::vec::Vec;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use alloc::vec::Vec;
 use spin::Once;
 
 /// Bytes of an XSAVE area with all enabled components; 0 before `init_cpu`.
@@ -132,27 +132,36 @@ pub fn restore_live(from: &[u8]) -> bool {
     for (block, chunk) in area.iter_mut().zip(from[..size].chunks(64)) {
         block.0[..chunk.len()].copy_from_slice(chunk);
     }
-    let refused: u64;
-    // SAFETY: xrstor of an aligned image; where it faults, the fix-up (trap.rs) goes on at 3 with RAX still 1.
+    // SAFETY: an aligned image of our own; if the CPU refuses it, the fault goes to the fix-up (trap.rs).
     unsafe {
-        asm!(
-            "mov ecx, 1",
-            ".global fpu_xrstor_live, fpu_xrstor_fixup",
-            "fpu_xrstor_live:",
-            "xrstor64 [{area}]",
-            "xor ecx, ecx",
-            "fpu_xrstor_fixup:",
-            area = in(reg) area.as_ptr(),
-            in("eax") components() as u32,
-            in("edx") (components() >> 32) as u32,
-            out("rcx") refused,
-            options(nostack),
-        );
+        fpu_xrstor(
+            area.as_ptr(),
+            components() as u32,
+            (components() >> 32) as u32,
+        ) == 0
     }
-    refused == 0
 }
 
+global_asm!(
+    r#"
+    .pushsection .text
+    // fpu_xrstor(rdi = image, esi:edx = components) -> eax = 0, or 1 if the image was refused.
+    .global fpu_xrstor, fpu_xrstor_live, fpu_xrstor_fixup
+fpu_xrstor:
+    mov eax, esi
+    mov ecx, 1
+fpu_xrstor_live:
+    xrstor64 [rdi]
+    xor ecx, ecx
+fpu_xrstor_fixup:
+    mov eax, ecx
+    ret
+    .popsection
+    "#
+);
+
 unsafe extern "C" {
+    fn fpu_xrstor(image: *const Block, low: u32, high: u32) -> u32;
     fn fpu_xrstor_live();
     fn fpu_xrstor_fixup();
 }
@@ -174,12 +183,16 @@ unsafe fn xsave(area: *mut Block) {
 impl FpuState {
     /// Without an area: see [`FpuState::prepare`].
     pub const fn new() -> Self {
-        Self { area: Once::new(), control: UnsafeCell::new((DEFAULT_MXCSR, DEFAULT_CONTROL)) }
+        Self {
+            area: Once::new(),
+            control: UnsafeCell::new((DEFAULT_MXCSR, DEFAULT_CONTROL)),
+        }
     }
 
     /// Allocates the area, once for each place in the thread arena, and sets the defaults.
     pub fn prepare(&self) {
-        self.area.call_once(|| UnsafeCell::new(alloc::vec![Block([0; 64]); area_size().div_ceil(64)]));
+        self.area
+            .call_once(|| UnsafeCell::new(alloc::vec![Block([0; 64]); area_size().div_ceil(64)]));
         // SAFETY: the thread does not run yet.
         unsafe { *self.control.get() = control() };
     }

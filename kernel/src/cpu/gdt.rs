@@ -58,15 +58,29 @@ pub fn init_cpu() {
     }
     let descriptors = Box::leak(Box::new(Descriptors {
         gdt: [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0],
-        tss: TaskState { reserved: 0, rsp: [0; 3], reserved2: 0, ist, reserved3: 0, reserved4: 0, io_map: size_of::<TaskState>() as u16 },
+        tss: TaskState {
+            reserved: 0,
+            rsp: [0; 3],
+            reserved2: 0,
+            ist,
+            reserved3: 0,
+            reserved4: 0,
+            io_map: size_of::<TaskState>() as u16,
+        },
     }));
     let base = core::ptr::addr_of!(descriptors.tss) as u64;
     let limit = size_of::<TaskState>() as u64 - 1;
     descriptors.gdt[4] = limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
     descriptors.gdt[5] = base >> 32;
-    let gdt = Pointer { limit: size_of::<[u64; 6]>() as u16 - 1, base: descriptors.gdt.as_ptr() as u64 };
+    let gdt = Pointer {
+        limit: size_of::<[u64; 6]>() as u16 - 1,
+        base: descriptors.gdt.as_ptr() as u64,
+    };
     let idt = IDT.call_once(|| Box::new(core::array::from_fn(gate)));
-    let idt = Pointer { limit: 4095, base: idt.as_ptr() as u64 };
+    let idt = Pointer {
+        limit: 4095,
+        base: idt.as_ptr() as u64,
+    };
     // SAFETY: the tables are leaked, well formed, and keep the selectors that are loaded already.
     unsafe {
         asm!("lgdt [{}]", in(reg) &raw const gdt, options(readonly, nostack));
@@ -88,6 +102,10 @@ fn gate(vector: usize) -> [u64; 2] {
         0..32 => IST_FAULT,
         _ => IST_INTERRUPT,
     };
-    let low = handler & 0xffff | u64::from(CODE) << 16 | ist << 32 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48;
+    let low = handler & 0xffff
+        | u64::from(CODE) << 16
+        | ist << 32
+        | 0x8e << 40
+        | (handler >> 16 & 0xffff) << 48;
     [low, handler >> 32]
 }

@@ -61,7 +61,10 @@ pub fn note(vector: usize) {
 /// Whether this CPU has noted interrupts.
 #[inline]
 pub fn any_noted() -> bool {
-    this_cpu().noted_vectors.iter().any(|word| word.load(Ordering::Relaxed) != 0)
+    this_cpu()
+        .noted_vectors
+        .iter()
+        .any(|word| word.load(Ordering::Relaxed) != 0)
 }
 
 /// Runs the handlers of the noted interrupts.

@@ -6,8 +6,8 @@
 //! ("VIF page": +0 flag, +1 pending, +8 address of the last page fault), and cli/sti are traps that the kernel avoids.
 //! Everything else, including the page tables' user bit that it wants, is the same kernel. Under hardware KVM and plain
 //! emulation `paravirtual()` is false and the ordinary instructions are used.
-use super::percpu::{MAX_CPUS, this_cpu};
 use super::msr;
+use super::percpu::{MAX_CPUS, this_cpu};
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -34,7 +34,13 @@ pub struct VifPage {
 
 /// The pages, by CPU.
 pub static VIF_PAGES: [VifPage; MAX_CPUS] = [const {
-    VifPage { enabled: AtomicU8::new(0), pending: AtomicU8::new(0), reserved: [0; 6], fault_address: AtomicU64::new(0), rest: [0; 4080] }
+    VifPage {
+        enabled: AtomicU8::new(0),
+        pending: AtomicU8::new(0),
+        reserved: [0; 6],
+        fault_address: AtomicU64::new(0),
+        rest: [0; 4080],
+    }
 }; MAX_CPUS];
 
 static PARAVIRTUAL: AtomicBool = AtomicBool::new(false);
@@ -84,7 +90,11 @@ pub fn unmask_and_halt() {
 /// The address of the last page fault.
 #[inline]
 pub fn fault_address() -> u64 {
-    if paravirtual() { vif().fault_address.load(Ordering::Relaxed) } else { msr::cr2() as u64 }
+    if paravirtual() {
+        vif().fault_address.load(Ordering::Relaxed)
+    } else {
+        msr::cr2() as u64
+    }
 }
 
 /// Whether the hypervisor is KVM.
@@ -114,7 +124,10 @@ struct WallClock {
     version_and_seconds: AtomicU64,
     nanoseconds: AtomicU64,
 }
-static WALL_CLOCK: WallClock = WallClock { version_and_seconds: AtomicU64::new(0), nanoseconds: AtomicU64::new(0) };
+static WALL_CLOCK: WallClock = WallClock {
+    version_and_seconds: AtomicU64::new(0),
+    nanoseconds: AtomicU64::new(0),
+};
 
 fn has_clock() -> bool {
     present() && __cpuid(0x4000_0001).eax & 1 << 3 != 0
@@ -139,7 +152,13 @@ pub fn tsc_hertz() -> Option<u64> {
         return None;
     }
     let hertz = (1_000_000_000u128 << 32) / u128::from(mul);
-    u64::try_from(if shift >= 0 { hertz >> shift } else { hertz << -shift }).ok().filter(|&hertz| hertz != 0)
+    u64::try_from(if shift >= 0 {
+        hertz >> shift
+    } else {
+        hertz << -shift
+    })
+    .ok()
+    .filter(|&hertz| hertz != 0)
 }
 
 fn enable_system_time() {
@@ -165,7 +184,12 @@ pub fn realtime() -> Option<u64> {
         return None;
     }
     let mut ticks = u128::from(msr::rdtsc().wrapping_sub(SYSTEM_TIME.tsc.load(Ordering::Acquire)));
-    ticks = if shift >= 0 { ticks << shift } else { ticks >> -shift };
-    let since_boot = SYSTEM_TIME.system_time.load(Ordering::Acquire) + ((ticks * u128::from(mul)) >> 32) as u64;
+    ticks = if shift >= 0 {
+        ticks << shift
+    } else {
+        ticks >> -shift
+    };
+    let since_boot =
+        SYSTEM_TIME.system_time.load(Ordering::Acquire) + ((ticks * u128::from(mul)) >> 32) as u64;
     Some(seconds * 1_000_000_000 + nanoseconds + since_boot)
 }

@@ -32,3 +32,42 @@ pub fn switch_stacks(save: &AtomicUsize, load: &AtomicUsize) {
     // thread on one CPU at a time.
     unsafe { context::switch(save.as_ptr(), load.load(Ordering::Relaxed)) };
 }
+
+/// Prepares the kernel stack of a thread that has never run; gives what its `saved_sp` shall be.
+pub fn prepare_stack(top: usize, registers: &trap::TrapFrame) -> usize {
+    // SAFETY: callers pass the top of a stack that no thread runs on yet (task/clone.rs).
+    unsafe { context::new_stack(top, registers) }
+}
+
+/// Return addresses of the calls that led here (or to `frame`), innermost first, by frame pointers; gives how many.
+pub fn backtrace(frame: Option<&trap::TrapFrame>, addresses: &mut [u64]) -> usize {
+    let mut count = 0;
+    let mut base: usize;
+    match frame {
+        Some(frame) => {
+            addresses[0] = frame.rip;
+            count = 1;
+            base = frame.rbp as usize;
+        }
+        // SAFETY: reads a register.
+        None => unsafe {
+            core::arch::asm!("mov {}, rbp", out(reg) base, options(nomem, nostack, preserves_flags))
+        },
+    }
+    // A frame pointer moves up the same stack, by less than a stack's size.
+    const STACK: usize = 32 * 1024;
+    while count < addresses.len() && base % 8 == 0 && base > 0xffff_8000_0000_0000 {
+        // SAFETY: kernel stacks are mapped; the chain is followed only upwards within one.
+        let (next, address) = unsafe { (*(base as *const usize), *((base + 8) as *const usize)) };
+        if address == 0 {
+            break;
+        }
+        addresses[count] = address as u64;
+        count += 1;
+        if next <= base || next - base > STACK {
+            break;
+        }
+        base = next;
+    }
+    count
+}

@@ -121,7 +121,8 @@ impl PerCpu {
     #[inline]
     pub fn set_current(&self, thread: &'static Thread) {
         self.current.set(Some(thread));
-        self.kernel_stack.store(thread.stack_top() - 8, Ordering::Relaxed);
+        self.kernel_stack
+            .store(thread.stack_top() - 8, Ordering::Relaxed);
     }
 }
 
@@ -160,7 +161,9 @@ pub fn this_cpu() -> &'static PerCpu {
 pub fn install(id: usize) {
     let percpu = &CPUS[id];
     percpu.id.set(id);
-    percpu.this.store(core::ptr::from_ref(percpu) as usize, Ordering::Relaxed);
+    percpu
+        .this
+        .store(core::ptr::from_ref(percpu) as usize, Ordering::Relaxed);
     // SAFETY: only GS.base changes, which nothing used before.
     unsafe { super::msr::write(super::msr::GS_BASE, core::ptr::from_ref(percpu) as u64) };
 }

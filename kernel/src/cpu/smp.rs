@@ -32,7 +32,9 @@ pub fn start_others(wanted: usize) -> usize {
     let (gate, number, stack) = unsafe { (&ap_gate, &ap_number, &ap_stack) };
     let mut running = 1;
     for id in 1..wanted {
-        let Ok(own) = memory::stack::KernelStack::alloc() else { break };
+        let Ok(own) = memory::stack::KernelStack::alloc() else {
+            break;
+        };
         stack.store(own.top() as u64, Ordering::Relaxed);
         number.store(id as u32, Ordering::SeqCst);
         STARTED.store(0, Ordering::SeqCst);

@@ -16,7 +16,7 @@
 //! Sources: Intel SDM 3A ch. 6; kvm.rs for the variant.
 use super::percpu::offset::{IN_KERNEL, KEEP_VECTORS, KERNEL_STACK, PENDING};
 use super::percpu::this_cpu;
-use super::{entry, interrupts, kvm, msr};
+use super::{entry, interrupts, kvm};
 use crate::task;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -270,7 +270,9 @@ fn address(symbol: unsafe extern "C" fn()) -> u64 {
 /// Undoes or completes a half-done entry or exit. True if the frame is (now) the program's.
 fn roll(frame: &mut TrapFrame) -> bool {
     let rip = frame.rip;
-    let within = |from: unsafe extern "C" fn(), to: unsafe extern "C" fn()| rip >= address(from) && rip < address(to);
+    let within = |from: unsafe extern "C" fn(), to: unsafe extern "C" fn()| {
+        rip >= address(from) && rip < address(to)
+    };
     // SAFETY (both reads below): in these ranges RSP is the kernel stack with the words the path has not popped yet.
     let word = |at: u64| unsafe { *(at as *const u64) };
     if within(entry::syscall_entry, entry::syscall_entry_switched) {
@@ -282,7 +284,9 @@ fn roll(frame: &mut TrapFrame) -> bool {
         frame.rip = address(entry::lstar_entry);
         return true;
     }
-    if rip == address(entry::syscall_exit_slow) || within(entry::syscall_exit_tail, entry::syscall_exit_pop_rsp) {
+    if rip == address(entry::syscall_exit_slow)
+        || within(entry::syscall_exit_tail, entry::syscall_exit_pop_rsp)
+    {
         frame.rcx = word(frame.rsp);
         frame.rsp = word(frame.rsp + 8);
         frame.rip = frame.rcx;
@@ -328,36 +332,60 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
         let stack = frame_address(task::current().stack_top());
         // SAFETY: the thread was in the program, so its kernel stack is empty.
         unsafe { (stack as *mut TrapFrame).write(*frame) };
-        return Verdict { stack, action: FROM_PROGRAM };
+        return Verdict {
+            stack,
+            action: FROM_PROGRAM,
+        };
     }
     if vector >= 32 {
         if !kvm::paravirtual() {
-            return Verdict { stack: here, action: RETURN_TO_KERNEL };
+            return Verdict {
+                stack: here,
+                action: RETURN_TO_KERNEL,
+            };
         }
-        return Verdict { stack: move_to_kernel_stack(frame), action: RETURN_TO_KERNEL_PARAVIRTUAL };
+        return Verdict {
+            stack: move_to_kernel_stack(frame),
+            action: RETURN_TO_KERNEL_PARAVIRTUAL,
+        };
     }
     if crate::memory::user::may_fault(frame.rip as usize) {
         if vector == 14 {
             FAULT_ADDRESS[cpu.id.get()].store(kvm::fault_address(), Ordering::Relaxed);
         }
-        return Verdict { stack: move_to_kernel_stack(frame), action: SERVE_KERNEL_FAULT };
+        return Verdict {
+            stack: move_to_kernel_stack(frame),
+            action: SERVE_KERNEL_FAULT,
+        };
     }
-    if let Some(fixup) = super::fpu::fixup(frame.rip as usize) {
+    let rip = frame.rip as usize;
+    if let Some(fixup) = super::fpu::fixup(rip).or_else(|| crate::memory::user::fixup_at_once(rip))
+    {
         frame.rip = fixup as u64;
         return match kvm::paravirtual() {
-            true => Verdict { stack: move_to_kernel_stack(frame), action: RETURN_TO_KERNEL_PARAVIRTUAL },
-            false => Verdict { stack: here, action: RETURN_TO_KERNEL },
+            true => Verdict {
+                stack: move_to_kernel_stack(frame),
+                action: RETURN_TO_KERNEL_PARAVIRTUAL,
+            },
+            false => Verdict {
+                stack: here,
+                action: RETURN_TO_KERNEL,
+            },
         };
     }
     crate::panic::trap(frame)
 }
 
-static FAULT_ADDRESS: [AtomicU64; super::percpu::MAX_CPUS] = [const { AtomicU64::new(0) }; super::percpu::MAX_CPUS];
+static FAULT_ADDRESS: [AtomicU64; super::percpu::MAX_CPUS] =
+    [const { AtomicU64::new(0) }; super::percpu::MAX_CPUS];
 
 /// NMI, double fault, machine check.
 fn fatal_vector(frame: &mut TrapFrame, here: usize) -> Verdict {
     if frame.vector == 2 && !crate::panic::stopping() {
-        return Verdict { stack: here, action: RETURN_TO_KERNEL };
+        return Verdict {
+            stack: here,
+            action: RETURN_TO_KERNEL,
+        };
     }
     crate::panic::trap(frame)
 }
@@ -386,7 +414,9 @@ extern "C" fn from_kernel(frame: &mut TrapFrame, action: u64) -> usize {
     if action == SERVE_KERNEL_FAULT {
         interrupts::unmask();
         let served = frame.vector == 14
-            && crate::memory::space().fault(address as usize, frame.error & 2 != 0, false).is_ok();
+            && crate::memory::space()
+                .fault(address as usize, frame.error & 2 != 0, false)
+                .is_ok();
         if !served {
             frame.rip = crate::memory::user::fixup(frame.rip as usize) as u64;
         }
@@ -425,11 +455,19 @@ pub extern "C" fn exit_work(frame: &mut TrapFrame) {
 
 /// The selectors that iretq wants: on the paravirtual KVM the hardware's view shows through.
 fn kernel_cs() -> u64 {
-    if kvm::paravirtual() { 0x33 } else { u64::from(super::gdt::CODE) }
+    if kvm::paravirtual() {
+        0x33
+    } else {
+        u64::from(super::gdt::CODE)
+    }
 }
 
 fn kernel_ss() -> u64 {
-    if kvm::paravirtual() { 0x2b } else { u64::from(super::gdt::DATA) }
+    if kvm::paravirtual() {
+        0x2b
+    } else {
+        u64::from(super::gdt::DATA)
+    }
 }
 
 /// Stops this CPU for good.

@@ -15,7 +15,10 @@ pub struct RawSleepMutex {
 unsafe impl lock_api::RawMutex for RawSleepMutex {
     // A const is how lock_api asks for the initial value.
     #[allow(clippy::declare_interior_mutable_const)]
-    const INIT: Self = Self { locked: AtomicBool::new(false), waiters: WaitQueue::new() };
+    const INIT: Self = Self {
+        locked: AtomicBool::new(false),
+        waiters: WaitQueue::new(),
+    };
     type GuardMarker = lock_api::GuardNoSend;
 
     #[inline]
@@ -27,7 +30,9 @@ unsafe impl lock_api::RawMutex for RawSleepMutex {
 
     #[inline]
     fn try_lock(&self) -> bool {
-        self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[inline]
@@ -52,7 +57,9 @@ impl RawSleepMutex {
             }
         }
         // An uninterruptible wait without a deadline has no error.
-        let _ = self.waiters.wait_until(Wait::uninterruptible(), || self.try_lock().then_some(()));
+        let _ = self
+            .waiters
+            .wait_until(Wait::uninterruptible(), || self.try_lock().then_some(()));
     }
 }
 

@@ -9,11 +9,11 @@
 //! what [`PoolWeak`] compares. Writers take the table's lock; chunks of slots are never freed.
 use super::SpinLock;
 use alloc::{boxed::Box, vec::Vec};
+use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use core::cell::UnsafeCell;
 use ringo_abi::Errno;
 
 const REFS: u64 = 0xffff_ffff;
@@ -57,7 +57,9 @@ unsafe impl<T: Send + Sync> Sync for PoolWeak<T> {}
 impl<T> Pool<T> {
     /// A pool without entries.
     pub const fn new() -> Self {
-        Self { free: SpinLock::new(Vec::new()) }
+        Self {
+            free: SpinLock::new(Vec::new()),
+        }
     }
 
     /// Puts `value` into the pool.
@@ -90,7 +92,12 @@ impl<T> Entry<T> {
             if state & REFS == 0 || generation.is_some_and(|wanted| state & !REFS != wanted) {
                 return false;
             }
-            match self.state.compare_exchange_weak(state, state + 1, Ordering::Acquire, Ordering::Relaxed) {
+            match self.state.compare_exchange_weak(
+                state,
+                state + 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return true,
                 Err(seen) => state = seen,
             }
@@ -103,7 +110,10 @@ impl<T> PoolArc<T> {
     pub fn downgrade(this: &Self) -> PoolWeak<T> {
         // SAFETY: entries are never freed.
         let state = unsafe { this.entry.as_ref() }.state.load(Ordering::Relaxed);
-        PoolWeak { entry: this.entry, generation: state & !REFS }
+        PoolWeak {
+            entry: this.entry,
+            generation: state & !REFS,
+        }
     }
 
     /// Whether both are the same object.
@@ -133,13 +143,18 @@ impl<T> PoolWeak<T> {
     /// The object, if it still lives.
     pub fn upgrade(&self) -> Option<PoolArc<T>> {
         // SAFETY: entries are never freed.
-        unsafe { self.entry.as_ref() }.try_get(Some(self.generation)).then_some(PoolArc { entry: self.entry })
+        unsafe { self.entry.as_ref() }
+            .try_get(Some(self.generation))
+            .then_some(PoolArc { entry: self.entry })
     }
 }
 
 impl<T> Clone for PoolWeak<T> {
     fn clone(&self) -> Self {
-        Self { entry: self.entry, generation: self.generation }
+        Self {
+            entry: self.entry,
+            generation: self.generation,
+        }
     }
 }
 
@@ -147,7 +162,9 @@ impl<T> Clone for PoolArc<T> {
     #[inline]
     fn clone(&self) -> Self {
         // SAFETY: entries are never freed; our own reference keeps the count above 0.
-        unsafe { self.entry.as_ref() }.state.fetch_add(1, Ordering::Relaxed);
+        unsafe { self.entry.as_ref() }
+            .state
+            .fetch_add(1, Ordering::Relaxed);
         Self { entry: self.entry }
     }
 }
@@ -195,7 +212,10 @@ impl<T: Send + Sync> SlotTable<T> {
 
     /// An empty table.
     pub const fn new() -> Self {
-        Self { chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS], used: SpinLock::new(Vec::new()) }
+        Self {
+            chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
+            used: SpinLock::new(Vec::new()),
+        }
     }
 
     #[inline]
@@ -211,12 +231,18 @@ impl<T: Send + Sync> SlotTable<T> {
         if chunk.load(Ordering::Acquire).is_null() {
             // Only called under the lock, so nobody else publishes this chunk.
             let fresh = Box::leak(Box::new(
-                [const { Slot { entry: AtomicPtr::new(ptr::null_mut()), close_on_exec: AtomicBool::new(false) } }; CHUNK],
+                [const {
+                    Slot {
+                        entry: AtomicPtr::new(ptr::null_mut()),
+                        close_on_exec: AtomicBool::new(false),
+                    }
+                }; CHUNK],
             ));
             chunk.store(fresh, Ordering::Release);
         }
         // SAFETY: published above or earlier; never freed.
-        &unsafe { &*chunk.load(Ordering::Acquire) }[number % CHUNK]
+        let slots = unsafe { &*chunk.load(Ordering::Acquire) };
+        &slots[number % CHUNK]
     }
 
     /// The object at `number`. Two atomic operations with the drop of what it gives; no lock.
@@ -239,7 +265,13 @@ impl<T: Send + Sync> SlotTable<T> {
     ///
     /// # Errors
     /// EMFILE when there is none; the object is dropped.
-    pub fn insert(&self, min: usize, limit: usize, object: SlotRef<T>, close_on_exec: bool) -> Result<i32, Errno> {
+    pub fn insert(
+        &self,
+        min: usize,
+        limit: usize,
+        object: SlotRef<T>,
+        close_on_exec: bool,
+    ) -> Result<i32, Errno> {
         let mut used = self.used.lock();
         let limit = limit.min(Self::MAX);
         let mut word = min / 64;
@@ -274,7 +306,13 @@ impl<T: Send + Sync> SlotTable<T> {
     ///
     /// # Errors
     /// EBADF when `number` is negative or not below `limit`.
-    pub fn replace(&self, number: i32, limit: usize, object: SlotRef<T>, close_on_exec: bool) -> Result<Option<SlotRef<T>>, Errno> {
+    pub fn replace(
+        &self,
+        number: i32,
+        limit: usize,
+        object: SlotRef<T>,
+        close_on_exec: bool,
+    ) -> Result<Option<SlotRef<T>>, Errno> {
         let at = usize::try_from(number).map_err(|_| Errno::EBADF)?;
         if at >= limit.min(Self::MAX) {
             return Err(Errno::EBADF);
@@ -307,7 +345,8 @@ impl<T: Send + Sync> SlotTable<T> {
     /// The close-on-exec flag of a used slot.
     pub fn close_on_exec(&self, number: i32) -> Option<bool> {
         let slot = self.slot(number)?;
-        (!slot.entry.load(Ordering::Acquire).is_null()).then(|| slot.close_on_exec.load(Ordering::Relaxed))
+        (!slot.entry.load(Ordering::Acquire).is_null())
+            .then(|| slot.close_on_exec.load(Ordering::Relaxed))
     }
 
     /// Sets the close-on-exec flag; false if the slot is empty.

@@ -14,7 +14,9 @@ pub struct RawSpinLock {
 unsafe impl lock_api::RawMutex for RawSpinLock {
     // A const is how lock_api asks for the initial value.
     #[allow(clippy::declare_interior_mutable_const)]
-    const INIT: Self = Self { locked: AtomicBool::new(false) };
+    const INIT: Self = Self {
+        locked: AtomicBool::new(false),
+    };
     type GuardMarker = lock_api::GuardNoSend;
 
     #[inline]
@@ -26,7 +28,9 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
 
     #[inline]
     fn try_lock(&self) -> bool {
-        self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     #[inline]

@@ -36,12 +36,18 @@ pub struct Wait {
 impl Wait {
     /// Until the condition holds, whatever else happens.
     pub const fn uninterruptible() -> Self {
-        Self { interruptible: false, deadline: None }
+        Self {
+            interruptible: false,
+            deadline: None,
+        }
     }
 
     /// A signal ends the wait with ERESTARTSYS.
     pub const fn interruptible() -> Self {
-        Self { interruptible: true, deadline: None }
+        Self {
+            interruptible: true,
+            deadline: None,
+        }
     }
 
     /// Also ends with ETIMEDOUT when [`time::now`] reaches `deadline` (ns), if there is one.
@@ -54,14 +60,21 @@ impl Wait {
 impl WaitQueue {
     /// A queue without waiters.
     pub const fn new() -> Self {
-        Self { waiters: SpinLock::new(VecDeque::new()), count: AtomicUsize::new(0) }
+        Self {
+            waiters: SpinLock::new(VecDeque::new()),
+            count: AtomicUsize::new(0),
+        }
     }
 
     /// Blocks the calling thread until `ready` gives a value.
     ///
     /// # Errors
     /// ERESTARTSYS when a signal is pending (interruptible waits), ETIMEDOUT when the deadline has passed.
-    pub fn wait_until<R>(&self, how: Wait, mut ready: impl FnMut() -> Option<R>) -> Result<R, Errno> {
+    pub fn wait_until<R>(
+        &self,
+        how: Wait,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<R, Errno> {
         if let Some(value) = ready() {
             return Ok(value);
         }
@@ -105,7 +118,10 @@ impl WaitQueue {
             return;
         }
         let mut waiters = self.waiters.lock();
-        if let Some(at) = waiters.iter().position(|&waiter| core::ptr::eq(waiter, thread)) {
+        if let Some(at) = waiters
+            .iter()
+            .position(|&waiter| core::ptr::eq(waiter, thread))
+        {
             waiters.remove(at);
             thread.in_wait_queue.store(false, Ordering::Relaxed);
             self.count.store(waiters.len(), Ordering::Relaxed);

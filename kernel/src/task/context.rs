@@ -10,7 +10,15 @@ pub fn switch(from: &Thread, to: &Thread) {
     from.fs_base.store(msr::fs_base(), Ordering::Relaxed);
     from.fpu.save(all);
     cpu::switch_stacks(&from.saved_sp, &to.saved_sp);
-    this_cpu().keep_vectors.store(u8::from(all), Ordering::Relaxed);
+    this_cpu()
+        .keep_vectors
+        .store(u8::from(all), Ordering::Relaxed);
     msr::set_fs_base(from.fs_base.load(Ordering::Relaxed));
     from.fpu.restore(all);
+}
+
+/// Loads what a thread that has never run begins with.
+pub fn load(thread: &Thread) {
+    msr::set_fs_base(thread.fs_base.load(Ordering::Relaxed));
+    thread.fpu.restore(false);
 }

@@ -19,7 +19,10 @@ struct List {
 impl RunQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { list: SpinLock::new(List { head: 0, tail: 0 }), length: AtomicUsize::new(0) }
+        Self {
+            list: SpinLock::new(List { head: 0, tail: 0 }),
+            length: AtomicUsize::new(0),
+        }
     }
 
     /// How many threads wait here; exact only for the lock's holder, a hint for others.

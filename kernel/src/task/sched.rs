@@ -11,10 +11,9 @@
 //! Idling: poll for a while (longer after polls that paid), then halt; masked, the queues are looked at once more
 //! before the halt, so no wake-up is lost (xv6's and every kernel's rule).
 use super::context;
-use super::queue::RunQueue;
 use super::thread::{State, Thread};
-use crate::cpu::{self, apic, interrupts, percpu};
 use crate::cpu::percpu::{PerCpu, cpu_count, this_cpu};
+use crate::cpu::{self, apic, interrupts, percpu};
 use crate::time;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 use ringo_abi::Errno;
@@ -122,7 +121,9 @@ pub fn wake(thread: &'static Thread) -> bool {
 pub fn enqueue(thread: &'static Thread) {
     let here = this_cpu();
     let last = percpu::cpu(thread.last_cpu.load(Ordering::Relaxed) as usize);
-    let target = if thread.on_cpu.load(Ordering::Acquire) || (last.idle.load(Ordering::Relaxed) == POLLS && allowed(thread, last)) {
+    let target = if thread.on_cpu.load(Ordering::Acquire)
+        || (last.idle.load(Ordering::Relaxed) == POLLS && allowed(thread, last))
+    {
         // It idles on its own stack there, or that CPU has nothing else to do.
         last
     } else if allowed(thread, here) {
@@ -152,7 +153,8 @@ fn share_queue(here: &'static PerCpu) {
         return;
     }
     if here.slice_end.load(Ordering::Relaxed) == u64::MAX {
-        here.slice_end.store(time::now() + SLICE_NS, Ordering::Relaxed);
+        here.slice_end
+            .store(time::now() + SLICE_NS, Ordering::Relaxed);
         here.pending.store(1, Ordering::Relaxed);
     }
     if POLLING.load(Ordering::Relaxed) == 0 {
@@ -169,7 +171,9 @@ pub fn kick(target: &'static PerCpu) {
     match target.idle.load(Ordering::SeqCst) {
         HALTS => apic::send_ipi(target, interrupts::RESCHEDULE),
         BUSY if target.slice_end.load(Ordering::Relaxed) == u64::MAX => {
-            target.slice_end.store(time::now() + SLICE_NS, Ordering::Relaxed);
+            target
+                .slice_end
+                .store(time::now() + SLICE_NS, Ordering::Relaxed);
             apic::send_ipi(target, interrupts::RESCHEDULE);
         }
         _ => {}
@@ -216,6 +220,7 @@ pub fn schedule(thread: &'static Thread) {
     account(thread);
     let next = match this_cpu().run_queue.pop() {
         Some(next) => next,
+        None if thread.moves_to.load(Ordering::Relaxed) != 0 => idle_thread(),
         None => idle(),
     };
     if core::ptr::eq(next, thread) {
@@ -257,6 +262,9 @@ pub fn finish_switch() {
             previous.retire();
         } else {
             previous.on_cpu.store(false, Ordering::Release);
+            if previous.moves_to.swap(0, Ordering::Relaxed) != 0 {
+                wake(previous);
+            }
         }
     }
     // Our stepping off before the look at the queue; pairs with the fence in `enqueue`.
@@ -268,7 +276,11 @@ pub fn finish_switch() {
 
 /// A thread was picked to run here: set its slice, the timer, and its pending work.
 fn after_pick(cpu: &PerCpu) {
-    let slice_end = if cpu.run_queue.len() > 0 { time::now() + SLICE_NS } else { u64::MAX };
+    let slice_end = if cpu.run_queue.len() > 0 {
+        time::now() + SLICE_NS
+    } else {
+        u64::MAX
+    };
     cpu.slice_end.store(slice_end, Ordering::Relaxed);
     time::program_hardware();
     // The new thread may have signals to take.
@@ -281,6 +293,14 @@ pub fn idle_forever() -> ! {
     loop {
         thread.set_state(State::Blocked);
         schedule(thread);
+    }
+}
+
+/// This CPU's idle thread: what runs when the current one may not even wait here.
+fn idle_thread() -> &'static Thread {
+    match this_cpu().idle_thread.get() {
+        Some(thread) => thread,
+        None => super::current(),
     }
 }
 
@@ -344,7 +364,31 @@ fn stealable(victim: &PerCpu) -> bool {
 fn steal(cpu: &'static PerCpu) -> Option<&'static Thread> {
     let count = cpu_count();
     let id = cpu.id.get();
-    (1..count).map(|step| percpu::cpu((id + step) % count)).filter(|victim| stealable(victim)).find_map(|victim| {
-        victim.run_queue.remove_first(|thread| !thread.on_cpu.load(Ordering::Acquire) && allowed(thread, cpu))
-    })
+    (1..count)
+        .map(|step| percpu::cpu((id + step) % count))
+        .filter(|victim| stealable(victim))
+        .find_map(|victim| {
+            victim.run_queue.remove_first(|thread| {
+                !thread.on_cpu.load(Ordering::Acquire) && allowed(thread, cpu)
+            })
+        })
+}
+
+/// The running thread's affinity changed: leaves this CPU if it may not stay.
+pub fn move_to_allowed_cpu() {
+    let thread = super::current();
+    let cpu = this_cpu();
+    if allowed(thread, cpu) {
+        return;
+    }
+    let mask = thread.affinity.load(Ordering::Relaxed);
+    thread
+        .moves_to
+        .store(mask.trailing_zeros() + 1, Ordering::Relaxed);
+    thread
+        .last_cpu
+        .store(mask.trailing_zeros(), Ordering::Relaxed);
+    thread.set_state(State::Blocked);
+    schedule(thread);
+    thread.set_state(State::Running);
 }

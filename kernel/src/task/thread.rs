@@ -56,6 +56,8 @@ pub struct Thread {
     pub last_cpu: AtomicU32,
     /// Next in a run queue: index + 1, or 0.
     pub next: AtomicU32,
+    /// The futex it waits on, 0 for none; changed under the lock of that futex's bucket.
+    pub futex: AtomicUsize,
     /// In a wait queue; changed under that queue's lock.
     pub in_wait_queue: AtomicBool,
     stack: SpinLock<Option<KernelStack>>,
@@ -78,6 +80,8 @@ pub struct Thread {
     pub name: SpinLock<[u8; 16]>,
     /// CPUs it may run on (sched_setaffinity(2)).
     pub affinity: AtomicU64,
+    /// It leaves its CPU because it may not stay there: not 0 until somebody else runs.
+    pub moves_to: AtomicU32,
     /// It blocked soon after its last wake-up of another: see sched.rs.
     pub wakes_and_blocks: AtomicU8,
     /// Timer of the deadline it sleeps for: see time/.
@@ -93,7 +97,11 @@ const CHUNKS: usize = 1024;
 
 /// Chunk by chunk; a chunk is never freed.
 static ARENA: [Once<Vec<Thread>>; CHUNKS] = [const { Once::new() }; CHUNKS];
-static REGISTRY: SpinLock<Registry> = SpinLock::new(Registry { by_tid: BTreeMap::new(), free: Vec::new(), chunks: 0 });
+static REGISTRY: SpinLock<Registry> = SpinLock::new(Registry {
+    by_tid: BTreeMap::new(),
+    free: Vec::new(),
+    chunks: 0,
+});
 static NEXT_TID: AtomicU32 = AtomicU32::new(super::PID as u32);
 
 struct Registry {
@@ -106,7 +114,10 @@ struct Registry {
 /// The thread in place `index`.
 #[inline]
 pub fn by_index(index: u32) -> Option<&'static Thread> {
-    ARENA.get(index as usize / CHUNK)?.get()?.get(index as usize % CHUNK)
+    ARENA
+        .get(index as usize / CHUNK)?
+        .get()?
+        .get(index as usize % CHUNK)
 }
 
 /// The living thread with this number.
@@ -128,7 +139,11 @@ pub fn count() -> usize {
 /// Runs `f` on each living thread, in the order of their numbers, until it returns true. Holds the registry's lock.
 pub fn find(mut f: impl FnMut(&'static Thread) -> bool) -> Option<&'static Thread> {
     let registry = REGISTRY.lock();
-    registry.by_tid.values().filter_map(|&index| by_index(index)).find(|thread| f(thread))
+    registry
+        .by_tid
+        .values()
+        .filter_map(|&index| by_index(index))
+        .find(|thread| f(thread))
 }
 
 impl Thread {
@@ -140,6 +155,7 @@ impl Thread {
             on_cpu: AtomicBool::new(false),
             last_cpu: AtomicU32::new(0),
             next: AtomicU32::new(0),
+            futex: AtomicUsize::new(0),
             in_wait_queue: AtomicBool::new(false),
             stack: SpinLock::new(None),
             stack_top: AtomicUsize::new(0),
@@ -152,6 +168,7 @@ impl Thread {
             switched_in: AtomicU64::new(0),
             name: SpinLock::new([0; 16]),
             affinity: AtomicU64::new(u64::MAX),
+            moves_to: AtomicU32::new(0),
             wakes_and_blocks: AtomicU8::new(0),
             sleep_timer: SleepTimer::new(),
             switches: [const { AtomicU32::new(0) }; 2],
@@ -238,7 +255,9 @@ impl Thread {
     /// `from` -> `to` if it is in `from`.
     #[inline]
     pub fn change_state(&self, from: State, to: State) -> bool {
-        self.state.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.state
+            .compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
     }
 
     /// CPU time used, in ns, up to now if it runs.

@@ -15,10 +15,15 @@ static WALL: AtomicU64 = AtomicU64::new(0);
 
 /// Finds the TSC's frequency and starts the clock; `boot_tsc` is the counter at entry, the zero of monotonic time.
 pub fn init(boot_tsc: u64) {
-    let hertz = kvm::tsc_hertz().or_else(cpuid_hertz).unwrap_or_else(pit::measure_tsc);
+    let hertz = kvm::tsc_hertz()
+        .or_else(cpuid_hertz)
+        .unwrap_or_else(pit::measure_tsc);
     FREQUENCY.store(hertz, Ordering::Relaxed);
     BASE.store(boot_tsc, Ordering::Relaxed);
-    MULT.store(((1_000_000_000u128 << 32) / u128::from(hertz)) as u64, Ordering::Relaxed);
+    MULT.store(
+        ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64,
+        Ordering::Relaxed,
+    );
 }
 
 /// CPUID leaf 0x15: crystal frequency times ratio, where all three are given.
@@ -53,11 +58,17 @@ pub fn set_realtime(realtime: u64) {
 
 /// The TSC value at which [`now`] reaches `deadline`, rounded up.
 pub fn ns_to_tsc_deadline(deadline: u64) -> u64 {
-    let ticks = u128::from(deadline) * u128::from(FREQUENCY.load(Ordering::Relaxed)) / 1_000_000_000 + 1;
-    BASE.load(Ordering::Relaxed).wrapping_add(u64::try_from(ticks).unwrap_or(u64::MAX >> 1))
+    let ticks =
+        u128::from(deadline) * u128::from(FREQUENCY.load(Ordering::Relaxed)) / 1_000_000_000 + 1;
+    BASE.load(Ordering::Relaxed)
+        .wrapping_add(u64::try_from(ticks).unwrap_or(u64::MAX >> 1))
 }
 
 /// (base, mult, wall offset): what the vDSO needs.
 pub fn tsc_parameters() -> (u64, u64, u64) {
-    (BASE.load(Ordering::Relaxed), MULT.load(Ordering::Relaxed), WALL.load(Ordering::Relaxed))
+    (
+        BASE.load(Ordering::Relaxed),
+        MULT.load(Ordering::Relaxed),
+        WALL.load(Ordering::Relaxed),
+    )
 }

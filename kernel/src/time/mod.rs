@@ -9,4 +9,6 @@ mod timer;
 pub mod vdso;
 
 pub use clock::{init, now, ns_to_tsc_deadline, realtime, set_realtime, tsc_parameters};
-pub use timer::{SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware, run_expired};
+pub use timer::{
+    SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware, run_expired,
+};

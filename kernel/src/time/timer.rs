@@ -32,7 +32,10 @@ pub struct TimerQueue {
 impl TimerQueue {
     /// An empty queue.
     pub const fn new() -> Self {
-        Self { armed: SpinLock::new(BTreeMap::new()), next: AtomicU64::new(u64::MAX) }
+        Self {
+            armed: SpinLock::new(BTreeMap::new()),
+            next: AtomicU64::new(u64::MAX),
+        }
     }
 
     fn insert(&self, deadline: u64, id: u64, target: Target) {
@@ -105,7 +108,10 @@ pub struct SleepTimer {
 impl SleepTimer {
     /// Not armed.
     pub const fn new() -> Self {
-        Self { deadline: AtomicU64::new(0), cpu: AtomicUsize::new(0) }
+        Self {
+            deadline: AtomicU64::new(0),
+            cpu: AtomicUsize::new(0),
+        }
     }
 
     /// Wakes `thread`, whose timer this is, at `deadline`.
@@ -113,13 +119,17 @@ impl SleepTimer {
         let cpu = this_cpu();
         self.deadline.store(deadline, Ordering::Relaxed);
         self.cpu.store(cpu.id.get(), Ordering::Relaxed);
-        cpu.timers.insert(deadline, u64::from(thread.index), Target::Thread(thread));
+        cpu.timers
+            .insert(deadline, u64::from(thread.index), Target::Thread(thread));
     }
 
     /// The wait is over, by the timer or not.
     pub fn cancel(&self, thread: &Thread) {
         let queue = &cpu::percpu::cpu(self.cpu.load(Ordering::Relaxed)).timers;
-        queue.remove(self.deadline.load(Ordering::Relaxed), u64::from(thread.index));
+        queue.remove(
+            self.deadline.load(Ordering::Relaxed),
+            u64::from(thread.index),
+        );
     }
 }
 
@@ -135,7 +145,11 @@ pub struct Timer {
 impl Timer {
     /// Not armed. The callback is kept alive as long as the timer is.
     pub fn new(callback: Arc<dyn TimerCallback>) -> Self {
-        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), callback, armed: SpinLock::new(None) }
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            callback,
+            armed: SpinLock::new(None),
+        }
     }
 
     /// Fires once at `deadline` (ns since boot), instead of when it was armed for before.
@@ -143,7 +157,8 @@ impl Timer {
         self.cancel();
         let cpu = this_cpu();
         *self.armed.lock() = Some((deadline, cpu.id.get()));
-        cpu.timers.insert(deadline, self.id, Target::Callback(self.callback.clone()));
+        cpu.timers
+            .insert(deadline, self.id, Target::Callback(self.callback.clone()));
         program_hardware();
     }
 

@@ -1,0 +1,1 @@
+//! Files. (Room for the file system.)

@@ -1,0 +1,94 @@
+//! Kernel bugs: collect addresses, tell the command, stop. The command turns addresses into names (the image stays
+//! small) and ends with 125. Nothing here allocates or takes a lock: the heap or a lock may be what is broken.
+use crate::cpu::{apic, trap::TrapFrame};
+use core::fmt::Write;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+const MAX_FRAMES: usize = 48;
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// A panic is under way.
+pub fn stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed)
+}
+
+/// Text of fixed size; what does not fit is cut.
+pub struct Text {
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl Text {
+    /// Nothing.
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; 512],
+            length: 0,
+        }
+    }
+
+    /// What was written, up to the last whole character.
+    pub fn as_str(&self) -> &str {
+        match core::str::from_utf8(&self.bytes[..self.length]) {
+            Ok(text) => text,
+            Err(error) => core::str::from_utf8(&self.bytes[..error.valid_up_to()]).unwrap_or(""),
+        }
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let room = self.bytes.len() - self.length;
+        let taken = &text.as_bytes()[..text.len().min(room)];
+        self.bytes[self.length..self.length + taken.len()].copy_from_slice(taken);
+        self.length += taken.len();
+        Ok(())
+    }
+}
+
+#[panic_handler]
+fn on_panic(info: &PanicInfo) -> ! {
+    let mut reason = Text::new();
+    let _ = write!(reason, "{}", info.message());
+    if let Some(place) = info.location() {
+        let _ = write!(reason, " ({}:{})", place.file(), place.line());
+    }
+    stop(&reason, None)
+}
+
+/// An exception that the kernel should not have raised.
+pub fn trap(frame: &TrapFrame) -> ! {
+    let mut reason = Text::new();
+    let name = match frame.vector {
+        2 => "NMI",
+        6 => "invalid opcode",
+        8 => "double fault",
+        13 => "general protection fault",
+        14 => "page fault",
+        18 => "machine check",
+        _ => "exception",
+    };
+    let address = if frame.vector == 14 || frame.vector == 8 {
+        crate::cpu::kvm::fault_address()
+    } else {
+        0
+    };
+    let _ = write!(
+        reason,
+        "{name} (vector {}, error {:#x}) in the kernel at {:#x}, address {address:#x}, rsp {:#x}",
+        frame.vector, frame.error, frame.rip, frame.rsp
+    );
+    stop(&reason, Some(frame))
+}
+
+fn stop(reason: &Text, frame: Option<&TrapFrame>) -> ! {
+    if STOPPING.swap(true, Ordering::SeqCst) {
+        crate::cpu::trap::halt_forever();
+    }
+    apic::stop_others();
+    let mut addresses = [0u64; MAX_FRAMES];
+    let count = crate::cpu::backtrace(frame, &mut addresses);
+    crate::drivers::power::crash(reason.as_str(), &addresses[..count])
+}

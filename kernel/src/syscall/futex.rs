@@ -1,0 +1,137 @@
+//! futex(2): arguments.
+use crate::memory::user;
+use crate::task::futex;
+use crate::time;
+use ringo_abi::{Errno, SysResult};
+
+const WAIT: i32 = 0;
+const WAKE: i32 = 1;
+const REQUEUE: i32 = 3;
+const CMP_REQUEUE: i32 = 4;
+const WAKE_OP: i32 = 5;
+const WAIT_BITSET: i32 = 9;
+const WAKE_BITSET: i32 = 10;
+const PRIVATE_FLAG: i32 = 128;
+const CLOCK_REALTIME: i32 = 256;
+
+/// futex(2).
+pub fn futex(
+    uaddr: usize,
+    op: i32,
+    val: u32,
+    timeout: usize,
+    uaddr2: usize,
+    val3: u32,
+) -> SysResult {
+    let command = op & !(PRIVATE_FLAG | CLOCK_REALTIME);
+    if op & CLOCK_REALTIME != 0 && command != WAIT_BITSET && command != WAIT {
+        return Err(Errno::ENOSYS);
+    }
+    check(uaddr)?;
+    match command {
+        WAIT | WAIT_BITSET => {
+            let bitset = if command == WAIT { u32::MAX } else { val3 };
+            if bitset == 0 {
+                return Err(Errno::EINVAL);
+            }
+            let deadline = deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?;
+            futex::wait(uaddr, val, deadline, bitset)
+        }
+        WAKE => Ok(futex::wake(uaddr, count(val), u32::MAX)),
+        WAKE_BITSET if val3 == 0 => Err(Errno::EINVAL),
+        WAKE_BITSET => Ok(futex::wake(uaddr, count(val), val3)),
+        REQUEUE | CMP_REQUEUE => {
+            check(uaddr2)?;
+            let (wake, moves) = (i32::try_from(val), i32::try_from(timeout as u32));
+            let (Ok(wake), Ok(moves)) = (wake, moves) else {
+                return Err(Errno::EINVAL);
+            };
+            let expected = (command == CMP_REQUEUE).then_some(val3);
+            let (woken, moved) =
+                futex::requeue(uaddr, uaddr2, wake as usize, moves as usize, expected)?;
+            Ok(if command == CMP_REQUEUE {
+                woken + moved
+            } else {
+                woken
+            })
+        }
+        WAKE_OP => wake_op(uaddr, uaddr2, count(val), count(timeout as u32), val3),
+        _ => Err(Errno::ENOSYS),
+    }
+}
+
+fn check(address: usize) -> Result<(), Errno> {
+    if address % 4 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if user::in_range(address, 4) {
+        Ok(())
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+/// How many to wake: Linux takes the number as signed, and wakes one for 0 or less.
+fn count(val: u32) -> usize {
+    (val as i32).max(1) as usize
+}
+
+/// The timeout as ns since boot; FUTEX_WAIT's is relative, the others' absolute.
+fn deadline(timeout: usize, relative: bool, realtime: bool) -> Result<Option<u64>, Errno> {
+    if timeout == 0 {
+        return Ok(None);
+    }
+    let [seconds, nanoseconds]: [i64; 2] = user::read(timeout)?;
+    if seconds < 0 || !(0..1_000_000_000).contains(&nanoseconds) {
+        return Err(Errno::EINVAL);
+    }
+    let ns = (seconds as u64)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds as u64);
+    let now = time::now();
+    Ok(Some(if relative {
+        now.saturating_add(ns)
+    } else if realtime {
+        now.saturating_add(ns.saturating_sub(time::realtime()))
+    } else {
+        ns
+    }))
+}
+
+/// FUTEX_WAKE_OP: an atomic operation on the second word, then wake-ups on both. The word is changed by this CPU while no
+/// other kernel code can; the program's own atomics on it are respected by compare-and-swap in user memory.
+fn wake_op(uaddr: usize, uaddr2: usize, wake: usize, wake2: usize, operation: u32) -> SysResult {
+    check(uaddr2)?;
+    let (op, compare) = (operation >> 28 & 0xf, operation >> 24 & 0xf);
+    let mut argument = ((operation >> 12 & 0xfff) << 20) as i32 >> 20;
+    let comparand = ((operation & 0xfff) << 20) as i32 >> 20;
+    if op & 8 != 0 {
+        argument = 1i32.wrapping_shl(argument as u32);
+    }
+    if op & 7 > 4 || compare > 5 {
+        return Err(Errno::ENOSYS);
+    }
+    let old = user::update_u32(uaddr2, |value| {
+        let (value, argument) = (value, argument as u32);
+        match op & 7 {
+            0 => argument,
+            1 => value.wrapping_add(argument),
+            2 => value | argument,
+            3 => value & !argument,
+            _ => value ^ argument,
+        }
+    })? as i32;
+    let mut woken = futex::wake(uaddr, wake, u32::MAX);
+    let holds = match compare {
+        0 => old == comparand,
+        1 => old != comparand,
+        2 => old < comparand,
+        3 => old <= comparand,
+        4 => old > comparand,
+        _ => old >= comparand,
+    };
+    if holds {
+        woken += futex::wake(uaddr2, wake2, u32::MAX);
+    }
+    Ok(woken)
+}

@@ -1,0 +1,60 @@
+//! The Linux system calls: table.rs dispatches, a file a family decodes its arguments and calls the subsystem.
+//!
+//! A handler is `fn name(arguments) -> SysResult`; nothing here has state of its own. Calls that are not in the table
+//! (crates/abi) return ENOSYS, and are named once in the log.
+pub mod futex;
+pub mod signal;
+pub mod table;
+pub mod thread;
+
+pub use ringo_abi::SysResult;
+
+use crate::cpu::trap::TrapFrame;
+use core::sync::atomic::{AtomicU64, Ordering};
+use ringo_abi::Errno;
+
+/// A handler as the entry path calls it: arguments in C order, the result or a negated error in RAX.
+pub type Handler = extern "C" fn(usize, usize, usize, usize, usize, usize) -> usize;
+
+/// What RAX shall hold.
+#[inline]
+pub fn encode(result: SysResult) -> usize {
+    match result {
+        Ok(value) => value,
+        Err(errno) => errno.to_register(),
+    }
+}
+
+/// A number that no handler stands for. Logged once each.
+pub extern "C" fn unknown_syscall(number: usize) -> usize {
+    static SEEN: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+    let first = match SEEN.get(number / 64) {
+        Some(word) => {
+            word.fetch_or(1 << (number % 64), Ordering::Relaxed) & 1 << (number % 64) == 0
+        }
+        None => false,
+    };
+    if first {
+        crate::klog!("system call {number} is not provided (ENOSYS)");
+    }
+    Errno::ENOSYS.to_register()
+}
+
+/// A call that came with a whole trap frame (an unpatched `syscall`).
+pub fn dispatch_slow(frame: &mut TrapFrame) -> usize {
+    let number = frame.rax as u32 as usize;
+    if let Some(special) = table::dispatch_frame(number, frame) {
+        return special;
+    }
+    match table::DISPATCH.get(number) {
+        Some(handler) => handler(
+            frame.rdi as usize,
+            frame.rsi as usize,
+            frame.rdx as usize,
+            frame.r10 as usize,
+            frame.r8 as usize,
+            frame.r9 as usize,
+        ),
+        None => unknown_syscall(number),
+    }
+}

@@ -1,0 +1,186 @@
+//! Futexes (futex(2)).
+//!
+//! A table of buckets by hashed address, a lock each, so that threads on different futexes do not meet. A bucket's
+//! waiters stand in the order they came. The word is read under the bucket's lock without faulting; if its page is not
+//! there, the lock is dropped, the page faulted in, and all begins again.
+//!
+//! ```text
+//!   waiter (bucket locked)                waker
+//!   read the word, enqueue, Blocking      change the word (program)
+//!   unlock, block                         lock, dequeue, wake
+//! ```
+//!
+//! Keys are addresses: there is one address space. (A page mapped twice and waited on by two addresses is not matched.)
+//! Cost: O(waiters in the bucket), with 1024 buckets; waking the first waiter of an address is O(1) when the bucket holds
+//! only its waiters.
+use super::thread::Thread;
+use super::{block, cancel_block, current, prepare_block, wake as wake_thread};
+use crate::memory::user;
+use crate::sync::{SpinGuard, SpinLock};
+use crate::time;
+use alloc::collections::VecDeque;
+use core::sync::atomic::Ordering;
+use ringo_abi::{Errno, SysResult};
+
+const BUCKETS: usize = 1024;
+
+struct Waiter {
+    thread: &'static Thread,
+    address: usize,
+    bitset: u32,
+}
+
+type Bucket = SpinLock<VecDeque<Waiter>>;
+
+static TABLE: [Bucket; BUCKETS] = [const { SpinLock::new(VecDeque::new()) }; BUCKETS];
+
+fn bucket(address: usize) -> &'static Bucket {
+    // Fibonacci hashing of the word's number; the low bits alone would put all of one struct's futexes together.
+    let hash = (address as u64 >> 2).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    &TABLE[(hash >> 54) as usize]
+}
+
+/// The word at `address`, under the lock of its bucket.
+fn lock_and_read(address: usize) -> Result<(SpinGuard<'static, VecDeque<Waiter>>, u32), Errno> {
+    loop {
+        let guard = bucket(address).lock();
+        if let Some(value) = user::read_u32_no_fault(address) {
+            return Ok((guard, value));
+        }
+        drop(guard);
+        user::read::<u32>(address)?;
+    }
+}
+
+/// FUTEX_WAIT and FUTEX_WAIT_BITSET: blocks while the word is `expected`, until woken through one of the bits, or until
+/// `deadline` (ns since boot).
+///
+/// # Errors
+/// EAGAIN if the word differs, ETIMEDOUT, ERESTARTSYS, EFAULT.
+pub fn wait(address: usize, expected: u32, deadline: Option<u64>, bitset: u32) -> SysResult {
+    let thread = current();
+    let (mut guard, value) = lock_and_read(address)?;
+    if value != expected {
+        return Err(Errno::EAGAIN);
+    }
+    thread.futex.store(address, Ordering::Relaxed);
+    prepare_block(thread);
+    guard.push_back(Waiter {
+        thread,
+        address,
+        bitset,
+    });
+    drop(guard);
+    loop {
+        // Woken: whoever took us out of the bucket cleared this.
+        if thread.futex.load(Ordering::Acquire) == 0 {
+            cancel_block(thread);
+            return Ok(0);
+        }
+        let outcome = if thread.signals.deliverable() {
+            Some(Errno::ERESTARTSYS)
+        } else if deadline.is_some_and(|deadline| time::now() >= deadline) {
+            Some(Errno::ETIMEDOUT)
+        } else {
+            None
+        };
+        if let Some(errno) = outcome {
+            cancel_block(thread);
+            return if withdraw(thread) { Err(errno) } else { Ok(0) };
+        }
+        block(deadline, true);
+        prepare_block(thread);
+    }
+}
+
+/// Takes the thread out of whichever bucket it stands in (a requeue may move it). False if it was woken meanwhile.
+fn withdraw(thread: &'static Thread) -> bool {
+    loop {
+        let address = thread.futex.load(Ordering::Acquire);
+        if address == 0 {
+            return false;
+        }
+        let mut waiters = bucket(address).lock();
+        if let Some(at) = waiters
+            .iter()
+            .position(|waiter| core::ptr::eq(waiter.thread, thread))
+        {
+            waiters.remove(at);
+            thread.futex.store(0, Ordering::Release);
+            return true;
+        }
+    }
+}
+
+/// FUTEX_WAKE and FUTEX_WAKE_BITSET: wakes up to `count` waiters of `address` that share a bit; gives how many.
+pub fn wake(address: usize, count: usize, bitset: u32) -> usize {
+    let mut waiters = bucket(address).lock();
+    take(&mut waiters, address, count, bitset)
+}
+
+fn take(waiters: &mut VecDeque<Waiter>, address: usize, count: usize, bitset: u32) -> usize {
+    let mut woken = 0;
+    let mut at = 0;
+    while woken < count && at < waiters.len() {
+        if waiters[at].address == address && waiters[at].bitset & bitset != 0 {
+            if let Some(waiter) = waiters.remove(at) {
+                waiter.thread.futex.store(0, Ordering::Release);
+                wake_thread(waiter.thread);
+                woken += 1;
+            }
+        } else {
+            at += 1;
+        }
+    }
+    woken
+}
+
+/// FUTEX_REQUEUE and FUTEX_CMP_REQUEUE: wakes `wake_count`, moves up to `move_count` others to `target`; gives how many
+/// were woken and how many moved.
+///
+/// # Errors
+/// EAGAIN if the word is not what CMP_REQUEUE `expected`, EFAULT.
+pub fn requeue(
+    address: usize,
+    target: usize,
+    wake_count: usize,
+    move_count: usize,
+    expected: Option<u32>,
+) -> Result<(usize, usize), Errno> {
+    // Both words' pages now, so that the reads under the locks succeed unless somebody unmaps them meanwhile.
+    user::read::<u32>(address)?;
+    user::read::<u32>(target)?;
+    let (from, to) = (bucket(address), bucket(target));
+    // Two buckets: the lower address first.
+    let (mut first, mut second) = if core::ptr::eq(from, to) {
+        (from.lock(), None)
+    } else if core::ptr::from_ref(from) < core::ptr::from_ref(to) {
+        let first = from.lock();
+        (first, Some(to.lock()))
+    } else {
+        let second = to.lock();
+        (from.lock(), Some(second))
+    };
+    if let Some(expected) = expected
+        && user::read_u32_no_fault(address).ok_or(Errno::EFAULT)? != expected
+    {
+        return Err(Errno::EAGAIN);
+    }
+    let woken = take(&mut first, address, wake_count, u32::MAX);
+    let mut moved = 0;
+    let mut at = 0;
+    while moved < move_count && at < first.len() {
+        if first[at].address != address {
+            at += 1;
+            continue;
+        }
+        moved += 1;
+        first[at].address = target;
+        first[at].thread.futex.store(target, Ordering::Release);
+        match &mut second {
+            Some(second) => second.extend(first.remove(at)),
+            None => at += 1,
+        }
+    }
+    Ok((woken, moved))
+}

@@ -1,0 +1,72 @@
+//! What all threads share: the one process, and its end.
+use super::signal::ProcessSignals;
+use crate::cpu::{apic, interrupts, percpu};
+use crate::sync::SpinLock;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+pub use ringo_control::ExitStatus;
+
+/// The process.
+pub struct Process {
+    /// Signal actions and signals for whichever thread takes them.
+    pub signals: ProcessSignals,
+    /// File-creation mask (umask(2)).
+    pub umask: AtomicU32,
+    exiting: AtomicBool,
+    /// CPU time (ns) of threads that have ended.
+    pub dead_threads_time: SpinLock<u64>,
+}
+
+static PROCESS: Process = Process {
+    signals: ProcessSignals::new(),
+    umask: AtomicU32::new(0o022),
+    exiting: AtomicBool::new(false),
+    dead_threads_time: SpinLock::new(0),
+};
+
+/// The one process.
+#[inline]
+pub fn process() -> &'static Process {
+    &PROCESS
+}
+
+impl Process {
+    /// The program is over: no thread goes back to it.
+    #[inline]
+    pub fn exiting(&self) -> bool {
+        self.exiting.load(Ordering::Relaxed)
+    }
+
+    /// CPU time of all threads, in ns.
+    pub fn cpu_time(&self) -> u64 {
+        let mut total = *self.dead_threads_time.lock();
+        super::thread::find(|thread| {
+            total += thread.cpu_time_now();
+            false
+        });
+        total
+    }
+}
+
+/// Ends the program and the VM. Other CPUs stop when they next leave the kernel, or by interrupt.
+pub fn exit_group(status: ExitStatus) -> ! {
+    if PROCESS.exiting.swap(true, Ordering::SeqCst) {
+        // Another thread is at it.
+        park()
+    }
+    let me = percpu::this_cpu().id.get();
+    for id in (0..percpu::cpu_count()).filter(|&id| id != me) {
+        let cpu = percpu::cpu(id);
+        cpu.pending.store(1, Ordering::SeqCst);
+        apic::send_ipi(cpu, interrupts::RESCHEDULE);
+    }
+    crate::drivers::power::exit(status)
+}
+
+/// Blocks the calling thread for good: the program is over.
+pub fn park() -> ! {
+    let thread = super::current();
+    loop {
+        super::prepare_block(thread);
+        super::block(None, false);
+    }
+}

@@ -1,0 +1,54 @@
+//! Exceptions of the program become signals, page faults if they cannot be served (Linux arch/x86/kernel/traps.c has
+//! the same table).
+use super::{SI_KERNEL, SigInfo, force_current};
+use crate::cpu::trap::TrapFrame;
+use crate::memory;
+use core::sync::atomic::Ordering;
+use linux_raw_sys::general as abi;
+
+const FPE_INTDIV: i32 = 1;
+const FPE_FLTINV: i32 = 7;
+const ILL_ILLOPN: i32 = 2;
+const TRAP_TRACE: i32 = 2;
+const BUS_ADRALN: i32 = 1;
+
+/// Page-fault error code: a write, an instruction fetch.
+const WRITE: u64 = 2;
+const FETCH: u64 = 16;
+
+/// Serves the exception in `frame`, which the program raised, or sends it the signal. `address` is the one a page fault
+/// was at.
+pub fn exception(frame: &mut TrapFrame, address: usize) {
+    let info = match frame.vector {
+        14 => {
+            match memory::space().fault(address, frame.error & WRITE != 0, frame.error & FETCH != 0)
+            {
+                Ok(()) => return,
+                Err(fault) => SigInfo::fault(fault.signo, fault.code, address),
+            }
+        }
+        0 => SigInfo::fault(abi::SIGFPE as i32, FPE_INTDIV, frame.rip as usize),
+        1 => SigInfo::fault(abi::SIGTRAP as i32, TRAP_TRACE, frame.rip as usize),
+        3 => SigInfo::from_kernel(abi::SIGTRAP as i32),
+        6 => SigInfo::fault(abi::SIGILL as i32, ILL_ILLOPN, frame.rip as usize),
+        16 | 19 => SigInfo::fault(abi::SIGFPE as i32, FPE_FLTINV, frame.rip as usize),
+        17 => SigInfo::fault(abi::SIGBUS as i32, BUS_ADRALN, 0),
+        12 => SigInfo::fault(abi::SIGBUS as i32, SI_KERNEL, 0),
+        _ => SigInfo::fault(abi::SIGSEGV as i32, SI_KERNEL, 0),
+    };
+    let seen = &crate::task::current().signals.last_fault;
+    seen[0].store(frame.vector, Ordering::Relaxed);
+    seen[1].store(frame.error | USER_MODE, Ordering::Relaxed);
+    seen[2].store(
+        if frame.vector == 14 {
+            address as u64
+        } else {
+            0
+        },
+        Ordering::Relaxed,
+    );
+    force_current(info);
+}
+
+/// What Linux's error code would have said: the access came from user mode.
+const USER_MODE: u64 = 4;

@@ -1,0 +1,105 @@
+//! Sending: which thread gets it, and how it learns.
+use super::{SIG_DFL, SigInfo, bit, ignores};
+use crate::cpu::{apic, interrupts, percpu};
+use crate::task::thread::{self, State, Thread, Tid};
+use crate::task::{PID, process, wake};
+use core::sync::atomic::Ordering;
+use ringo_abi::Errno;
+
+/// Sends to one thread, as tgkill(2) does. Ignored signals vanish unless they are blocked.
+///
+/// # Errors
+/// EAGAIN when too many are queued.
+pub fn send_thread(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> {
+    let action = process().signals.action(info.signo);
+    if thread.signals.mask() & bit(info.signo) == 0 && ignores(info.signo, &action) {
+        return Ok(());
+    }
+    thread.signals.pending.push(info)?;
+    process().signals.arrivals.wake_all();
+    if thread.signals.mask() & bit(info.signo) == 0 {
+        notify(thread);
+    }
+    Ok(())
+}
+
+/// Sends to the process, as kill(2) does: any thread that does not block the signal takes it, the first one by choice.
+///
+/// # Errors
+/// EAGAIN when too many are queued.
+pub fn send_process(info: SigInfo) -> Result<(), Errno> {
+    let unblocked = |thread: &'static Thread| thread.signals.mask() & bit(info.signo) == 0;
+    let action = process().signals.action(info.signo);
+    let taker = match thread::by_tid(PID).filter(|&leader| unblocked(leader)) {
+        Some(leader) => Some(leader),
+        None => thread::find(unblocked),
+    };
+    if taker.is_some() && ignores(info.signo, &action) {
+        return Ok(());
+    }
+    process().signals.pending.push(info)?;
+    process().signals.arrivals.wake_all();
+    if let Some(taker) = taker {
+        notify(taker);
+    }
+    Ok(())
+}
+
+/// Makes the thread look at its signals: wakes it if it sleeps interruptibly, interrupts its CPU if it runs.
+fn notify(thread: &'static Thread) {
+    if thread.signals.interruptible() {
+        wake(thread);
+        return;
+    }
+    if thread.state() != State::Running && thread.state() != State::Blocking {
+        // It looks when it is switched in and leaves the kernel.
+        return;
+    }
+    let cpu = percpu::cpu(thread.last_cpu.load(Ordering::Relaxed) as usize);
+    cpu.pending.store(1, Ordering::SeqCst);
+    if !core::ptr::eq(cpu, percpu::this_cpu()) {
+        apic::send_ipi(cpu, interrupts::RESCHEDULE);
+    }
+}
+
+/// A fault of the running thread: it cannot go on, so a blocked or ignored signal takes its default action.
+pub fn force_current(info: SigInfo) {
+    let thread = crate::task::current();
+    let signals = &process().signals;
+    let mut action = signals.action(info.signo);
+    let blocked = thread.signals.mask() & bit(info.signo) != 0;
+    if blocked || ignores(info.signo, &action) {
+        action.handler = SIG_DFL;
+        signals.set_action(info.signo, action);
+        thread
+            .signals
+            .set_mask(thread.signals.mask() & !bit(info.signo));
+    }
+    // The queue is full of others: the thread cannot go on all the same.
+    if thread.signals.pending.push(info).is_err() {
+        crate::task::exit_group(crate::task::process::ExitStatus::Signal(info.signo as u8));
+    }
+    crate::task::set_pending();
+}
+
+/// The thread is about to end: signals for the process that it was to take go to another.
+pub fn thread_ends(ending: &'static Thread) {
+    let pending = process().signals.pending.set();
+    if pending == 0 {
+        return;
+    }
+    let other = |thread: &'static Thread| {
+        thread.tid() != ending.tid() && pending & !thread.signals.mask() != 0
+    };
+    if let Some(taker) = thread::find(other) {
+        notify(taker);
+    }
+}
+
+/// The living thread `tid`.
+///
+/// # Errors
+/// ESRCH.
+pub fn find(tid: Tid) -> Result<&'static Thread, Errno> {
+    thread::by_tid(tid).ok_or(Errno::ESRCH)
+}

@@ -1,0 +1,4 @@
+//! The vDSO page.
+
+/// The wall clock was set.
+pub fn update() {}
