@@ -163,6 +163,17 @@ impl<const N: usize> Decoder<N> {
         n
     }
 
+    /// The unused part of the buffer, to read into without a copy; [`Decoder::advance`] says how much came.
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.drop_returned();
+        &mut self.buffer[self.len..]
+    }
+
+    /// Takes the first `n` bytes of [`Decoder::spare`] as arrived.
+    pub fn advance(&mut self, n: usize) {
+        self.len = (self.len + n).min(N);
+    }
+
     /// The next complete message, `None` when more bytes are needed. After a fatal error it repeats that error.
     #[allow(clippy::should_implement_trait)] // It lends from the decoder, as no Iterator can.
     pub fn next<'a, M: Message<'a>>(&'a mut self) -> Option<Result<M, DecodeError>> {

@@ -1,0 +1,383 @@
+//! The command line.
+//!
+//! Options end at PROGRAM: everything behind it is the program's, as with env(1) and docker run.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::FAILED;
+
+/// Run a Go program in ring 0 of a virtual machine.
+#[derive(Parser)]
+#[command(name = "ringo", version, max_term_width = 100, after_long_help = EXAMPLES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  CGO_ENABLED=0 go build -o hello .    build any Go program, with any Go from 1.21 on
+  ringo run ./hello --its-own-flag     run it: stdin, stdout, stderr and exit code are yours
+  go test -exec 'ringo exec' ./...     run a package's tests in ring 0
+  ringo doctor ./hello                 say whether a program will run, without running it
+
+Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself failed.";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Boot a VM with PROGRAM in ring 0
+    #[command(after_long_help = RUN_HELP)]
+    Run(RunOptions),
+    /// The same as `run`, in the host's environment: its variables, working directory and files
+    #[command(after_long_help = EXEC_HELP)]
+    Exec(RunOptions),
+    /// Say what a program is and whether it will run
+    #[command(after_long_help = DOCTOR_HELP)]
+    Doctor(DoctorOptions),
+}
+
+const RUN_HELP: &str = "\
+PROGRAM is a static linux/amd64 executable on the host; a name without a slash is looked for in the
+current directory, then in PATH. It sees a file system of RAM: what --root gave, else an almost
+empty one with CA certificates, zone data, /etc/passwd and /tmp. What it writes is gone when it ends.
+It sees no variables of yours but those given by --env.
+
+Signals (Ctrl-C, Ctrl-\\, kill) go to the program. A third Ctrl-C within two seconds ends a VM that
+does not react.
+
+Examples:
+  ringo run ./hello
+  ringo run --env DEBUG=1 --env HOME ./server --listen :8080
+  ringo run --root site.tar --cpus 4 --memory 2G ./hugo build
+  echo hello | ringo run ./upper | sort
+  ringo run --stats ./bench 2>stats.json
+
+Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself failed.";
+
+const EXEC_HELP: &str = "\
+The program finds the environment and the working directory of this command, and all of the host's files at
+their own paths. It can change them, but only for itself: the host's files are shared read-only, and what the
+program writes goes to RAM and is gone when it ends.
+
+Examples:
+  go test -exec 'ringo exec' ./...
+  go run -exec 'ringo exec --engine tcg' .
+  ringo exec ./import data.csv
+
+Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself failed.";
+
+const DOCTOR_HELP: &str = "\
+Exit code: 0 if PROGRAM will run, 1 if it may miss something, 125 if it can't run.
+
+Examples:
+  ringo doctor ./server
+  ringo doctor --json ./server | jq .go.version";
+
+#[derive(Args)]
+pub struct RunOptions {
+    /// How QEMU runs the VM; auto takes kvm if it works, else tcg, and says so
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+
+    /// Number of CPUs [default: as many as the host has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub cpus: Option<u32>,
+
+    /// Memory of the VM, with suffix k, M, G or T
+    #[arg(short, long, value_name = "SIZE", default_value = "512M")]
+    pub memory: Size,
+
+    /// Set a variable; without =VALUE it takes the host's (repeatable)
+    #[arg(short, long = "env", value_name = "KEY[=VALUE]")]
+    pub env: Vec<OsString>,
+
+    /// What the program sees at /: a directory, a .tar or a .tar.gz, copied in at the start
+    #[arg(long, value_name = "DIR|FILE.tar")]
+    pub root: Option<PathBuf>,
+
+    /// Working directory of the program [default: / for run, the current one for exec]
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+
+    /// Make a port of the program reachable on the host (repeatable)
+    #[arg(long, value_name = "[IP:]HOST:GUEST[/udp]")]
+    pub publish: Vec<Publish>,
+
+    /// Print one line of JSON on stderr at exit: times, memory, system calls
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Show the kernel's log on stderr
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// QEMU's machine type: microvm boots fastest, q35 has PCI
+    #[arg(short = 'M', long, value_enum, default_value_t = Machine::Microvm)]
+    pub machine: Machine,
+
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true,
+          value_names = ["PROGRAM", "ARGS"], num_args = 1..)]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub struct DoctorOptions {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// The executable
+    pub program: OsString,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// kvm if it works, else tcg
+    Auto,
+    /// The processor's virtualisation: native speed
+    Kvm,
+    /// QEMU's emulation: works everywhere, slowly
+    Tcg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Machine {
+    /// virtio over MMIO, no firmware to speak of
+    Microvm,
+    /// A PC with PCI Express
+    Q35,
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Size, String> {
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let (number, suffix) = text.split_at(digits);
+        let shift = match suffix.to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            "t" | "tb" | "tib" => 40,
+            _ => return Err("write it as 64M or 2G".into()),
+        };
+        let number: u64 = number
+            .parse()
+            .map_err(|_| "write it as 64M or 2G".to_owned())?;
+        let bytes = number.checked_mul(1 << shift).ok_or("that is too much")?;
+        match bytes {
+            ..0x80_0000 if shift == 0 => {
+                Err(format!("that is {number} bytes; did you mean {number}M?"))
+            }
+            ..0x80_0000 => Err("at least 8M, please".into()),
+            0x100_0000_0000.. => Err("at most 1T, please".into()),
+            _ => Ok(Size(bytes)),
+        }
+    }
+}
+
+/// A published port, checked; nothing uses it before there is a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    pub address: Option<std::net::IpAddr>,
+    pub host: u16,
+    pub guest: u16,
+    pub udp: bool,
+}
+
+impl FromStr for Publish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Publish, String> {
+        const FORM: &str = "write it as 8080:80, 127.0.0.1:8080:80 or 53:53/udp";
+        let port = |text: &str| text.parse::<u16>().ok().filter(|&p| p != 0).ok_or(FORM);
+        let (ports, udp) = match text.rsplit_once('/') {
+            None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), false),
+            Some((ports, "udp")) => (ports, true),
+            Some(_) => return Err(FORM.into()),
+        };
+        let (front, guest) = ports.rsplit_once(':').ok_or(FORM)?;
+        let (address, host) = match front.rsplit_once(':') {
+            None => (None, front),
+            Some((ip, host)) => {
+                let ip = ip.trim_start_matches('[').trim_end_matches(']');
+                (Some(ip.parse().map_err(|_| FORM)?), host)
+            }
+        };
+        Ok(Publish {
+            address,
+            host: port(host)?,
+            guest: port(guest)?,
+            udp,
+        })
+    }
+}
+
+/// Reads the command line; an error is printed already and is the exit code.
+pub fn parse() -> Result<Command, u8> {
+    parse_from(std::env::args_os()).map_err(|error| {
+        let _ = error.print();
+        if error.use_stderr() { FAILED } else { 0 }
+    })
+}
+
+fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let cli = Cli::try_parse_from(args)?;
+    if let Command::Run(options) | Command::Exec(options) = &cli.command {
+        let name = if matches!(cli.command, Command::Run(_)) {
+            "run"
+        } else {
+            "exec"
+        };
+        check(options, name)?;
+    }
+    Ok(cli.command)
+}
+
+fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
+    let complain = |kind, text: String| {
+        let mut command = Cli::command();
+        command.build();
+        let sub = command
+            .find_subcommand_mut(name)
+            .expect("it was parsed as one");
+        Err(sub.error(kind, text))
+    };
+    // Hyphens are allowed for the program's arguments, so clap takes a mistyped option for PROGRAM.
+    let program: &OsStr = &options.command[0];
+    if program.as_encoded_bytes().starts_with(b"-") {
+        let text = format!("unknown option '{}'", program.to_string_lossy());
+        return complain(clap::error::ErrorKind::UnknownArgument, text);
+    }
+    if name == "exec" && options.root.is_some() {
+        let text =
+            "exec shows the host's files; use `ringo run --root` for another root".to_owned();
+        return complain(clap::error::ErrorKind::ArgumentConflict, text);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Command, clap::Error> {
+        parse_from(
+            std::iter::once("ringo")
+                .chain(line.iter().copied())
+                .map(OsString::from),
+        )
+    }
+
+    fn options(line: &[&str]) -> RunOptions {
+        match parse(line) {
+            Ok(Command::Run(options) | Command::Exec(options)) => options,
+            Ok(_) => panic!("neither run nor exec"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_end_at_the_program() {
+        let options = options(&[
+            "run", "--cpus", "2", "./prog", "--cpus", "3", "-v", "--", "--help",
+        ]);
+        assert_eq!(options.cpus, Some(2));
+        assert!(!options.verbose);
+        assert_eq!(
+            options.command,
+            ["./prog", "--cpus", "3", "-v", "--", "--help"]
+        );
+    }
+
+    #[test]
+    fn a_mistyped_option_is_not_a_program() {
+        let error = parse(&["run", "--cpu", "2", "./prog"])
+            .err()
+            .expect("an error")
+            .to_string();
+        assert!(error.contains("--cpu"), "{error}");
+        assert!(parse(&["exec", "-x"]).is_err());
+    }
+
+    #[test]
+    fn a_program_is_required() {
+        assert!(parse(&["run"]).is_err());
+        assert!(parse(&["run", "--cpus", "2"]).is_err());
+        assert!(parse(&[]).is_err());
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("16M", 16 << 20),
+            ("512m", 512 << 20),
+            ("2G", 2 << 30),
+            ("65536k", 64 << 20),
+            ("1GiB", 1 << 30),
+        ] {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        for text in [
+            "",
+            "M",
+            "16X",
+            "-1M",
+            "1.5G",
+            "0",
+            "4M",
+            "9999999T",
+            "99999999999999999999",
+        ] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+        assert!("512".parse::<Size>().expect_err("bytes").contains("512M"));
+    }
+
+    #[test]
+    fn published_ports() {
+        let publish = |text: &str| text.parse::<Publish>();
+        assert_eq!(
+            publish("8080:80"),
+            Ok(Publish {
+                address: None,
+                host: 8080,
+                guest: 80,
+                udp: false
+            })
+        );
+        let local = Some("127.0.0.1".parse().expect("an address"));
+        assert_eq!(
+            publish("127.0.0.1:53:54/udp"),
+            Ok(Publish {
+                address: local,
+                host: 53,
+                guest: 54,
+                udp: true
+            })
+        );
+        assert!(publish("[::1]:1:2/tcp").is_ok());
+        for text in [
+            "", "80", "80:", ":80", "a:b", "0:80", "80:70000", "x:1:2", "1:2/sctp",
+        ] {
+            assert!(publish(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The process around us: what exec(2) would have handed down to the program.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result};
+use ringo_bundle::{StreamKind, Terminal};
+use ringo_control::Stream;
+use rustix::fs::{FileType, Stat};
+use rustix::stdio;
+
+use crate::terminal;
+
+/// The command's own descriptor of a stream.
+pub fn descriptor(stream: Stream) -> BorrowedFd<'static> {
+    match stream {
+        Stream::Stdin => stdio::stdin(),
+        Stream::Stdout => stdio::stdout(),
+        Stream::Stderr => stdio::stderr(),
+    }
+}
+
+/// What the three standard streams are.
+pub struct Streams {
+    pub kinds: [StreamKind; 3],
+    pub flags: [u32; 3],
+    /// stdout and stderr are one file.
+    pub one_output: bool,
+}
+
+/// Looks at descriptors 0 to 2.
+pub fn streams() -> Streams {
+    let stats = Stream::ALL.map(|stream| rustix::fs::fstat(descriptor(stream)).ok());
+    let flags = Stream::ALL.map(|stream| {
+        rustix::fs::fcntl_getfl(descriptor(stream))
+            .map(|flags| (flags - rustix::fs::OFlags::NONBLOCK).bits())
+            .unwrap_or(0)
+    });
+    let same =
+        |a: &Stat, b: &Stat| (a.st_dev, a.st_ino, a.st_rdev) == (b.st_dev, b.st_ino, b.st_rdev);
+    let kinds = Stream::ALL.map(|stream| {
+        let Some(stat) = &stats[stream as usize] else {
+            return StreamKind::Closed;
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => StreamKind::File,
+            FileType::Socket => StreamKind::Socket,
+            // makedev(1, 3) is /dev/null everywhere.
+            FileType::CharacterDevice if stat.st_rdev == 0x103 => StreamKind::Null,
+            FileType::CharacterDevice => match terminal::settings(stream) {
+                Some((termios, size)) => {
+                    let device = Stream::ALL
+                        .into_iter()
+                        .find(|&other| {
+                            stats[other as usize]
+                                .as_ref()
+                                .is_some_and(|s| same(s, stat))
+                        })
+                        .unwrap_or(stream);
+                    StreamKind::Terminal(Terminal {
+                        device,
+                        termios,
+                        size,
+                    })
+                }
+                None => StreamKind::Pipe,
+            },
+            _ => StreamKind::Pipe,
+        }
+    });
+    let one_output = match &stats[1..] {
+        [Some(out), Some(err)] => same(out, err) && kinds[1] != StreamKind::Null,
+        _ => false,
+    };
+    Streams {
+        kinds,
+        flags,
+        one_output,
+    }
+}
+
+/// What /proc/self/status says: the umask, and the signals that we were started with as ignored.
+pub fn umask_and_ignored_signals() -> (u32, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str, radix| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(line.trim(), radix).ok()
+    };
+    // Rust's start-up ignores SIGPIPE itself, so nothing is known about the parent's choice.
+    const SIGPIPE: u64 = 1 << (13 - 1);
+    let ignored = field("SigIgn:", 16).unwrap_or(0) & !SIGPIPE;
+    (field("Umask:", 8).unwrap_or(0o22) as u32, ignored)
+}
+
+/// Soft and hard limit of open files.
+pub fn open_files() -> (u64, u64) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    (
+        limit.current.unwrap_or(u64::MAX),
+        limit.maximum.unwrap_or(u64::MAX),
+    )
+}
+
+/// 32 bytes for the guest's random numbers.
+pub fn entropy() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let n = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("no randomness from the host")?;
+    anyhow::ensure!(n == bytes.len(), "no randomness from the host");
+    Ok(bytes)
+}
+
+/// CLOCK_REALTIME in nanoseconds.
+pub fn realtime_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    (now.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec as u64)
+}
+
+/// How many CPUs this process may use.
+pub fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(255) as u32)
+}
+
+/// Largest pipe-like buffer the system grants: fewer, larger moves.
+pub fn enlarge(socket: impl AsFd, bytes: usize) {
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&socket, bytes);
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, bytes);
+}
+
+/// Closes one of our standard streams, so that its reader finds end of file. /dev/null takes its number: a closed one
+/// could become anything else's.
+pub fn close(stream: Stream) {
+    let Ok(null) = std::fs::File::open("/dev/null") else {
+        return;
+    };
+    let _ = match stream {
+        Stream::Stdin => stdio::dup2_stdin(&null),
+        Stream::Stdout => stdio::dup2_stdout(&null),
+        // Our own words still go there.
+        Stream::Stderr => Ok(()),
+    };
+}

@@ -1,0 +1,246 @@
+//! `ringo run` and `ringo exec`: from the command line to a bundle, a VM, and its exit code.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
+
+use crate::args::RunOptions;
+use crate::host::{self, Streams};
+use crate::program::{self, Program};
+use crate::qemu::{self, engine};
+use crate::root::{self, Kind, Node, Source, Tree};
+use crate::session;
+
+/// Whose files, variables and working directory the program finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Its own: `ringo run`.
+    Own,
+    /// The host's: `ringo exec`.
+    Host,
+}
+
+const HOSTNAME: &str = "ringo";
+/// As Docker's images have it.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Runs the program and returns the exit code.
+pub fn run(options: &RunOptions, world: World) -> Result<u8> {
+    ensure!(
+        options.publish.is_empty(),
+        "--publish: networking is not in this version of Ringo; leave the option out"
+    );
+    let typed = &options.command[0];
+    let program = program::read(typed, world)?;
+    program::check(&program.bytes, &typed.to_string_lossy())?;
+    let engine = engine::choose(options.engine)?;
+    let streams = host::streams();
+    let memory = options.memory.0.next_multiple_of(1 << 20);
+    let (bundle, length) = bundle(options, world, &program, &streams)?;
+    check_memory(length, memory)?;
+
+    let config = qemu::Config {
+        engine,
+        machine: options.machine,
+        cpus: options.cpus.unwrap_or_else(host::cpus),
+        memory,
+        host_files: world == World::Host,
+    };
+    let vm = qemu::start(&config, bundle)?;
+    session::run(
+        vm,
+        &session::Task {
+            config,
+            streams,
+            program: program.bytes,
+            stats: options.stats,
+            verbose: options.verbose,
+        },
+    )
+}
+
+fn bundle(
+    options: &RunOptions,
+    world: World,
+    program: &Program,
+    streams: &Streams,
+) -> Result<(File, u64)> {
+    let now = host::realtime_ns();
+    let file = qemu::anonymous_file("ringo-bundle")?;
+    let mut writer = Writer::new(file, now as i64).context("the bundle can't be written")?;
+    let program_data = writer
+        .data(|out| std::io::Write::write_all(out, &program.bytes))
+        .context("the bundle can't be written")?;
+    let cwd = working_directory(options, world)?;
+    if world == World::Own {
+        let mut tree = match &options.root {
+            Some(root) => root::read(root, &mut writer)?,
+            None => Tree::default(),
+        };
+        root::complete(&mut tree, HOSTNAME, now as i64);
+        let metadata = program::bundle_metadata(&program.metadata);
+        let kind = Kind::File(Source::Written(program_data));
+        tree.insert(
+            &program.path.as_os_str().as_bytes()[1..],
+            Node { metadata, kind },
+        );
+        let directory = &cwd.as_os_str().as_bytes()[1..];
+        if !tree.contains(directory) {
+            let metadata = Metadata {
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+                mtime_ns: now as i64,
+            };
+            tree.insert(
+                directory,
+                Node {
+                    metadata,
+                    kind: Kind::Directory,
+                },
+            );
+        }
+        tree.write(&mut writer)?;
+    }
+
+    let (umask, ignored_signals) = host::umask_and_ignored_signals();
+    let mut flags = Flags::default();
+    for (flag, on) in [
+        (Flags::VERBOSE, options.verbose),
+        (Flags::STATS, options.stats),
+        (Flags::HOST_ROOT, world == World::Host),
+        (Flags::ONE_OUTPUT, streams.one_output),
+    ] {
+        if on {
+            flags |= flag;
+        }
+    }
+    let (uid, gid) = match world {
+        World::Own => (0, 0),
+        World::Host => (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        ),
+    };
+    let circumstances = Circumstances {
+        flags,
+        started_ns: host::realtime_ns(),
+        entropy: host::entropy()?,
+        uid,
+        gid,
+        umask: if world == World::Host { umask } else { 0o22 },
+        nofile: host::open_files(),
+        ignored_signals,
+        streams: streams.kinds,
+        stream_flags: streams.flags,
+        program_path: program.path.as_os_str().as_bytes().to_vec(),
+        program_data,
+        cwd: cwd.into_os_string().into_vec(),
+        hostname: hostname(world).into_bytes(),
+        args: options
+            .command
+            .iter()
+            .map(|arg| arg.as_bytes().to_vec())
+            .collect(),
+        env: environment(options, world, streams)?,
+    };
+    writer
+        .finish(&circumstances)
+        .context("the bundle can't be written")
+}
+
+fn hostname(world: World) -> String {
+    match world {
+        World::Own => HOSTNAME.to_owned(),
+        World::Host => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+    }
+}
+
+fn working_directory(options: &RunOptions, world: World) -> Result<PathBuf> {
+    let base = match world {
+        World::Own => PathBuf::from("/"),
+        World::Host => std::env::current_dir().context("the working directory is gone")?,
+    };
+    let Some(wanted) = &options.workdir else {
+        return Ok(base);
+    };
+    let mut path = base;
+    // Without `.` and `..`: there may be no such directory on this side to ask.
+    for part in wanted.components() {
+        match part {
+            std::path::Component::RootDir => path = PathBuf::from("/"),
+            std::path::Component::ParentDir => drop(path.pop()),
+            std::path::Component::Normal(name) => path.push(name),
+            std::path::Component::CurDir | std::path::Component::Prefix(_) => {}
+        }
+    }
+    if world == World::Host && !Path::new(&path).is_dir() {
+        bail!("--workdir {}: no such directory", wanted.display());
+    }
+    Ok(path)
+}
+
+fn environment(options: &RunOptions, world: World, streams: &Streams) -> Result<Vec<Vec<u8>>> {
+    let mut variables: Vec<Vec<u8>> = match world {
+        World::Own => vec![PATH.into(), b"HOME=/root".to_vec()],
+        World::Host => std::env::vars_os()
+            .map(|(key, value)| assignment(&key, &value))
+            .collect(),
+    };
+    let at_terminal = streams
+        .kinds
+        .iter()
+        .any(|kind| matches!(kind, StreamKind::Terminal(_)));
+    if world == World::Own && at_terminal {
+        variables
+            .extend(std::env::var_os("TERM").map(|term| assignment(OsStr::new("TERM"), &term)));
+    }
+    for wanted in &options.env {
+        let bytes = wanted.as_bytes();
+        let equals = bytes.iter().position(|&b| b == b'=');
+        let key = &bytes[..equals.unwrap_or(bytes.len())];
+        ensure!(
+            !key.is_empty(),
+            "--env {}: has no name",
+            wanted.to_string_lossy()
+        );
+        variables.retain(|v| !(v.starts_with(key) && v.get(key.len()) == Some(&b'=')));
+        match equals {
+            Some(_) => variables.push(bytes.to_vec()),
+            // As docker: a variable that the host doesn't have stays unset.
+            None => {
+                variables.extend(std::env::var_os(wanted).map(|value| assignment(wanted, &value)))
+            }
+        }
+    }
+    Ok(variables)
+}
+
+fn assignment(key: &OsStr, value: &OsStr) -> Vec<u8> {
+    let mut whole = OsString::from(key);
+    whole.push("=");
+    whole.push(value);
+    whole.into_vec()
+}
+
+fn check_memory(bundle: u64, memory: u64) -> Result<()> {
+    // Kernel image and heap, page tables, the program's first pages.
+    const BESIDE: u64 = 6 << 20;
+    if bundle + BESIDE > memory {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        bail!(
+            "the program and its files take {} MiB, which doesn't fit in {} MiB: try --memory {}M",
+            mib(bundle),
+            mib(memory),
+            (mib(bundle) * 2 + 16).next_multiple_of(16)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! QEMU's command line.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use ringo_control::port;
+
+use super::Config;
+use super::engine::Engine;
+use crate::args::Machine;
+
+/// Where QEMU is.
+pub fn program() -> Result<PathBuf> {
+    const NAME: &str = "qemu-system-x86_64";
+    if let Some(chosen) = std::env::var_os("RINGO_QEMU") {
+        return Ok(chosen.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|dir| dir.join(NAME))
+        .find(|file| file.is_file());
+    // Red Hat's place and name for it.
+    match found.or_else(|| Some(PathBuf::from("/usr/libexec/qemu-kvm")).filter(|p| p.is_file())) {
+        Some(file) => Ok(file),
+        None => bail!(
+            "{NAME} is not installed: `apt install qemu-system-x86` (Debian, Ubuntu), \
+             `dnf install qemu-kvm` (Fedora), `pacman -S qemu-system-x86` (Arch)"
+        ),
+    }
+}
+
+/// All of the arguments. `ports` are in the order stdin, stdout, stderr, control.
+pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4]) -> Vec<String> {
+    let mut arguments = Arguments::default();
+    let pci = config.machine == Machine::Q35;
+    arguments.option("-machine", machine(config));
+    // On AMD hosts QEMU 7.2 can't set the MSR behind arch-capabilities, which means nothing to this guest anyway.
+    // migratable=off shows the invariant TSC.
+    arguments.option(
+        "-cpu",
+        match config.engine {
+            Engine::Kvm => "host,migratable=off,-arch-capabilities",
+            Engine::Tcg => "max",
+        },
+    );
+    arguments.option("-smp", config.cpus.to_string());
+    arguments.option("-m", format!("{}k", config.memory >> 10));
+    for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
+        arguments.flag(flag);
+    }
+    arguments.option("-display", "none");
+    arguments.option("-sandbox", "on,spawn=deny,elevateprivileges=deny");
+    arguments.option("-kernel", format!("/proc/self/fd/{kernel}"));
+    arguments.option("-initrd", format!("/proc/self/fd/{bundle}"));
+    // QEMU appends the places of the virtio devices.
+    arguments.option("-append", format!("ringo.cpus={}", config.cpus));
+    arguments.option("-global", "virtio-mmio.force-legacy=false");
+    // The kernel's last resort: a write to this port ends QEMU.
+    arguments.option("-device", "isa-debug-exit,iobase=0xf4,iosize=4");
+
+    let bus = if pci { "pci" } else { "device" };
+    arguments.option("-device", format!("virtio-serial-{bus},max_ports=8"));
+    let names = [port::STDIN, port::STDOUT, port::STDERR, port::CONTROL];
+    for (index, (name, fd)) in names.into_iter().zip(ports).enumerate() {
+        arguments.option("-chardev", format!("socket,id=port{index},fd={fd}"));
+        arguments.option(
+            "-device",
+            format!("virtserialport,chardev=port{index},name={name}"),
+        );
+    }
+    if config.host_files {
+        // remap: inode numbers stay unique across the host's file systems.
+        arguments.option(
+            "-fsdev",
+            "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
+        );
+        arguments.option(
+            "-device",
+            format!("virtio-9p-{bus},fsdev=host,mount_tag=host"),
+        );
+    }
+    arguments.0
+}
+
+fn machine(config: &Config) -> String {
+    let accelerator = match config.engine {
+        Engine::Kvm => "accel=kvm",
+        Engine::Tcg => "accel=tcg",
+    };
+    match config.machine {
+        // What the kernel doesn't use costs start-up time: no ACPI tables, serial port, CMOS clock or 8259. The PIT stays: without
+        // a clock from KVM it is what the TSC is measured by.
+        Machine::Microvm => format!(
+            "microvm,{accelerator},acpi=off,isa-serial=off,rtc=off,pic=off,pit=on,x-option-roms=off,\
+             auto-kernel-cmdline=on"
+        ),
+        Machine::Q35 => format!("q35,{accelerator},usb=off,vmport=off,hpet=off,smbus=off,sata=off"),
+    }
+}
+
+#[derive(Default)]
+struct Arguments(Vec<String>);
+
+impl Arguments {
+    fn flag(&mut self, flag: &str) {
+        self.0.push(flag.to_owned());
+    }
+
+    fn option(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push(name.to_owned());
+        self.0.push(value.into());
+    }
+}

@@ -1,0 +1,168 @@
+//! The virtual machine as a child process.
+//!
+//! Promises: no file is left behind (kernel and bundle are memfds, the streams socket pairs), and QEMU dies with this process, whatever kills it
+//! (the parent's death signal); it runs confined, and in its own process group, so that a terminal's Ctrl-C reaches the program only.
+
+mod command;
+pub mod engine;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStderr, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, Signal};
+
+use crate::args::Machine;
+use crate::{host, image};
+use engine::Engine;
+
+/// What kind of machine.
+pub struct Config {
+    pub engine: Engine,
+    pub machine: Machine,
+    pub cpus: u32,
+    pub memory: u64,
+    /// Offer the host's files by 9p.
+    pub host_files: bool,
+}
+
+/// A VM that was started.
+pub struct Vm {
+    child: Child,
+    pub started: Instant,
+    pub stdin: UnixStream,
+    pub stdout: UnixStream,
+    pub stderr: UnixStream,
+    pub control: UnixStream,
+    /// What QEMU itself has to say.
+    pub log: ChildStderr,
+}
+
+/// Our end and QEMU's.
+struct Ports {
+    ours: [UnixStream; 4],
+    theirs: [UnixStream; 4],
+}
+
+/// An anonymous file that QEMU may open as /proc/self/fd/N.
+pub fn anonymous_file(name: &str) -> Result<File> {
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)
+        .context("the host has no memory files (memfd_create)")?;
+    Ok(File::from(fd))
+}
+
+/// Starts QEMU with our kernel and this bundle.
+pub fn start(config: &Config, bundle: File) -> Result<Vm> {
+    let program = command::program()?;
+    let mut kernel = anonymous_file("ringo-kernel")?;
+    kernel.write_all(image::KERNEL)?;
+    let ports = ports()?;
+    let mut inherited: Vec<OwnedFd> = vec![kernel.into(), bundle.into()];
+    let (kernel, bundle) = (inherited[0].as_raw_fd(), inherited[1].as_raw_fd());
+    let theirs = ports.theirs.each_ref().map(|socket| socket.as_raw_fd());
+    inherited.extend(ports.theirs.map(OwnedFd::from));
+    for fd in &inherited {
+        // QEMU keeps these; it is the only child.
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+    }
+
+    let mut command = std::process::Command::new(&program);
+    command
+        .args(command::arguments(config, kernel, bundle, theirs))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    die_with_parent(&mut command);
+    let started = Instant::now();
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => bail!("{} doesn't start: {error}", program.display()),
+    };
+    let log = child.stderr.take().expect("it is piped");
+    let [stdin, stdout, stderr, control] = ports.ours;
+    Ok(Vm {
+        child,
+        started,
+        stdin,
+        stdout,
+        stderr,
+        control,
+        log,
+    })
+}
+
+fn ports() -> Result<Ports> {
+    // Large enough that a burst costs few wake-ups; the system may grant less.
+    const BUFFER: usize = 1 << 20;
+    let mut pairs = Vec::new();
+    for _ in 0..4 {
+        let pair = UnixStream::pair().context("no sockets from the host")?;
+        host::enlarge(pair.0.as_fd(), BUFFER);
+        host::enlarge(pair.1.as_fd(), BUFFER);
+        pairs.push(pair);
+    }
+    let (ours, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let four = |v: Vec<UnixStream>| <[UnixStream; 4]>::try_from(v).expect("there are four");
+    Ok(Ports {
+        ours: four(ours),
+        theirs: four(theirs),
+    })
+}
+
+/// The child gets SIGKILL when this thread, the main one, ends.
+#[allow(unsafe_code)]
+fn die_with_parent(command: &mut std::process::Command) {
+    let parent = rustix::process::getpid();
+    let set = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have died before that took effect.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(io::Error::other("ringo has ended"));
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes two system calls; it neither allocates on success nor takes locks.
+    unsafe { command.pre_exec(set) };
+}
+
+impl Vm {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends a signal to QEMU itself.
+    pub fn signal(&self, signal: Signal) {
+        // It is our child and not waited for yet, so the number is still its own.
+        let _ = rustix::process::kill_process(self.pid(), signal);
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    /// Waits until it is gone.
+    pub fn wait(&mut self) -> io::Result<std::process::ExitStatus> {
+        self.child.wait()
+    }
+
+    /// Resident part of the guest's memory.
+    pub fn resident(&self, memory: u64) -> Option<u64> {
+        let path = format!("/proc/{}/smaps", self.child.id());
+        crate::stats::resident(&std::fs::read_to_string(path).ok()?, memory)
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = self.wait();
+    }
+}

@@ -1,0 +1,153 @@
+//! What programs expect of any system, where `--root` does not bring it: users, hosts, /tmp, and from the host
+//! CA certificates and time zones, as Go looks for them.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use ringo_bundle::Metadata;
+
+use super::{Kind, Node, Source, Tree};
+use crate::program::bundle_metadata;
+
+/// Where Go looks for certificates (crypto/x509/root_linux.go), the first is Debian's.
+const CERTIFICATES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// Adds what is missing. `now_ns` dates what has no date of its own.
+pub fn complete(tree: &mut Tree, hostname: &str, now_ns: i64) {
+    let owned = |mode| Metadata {
+        mode,
+        uid: 0,
+        gid: 0,
+        mtime_ns: now_ns,
+    };
+    for (path, mode) in [
+        ("", 0o755),
+        ("tmp", 0o1777),
+        ("root", 0o700),
+        ("var/tmp", 0o1777),
+        ("etc", 0o755),
+    ] {
+        if tree.get(path.as_bytes()).is_none() {
+            tree.insert(
+                path.as_bytes(),
+                Node {
+                    metadata: owned(mode),
+                    kind: Kind::Directory,
+                },
+            );
+        }
+    }
+    let files = [
+        (
+            "etc/passwd",
+            "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n"
+                .into(),
+        ),
+        ("etc/group", "root:x:0:\nnobody:x:65534:\n".into()),
+        (
+            "etc/hosts",
+            format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost\n"),
+        ),
+        ("etc/hostname", format!("{hostname}\n")),
+        (
+            "etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\n".into(),
+        ),
+        ("etc/resolv.conf", String::new()),
+    ];
+    for (path, text) in files {
+        if !tree.contains(path.as_bytes()) {
+            let kind = Kind::File(Source::Bytes(text.into_bytes()));
+            tree.insert(
+                path.as_bytes(),
+                Node {
+                    metadata: owned(0o644),
+                    kind,
+                },
+            );
+        }
+    }
+    certificates(tree);
+    time_zones(tree);
+}
+
+fn certificates(tree: &mut Tree) {
+    if CERTIFICATES
+        .iter()
+        .any(|path| tree.contains(&path.as_bytes()[1..]))
+    {
+        return;
+    }
+    if let Some(path) = CERTIFICATES.iter().find(|path| Path::new(path).is_file()) {
+        from_host(tree, Path::new(path), path);
+    }
+}
+
+fn time_zones(tree: &mut Tree) {
+    let had_zones = tree.contains(&ZONES.as_bytes()[1..]);
+    if !had_zones {
+        zones_below(tree, Path::new(ZONES), 0);
+    }
+    if !tree.contains(b"etc/localtime") {
+        from_host(tree, Path::new("/etc/localtime"), "/etc/localtime");
+    }
+}
+
+/// All zones but the copies with leap seconds and without (`right`, `posix`), which Go never asks for.
+fn zones_below(tree: &mut Tree, directory: &Path, depth: u32) {
+    let Ok(entries) = directory.read_dir() else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let (path, Ok(kind)) = (entry.path(), entry.file_type()) else {
+            continue;
+        };
+        let name = path.as_os_str().as_bytes();
+        if kind.is_dir() {
+            let copy =
+                depth == 0 && [&b"right"[..], b"posix"].contains(&entry.file_name().as_bytes());
+            if depth < 4 && !copy {
+                zones_below(tree, &path, depth + 1);
+            }
+        } else if kind.is_symlink() {
+            let (Ok(metadata), Ok(target)) = (path.symlink_metadata(), path.read_link()) else {
+                continue;
+            };
+            let kind = Kind::Symlink(target.as_os_str().as_bytes().to_vec());
+            tree.insert(
+                &name[1..],
+                Node {
+                    metadata: bundle_metadata(&metadata),
+                    kind,
+                },
+            );
+        } else if kind.is_file() && !name.ends_with(b".list") && !name.ends_with(b"leapseconds") {
+            from_host(tree, &path, &path.to_string_lossy());
+        }
+    }
+}
+
+/// Adds a file of the host (what it leads to, if it is a link) under an absolute path.
+fn from_host(tree: &mut Tree, source: &Path, path: &str) {
+    let Ok(metadata) = source.metadata() else {
+        return;
+    };
+    if metadata.is_file() {
+        let kind = Kind::File(Source::Host(source.to_owned()));
+        tree.insert(
+            &path.as_bytes()[1..],
+            Node {
+                metadata: bundle_metadata(&metadata),
+                kind,
+            },
+        );
+    }
+}

@@ -1,0 +1,346 @@
+//! The life of a VM: moves its streams, passes signals in and messages out, until the program has ended.
+//!
+//! The main thread sleeps in poll(2) on the control port, the signal pipe and QEMU's stderr. Each stream has a thread with blocking calls
+//! (`streams`), so that a slow reader holds up only the program that writes to it.
+
+mod control;
+mod signals;
+mod streams;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use ringo_control::{CrashKind, DecodeError, ExitStatus, Stream, ToGuest, ToHost};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Signal;
+use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
+
+use crate::crash::Report;
+use crate::host::{self, Streams};
+use crate::qemu::{self, Vm};
+use crate::{FAILED, stats, terminal};
+use control::{Guest, MessageDecoder};
+use signals::Signals;
+
+/// What the session has to know about the VM's purpose.
+pub struct Task {
+    pub config: qemu::Config,
+    pub streams: Streams,
+    /// The executable, for a crash's backtrace.
+    pub program: Vec<u8>,
+    pub stats: bool,
+    pub verbose: bool,
+}
+
+/// How it ended.
+enum Ending {
+    Exit(ExitStatus),
+    Crash(Report),
+    /// Ctrl-C three times, and nobody there.
+    Unresponsive,
+}
+
+/// Runs the VM to its end and returns the exit code.
+pub fn run(vm: Vm, task: &Task) -> Result<u8> {
+    let signals = Signals::catch()?;
+    let guest = Arc::new(Guest::new(vm.control.try_clone()?)?);
+    let mut session = Session {
+        streams: streams::Threads::start(&vm, &guest, &task.streams)?,
+        vm,
+        task,
+        guest,
+        decoder: Box::default(),
+        signals,
+        booted: None,
+        guest_boot: Duration::ZERO,
+        waiting: Vec::new(),
+        interrupts: Vec::new(),
+        guest_stats: None,
+        qemu_said: Vec::new(),
+    };
+    let ending = session.until_end()?;
+    session.finish(ending)
+}
+
+struct Session<'t> {
+    vm: Vm,
+    task: &'t Task,
+    guest: Arc<Guest>,
+    decoder: MessageDecoder,
+    signals: Signals,
+    streams: streams::Threads,
+    booted: Option<Instant>,
+    guest_boot: Duration,
+    /// Signals that came before the program was there to take them.
+    waiting: Vec<u8>,
+    /// Times of the Ctrl-Cs that the guest hasn't acknowledged.
+    interrupts: Vec<Instant>,
+    guest_stats: Option<Vec<u8>>,
+    /// Lines on QEMU's stderr, for the case that they explain its end.
+    qemu_said: Vec<u8>,
+}
+
+impl Session<'_> {
+    fn until_end(&mut self) -> Result<Ending> {
+        loop {
+            let (control, signalled, qemu) = {
+                let mut fds = [
+                    PollFd::new(self.guest.socket(), PollFlags::IN),
+                    PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+                    PollFd::new(&self.vm.log, PollFlags::IN),
+                ];
+                match poll(&mut fds, None) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => bail!("poll: {error}"),
+                }
+                let [a, b, c] = fds.map(|fd| !fd.revents().is_empty());
+                (a, b, c)
+            };
+            if signalled {
+                for signal in self.signals.pending() {
+                    if self.on_signal(signal) {
+                        return Ok(Ending::Unresponsive);
+                    }
+                }
+            }
+            if control {
+                let open = self.guest.receive(&mut self.decoder)?;
+                if let Some(ending) = self.on_messages()? {
+                    return Ok(ending);
+                }
+                if !open {
+                    return Err(self.why_qemu_ended());
+                }
+            }
+            if qemu && !self.read_qemu_log() {
+                return Err(self.why_qemu_ended());
+            }
+        }
+    }
+
+    /// True when the VM is to be given up.
+    fn on_signal(&mut self, signal: i32) -> bool {
+        match signal {
+            SIGTTIN | SIGTTOU => self.stop(),
+            SIGTSTP if self.booted.is_none() => self.stop(),
+            SIGWINCH => {
+                for stream in Stream::ALL {
+                    if let Some(size) = terminal::size(stream) {
+                        self.guest.send(&ToGuest::WinSize { stream, size });
+                    }
+                }
+                self.deliver(signal as u8);
+            }
+            SIGINT => {
+                let now = Instant::now();
+                self.interrupts
+                    .retain(|&at| now - at <= Duration::from_secs(2));
+                self.interrupts.push(now);
+                if self.interrupts.len() >= 3 {
+                    return true;
+                }
+                self.deliver(signal as u8);
+            }
+            _ => self.deliver(signal as u8),
+        }
+        false
+    }
+
+    fn deliver(&mut self, signal: u8) {
+        if self.booted.is_some() {
+            self.guest.send(&ToGuest::Signal(signal));
+        } else {
+            self.waiting.push(signal);
+        }
+    }
+
+    /// Handles what has arrived; `Some` ends the session.
+    fn on_messages(&mut self) -> Result<Option<Ending>> {
+        // The decoder lends its messages, so the handling gets them with the decoder taken out.
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let mut ending = None;
+        while let Some(message) = decoder.next::<ToHost<'_>>() {
+            match message {
+                Ok(message) => ending = self.on_message(message),
+                Err(error @ DecodeError::TooLong(_)) => {
+                    bail!("the kernel sends nonsense: {error:?}")
+                }
+                Err(error) if self.task.verbose => eprintln!("ringo: from the kernel: {error:?}"),
+                Err(_) => {}
+            }
+            if ending.is_some() {
+                break;
+            }
+        }
+        self.decoder = decoder;
+        Ok(ending)
+    }
+
+    fn on_message(&mut self, message: ToHost<'_>) -> Option<Ending> {
+        match message {
+            ToHost::Booted { since_entry_ns } => {
+                self.booted = Some(Instant::now());
+                self.guest_boot = Duration::from_nanos(since_entry_ns);
+                for signal in std::mem::take(&mut self.waiting) {
+                    self.guest.send(&ToGuest::Signal(signal));
+                }
+            }
+            ToHost::Exit(status) => return Some(Ending::Exit(status)),
+            ToHost::Stats(json) => self.guest_stats = Some(json.to_vec()),
+            ToHost::Log(line) => eprintln!("kernel: {}", String::from_utf8_lossy(line)),
+            ToHost::Crash(crash) => return Some(Ending::Crash(crash.into())),
+            ToHost::TermiosSet {
+                stream,
+                when,
+                termios,
+            } => {
+                self.to_foreground(stream);
+                let errno = terminal::set(stream, when, &termios);
+                self.guest.send(&ToGuest::TermiosAck { stream, errno });
+            }
+            ToHost::TermiosFlush { stream, queue } => {
+                self.to_foreground(stream);
+                let errno = terminal::flush(stream, queue);
+                self.guest.send(&ToGuest::TermiosAck { stream, errno });
+            }
+            ToHost::WinSizeSet { stream, size } => {
+                let errno = terminal::resize(stream, size);
+                self.guest.send(&ToGuest::TermiosAck { stream, errno });
+            }
+            ToHost::ClockQuery { id } => {
+                self.guest.send(&ToGuest::Clock {
+                    id,
+                    realtime_ns: host::realtime_ns(),
+                });
+            }
+            ToHost::StdinCredit { bytes } => self.streams.grant(bytes),
+            ToHost::Closed(stream) => self.streams.close(stream),
+            ToHost::Stopped { .. } => self.stop(),
+            ToHost::SignalTaken(signal) if i32::from(signal) == SIGINT => self.interrupts.clear(),
+            ToHost::SignalTaken(_) => {}
+        }
+        None
+    }
+
+    /// Stops the VM and then ourselves, as the shell's job control expects; goes on when the shell continues us.
+    fn stop(&mut self) {
+        let suspended = terminal::suspend();
+        self.vm.signal(Signal::STOP);
+        let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
+        // Continued. In the background, touching the terminal would stop us again.
+        terminal::resume(suspended);
+        self.vm.signal(Signal::CONT);
+        for stream in Stream::ALL {
+            if let Some((termios, size)) = terminal::settings(stream) {
+                self.guest.send(&ToGuest::TermiosState { stream, termios });
+                self.guest.send(&ToGuest::WinSize { stream, size });
+            }
+        }
+        if self.booted.is_some() {
+            self.deliver(SIGCONT as u8);
+        }
+    }
+
+    /// A background process that sets the terminal is stopped until it is in the foreground.
+    fn to_foreground(&mut self, stream: Stream) {
+        while !terminal::in_foreground(stream) {
+            self.stop();
+        }
+    }
+
+    /// False at its end.
+    fn read_qemu_log(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        match self.vm.log.read(&mut buffer) {
+            Ok(0) | Err(_) => false,
+            Ok(n) => {
+                if self.task.verbose {
+                    eprint!("{}", String::from_utf8_lossy(&buffer[..n]));
+                }
+                // A complaint repeated for ever is of no more use.
+                if self.qemu_said.len() < 1 << 16 {
+                    self.qemu_said.extend(&buffer[..n]);
+                }
+                true
+            }
+        }
+    }
+
+    fn why_qemu_ended(&mut self) -> anyhow::Error {
+        while self.read_qemu_log() {}
+        let status = match self.vm.wait() {
+            Ok(status) => status,
+            Err(error) => return error.into(),
+        };
+        let said = String::from_utf8_lossy(&self.qemu_said);
+        let lines = said
+            .lines()
+            .map(|l| l.trim())
+            .filter(|l| !l.is_empty() && !l.contains("warning:"));
+        let said: Vec<_> = lines.collect();
+        if !said.is_empty() {
+            return anyhow!("QEMU ended ({status}): {}", said.join("; "));
+        }
+        match status.code() {
+            // -no-reboot turns a triple fault into an orderly end.
+            Some(0) => anyhow!("the VM reset itself without a word; try again with -v"),
+            // isa-debug-exit: the value written, doubled, plus one.
+            Some(code) if code & 1 == 1 => {
+                anyhow!(
+                    "the kernel stopped without a word (code {}); try again with -v",
+                    code >> 1
+                )
+            }
+            _ => anyhow!("QEMU ended ({status}); try again with -v"),
+        }
+    }
+
+    fn finish(mut self, ending: Ending) -> Result<u8> {
+        let ended = Instant::now();
+        let resident = if self.task.stats {
+            self.vm.resident(self.task.config.memory)
+        } else {
+            None
+        };
+        // What the guest has sent lies in our sockets by now.
+        self.vm.kill();
+        if let Some(signal) = self.streams.drain(&mut self.signals)? {
+            return Ok(128 + signal as u8);
+        }
+        self.vm.wait()?;
+        terminal::restore();
+        let code = match ending {
+            Ending::Exit(ExitStatus::Code(code)) => code,
+            Ending::Exit(ExitStatus::Signal(signal)) => 128u8.wrapping_add(signal),
+            Ending::Crash(report) if report.kind == CrashKind::Refused => {
+                bail!("{}", report.reason())
+            }
+            Ending::Crash(report) => {
+                eprint!("{}", report.render(&self.task.program));
+                FAILED
+            }
+            Ending::Unresponsive => {
+                eprintln!("ringo: the VM did not react to Ctrl-C and was ended");
+                128 + SIGINT as u8
+            }
+        };
+        if self.task.stats {
+            let booted = self.booted.unwrap_or(ended);
+            let host = stats::Host {
+                engine: self.task.config.engine.name(),
+                cpus: self.task.config.cpus,
+                memory: self.task.config.memory,
+                boot: booted - self.vm.started,
+                guest_boot: self.guest_boot,
+                run: ended - booted,
+                end: ended.elapsed(),
+                resident,
+                exit_code: code,
+            };
+            eprintln!("{}", stats::render(&host, self.guest_stats.as_deref()));
+        }
+        Ok(code)
+    }
+}

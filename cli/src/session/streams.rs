@@ -1,0 +1,275 @@
+//! The three standard streams, a thread each, with blocking calls: the shared descriptors of a shell must not be made non-blocking.
+//!
+//! stdin: the guest grants credit when its program wants input; only that much is read, so that what the program never asks for stays
+//! there for the next reader. stdout, stderr: from the socket to our descriptor; a reader that has gone closes the
+//! socket, which the guest sees as EPIPE.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+
+use anyhow::Result;
+use ringo_bundle::StreamKind;
+use ringo_control::{Stream, ToGuest};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::control::Guest;
+use super::signals::Signals;
+use crate::host::{self, Streams, descriptor};
+use crate::qemu::Vm;
+
+/// As much as one call moves.
+const CHUNK: usize = 1 << 18;
+
+/// The streams' threads, from the session's side.
+pub struct Threads {
+    credit: Arc<Credit>,
+    sockets: [UnixStream; 3],
+    /// Ends when both output threads have.
+    finished: UnixStream,
+}
+
+impl Threads {
+    /// Starts all three.
+    pub fn start(vm: &Vm, guest: &Arc<Guest>, streams: &Streams) -> Result<Threads> {
+        let sockets = [
+            vm.stdin.try_clone()?,
+            vm.stdout.try_clone()?,
+            vm.stderr.try_clone()?,
+        ];
+        let credit = Arc::new(Credit::default());
+        let input = Input {
+            credit: credit.clone(),
+            socket: sockets[0].try_clone()?,
+            guest: guest.clone(),
+            is_terminal: matches!(streams.kinds[0], StreamKind::Terminal(_)),
+        };
+        spawn("stdin", move || input.run())?;
+        let (finished, running) = UnixStream::pair()?;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let output = Output {
+                stream,
+                socket: sockets[stream as usize].try_clone()?,
+                guest: guest.clone(),
+            };
+            let running = running.try_clone()?;
+            spawn(
+                if stream == Stream::Stdout {
+                    "stdout"
+                } else {
+                    "stderr"
+                },
+                move || {
+                    output.run();
+                    drop(running);
+                },
+            )?;
+        }
+        Ok(Threads {
+            credit,
+            sockets,
+            finished,
+        })
+    }
+
+    /// The program wants input.
+    pub fn grant(&self, bytes: u32) {
+        self.credit.grant(bytes);
+    }
+
+    /// The program has closed a stream: what it wrote is passed on, then our own is closed.
+    pub fn close(&self, stream: Stream) {
+        let how = if stream == Stream::Stdin {
+            Shutdown::Both
+        } else {
+            Shutdown::Read
+        };
+        let _ = self.sockets[stream as usize].shutdown(how);
+    }
+
+    /// Passes on all that has arrived. A signal on the way (the reader may never read) ends the wait and is returned.
+    pub fn drain(&self, signals: &mut Signals) -> Result<Option<i32>> {
+        // A socket shut down for reading still gives what it holds, then end of file.
+        self.close(Stream::Stdout);
+        self.close(Stream::Stderr);
+        loop {
+            let mut fds = [
+                PollFd::new(&self.finished, PollFlags::IN),
+                PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !fds[0].revents().is_empty() {
+                return Ok(None);
+            }
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+            let fatal = |signal: &i32| [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(signal);
+            if let Some(signal) = signals.pending().into_iter().find(fatal) {
+                return Ok(Some(signal));
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    // Nobody joins: the process ends without them, and output threads report through `finished`.
+    thread::Builder::new()
+        .name(name.into())
+        .stack_size(64 << 10)
+        .spawn(work)
+        .map(drop)
+}
+
+/// How many bytes of input the guest has asked for.
+#[derive(Default)]
+struct Credit {
+    bytes: Mutex<u64>,
+    more: Condvar,
+}
+
+impl Credit {
+    fn grant(&self, bytes: u32) {
+        let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let unlimited = bytes == u32::MAX;
+        *credit = if unlimited {
+            u64::MAX
+        } else {
+            credit.saturating_add(bytes.into())
+        };
+        self.more.notify_one();
+    }
+
+    /// Waits for some.
+    fn available(&self) -> usize {
+        let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        while *credit == 0 {
+            credit = self
+                .more
+                .wait(credit)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        usize::try_from(*credit).unwrap_or(usize::MAX)
+    }
+
+    fn spend(&self, bytes: usize) {
+        let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *credit != u64::MAX {
+            *credit = credit.saturating_sub(bytes as u64);
+        }
+    }
+}
+
+struct Input {
+    credit: Arc<Credit>,
+    socket: UnixStream,
+    guest: Arc<Guest>,
+    is_terminal: bool,
+}
+
+impl Input {
+    fn run(mut self) {
+        let stdin = descriptor(Stream::Stdin);
+        let mut buffer = vec![0; CHUNK];
+        let mut sent = 0;
+        loop {
+            let room = self.credit.available().min(CHUNK);
+            match rustix::io::read(stdin, &mut buffer[..room]) {
+                Ok(0) => {
+                    self.guest.send(&ToGuest::StdinEof { after: sent });
+                    // After Ctrl-D a terminal may give more; one that was hung up never will.
+                    if !self.is_terminal || hung_up() {
+                        break;
+                    }
+                }
+                Ok(n) => {
+                    self.credit.spend(n);
+                    if self.socket.write_all(&buffer[..n]).is_err() {
+                        return;
+                    }
+                    sent += n as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => wait_for(Stream::Stdin, PollFlags::IN),
+                // EIO from a lost terminal, EISDIR, EBADF: there is no more input.
+                Err(_) => {
+                    self.guest.send(&ToGuest::StdinEof { after: sent });
+                    break;
+                }
+            }
+        }
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+fn hung_up() -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(
+        descriptor(Stream::Stdin),
+        PollFlags::IN,
+    )];
+    let now = rustix::event::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+}
+
+/// Somebody else made a shared descriptor non-blocking.
+fn wait_for(stream: Stream, what: PollFlags) {
+    let _ = poll(
+        &mut [PollFd::from_borrowed_fd(descriptor(stream), what)],
+        None,
+    );
+}
+
+struct Output {
+    stream: Stream,
+    socket: UnixStream,
+    guest: Arc<Guest>,
+}
+
+impl Output {
+    fn run(mut self) {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match self.socket.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => {
+                    if let Err(error) = write_all(self.stream, &buffer[..n]) {
+                        self.reader_gone(error);
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        // The program closed it, or has ended: our reader finds end of file.
+        host::close(self.stream);
+    }
+
+    fn reader_gone(&self, error: Errno) {
+        // EPIPE is the reader's right; a full disk deserves a word.
+        if error != Errno::PIPE && self.stream == Stream::Stdout {
+            eprintln!("ringo: stdout: {error}");
+        }
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.guest.send(&ToGuest::StreamGone(self.stream));
+    }
+}
+
+fn write_all(stream: Stream, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(descriptor(stream), bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait_for(stream, PollFlags::OUT),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
