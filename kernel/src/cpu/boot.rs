@@ -3,7 +3,7 @@
 //! PVH (Xen's docs/misc/pvh.pandoc): 32-bit protected mode, paging off, EBX = physical address of the start info. Page
 //! tables and GDT are static data, so little runs here: the paravirtual KVM (kvm.rs) interprets every instruction at
 //! about 1 µs until the interface is enabled, which happens before any loop or Rust. Static tables map the first GiB
-//! (kernel at the top 1 GiB, direct map at 0xffff800000000000, identity for these few instructions) with 2 MiB pages,
+//! (kernel at the top 1 GiB, direct map at 0xffff880000000000: the paravirtual KVM keeps slot 256 to itself, identity for these few instructions) with 2 MiB pages,
 //! and 3 to 4 GiB uncached for the APICs and virtio-mmio. All entries have the user bit, which that KVM wants.
 //!
 //! The other CPUs start in real mode at a page below 1 MiB (smp.rs copies `ap_trampoline` there) and join the same code.
@@ -177,9 +177,9 @@ ap_entry:
     .global boot_pml4
 boot_pml4:
     .quad boot_pdpt_low - VIRT + 7
-    .zero 255 * 8
+    .zero 271 * 8
     .quad boot_pdpt_low - VIRT + 7
-    .zero 254 * 8
+    .zero 238 * 8
     .quad boot_pdpt_high - VIRT + 7
 boot_pdpt_low:
     .quad boot_pd - VIRT + 7

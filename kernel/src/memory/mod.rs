@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Address in the direct map.
 pub fn phys_to_virt(phys: usize) -> usize {
-    0xffff_8000_0000_0000 + phys
+    0xffff_8800_0000_0000 + phys
 }
 /// Physical address of something in the kernel's image.
 pub fn kernel_phys(virt: usize) -> usize {
@@ -50,4 +50,4 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 }
 #[global_allocator]
-static HEAP: Bump = Bump(AtomicUsize::new(0xffff_8000_0080_0000));
+static HEAP: Bump = Bump(AtomicUsize::new(0xffff_8800_0080_0000));
