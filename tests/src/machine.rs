@@ -1,0 +1,94 @@
+//! What this machine can run: which engines work, how much memory it has, how many things may run at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, RwLock};
+
+/// How QEMU runs the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    Kvm,
+    Tcg,
+}
+
+impl Engine {
+    pub const ALL: [Engine; 2] = [Engine::Kvm, Engine::Tcg];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Kvm => "kvm",
+            Engine::Tcg => "tcg",
+        }
+    }
+
+    /// Time limits are written for KVM; emulation gets more.
+    pub fn patience(self) -> u32 {
+        match self {
+            Engine::Kvm => 1,
+            Engine::Tcg => 6,
+        }
+    }
+
+    /// Why trials with this engine are skipped here, if they are.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Engine::Kvm => KVM.as_ref().err().copied(),
+            Engine::Tcg => None,
+        }
+    }
+}
+
+static KVM: LazyLock<Result<(), &'static str>> = LazyLock::new(|| {
+    if !Path::new("/dev/kvm").exists() {
+        return Err("there is no /dev/kvm");
+    }
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map(|_| ())
+        .map_err(|_| "/dev/kvm cannot be opened by this user")
+});
+
+/// The repository's top folder.
+pub fn top() -> &'static Path {
+    static TOP: LazyLock<PathBuf> = LazyLock::new(|| {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+        tests
+            .parent()
+            .expect("tests/ lies in the repository")
+            .to_path_buf()
+    });
+    &TOP
+}
+
+/// The command under test.
+pub fn ringo() -> PathBuf {
+    top().join("target/release/ringo")
+}
+
+/// RINGO_E2E=linux compares Linux with Linux: it finds cases whose output is not the same in any two runs.
+pub fn self_check() -> bool {
+    std::env::var_os("RINGO_E2E").is_some_and(|value| value == "linux")
+}
+
+/// MiB of memory a VM may take here.
+pub fn free_memory() -> u64 {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = meminfo.lines().find(|l| l.starts_with("MemAvailable:"));
+    let kib = line
+        .and_then(|l| l.split_whitespace().nth(1))
+        .and_then(|n| n.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+/// Ordinary trials hold it for reading; one that measures time holds it for writing and so runs alone.
+pub static QUIET: RwLock<()> = RwLock::new(());
+
+/// After the run: what was skipped and why, once.
+pub fn report() {
+    for engine in Engine::ALL {
+        if let Some(why) = engine.missing() {
+            println!("Skipped every trial with {}: {why}.", engine.name());
+        }
+    }
+}
