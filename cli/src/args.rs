@@ -71,7 +71,7 @@ Examples:
 Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself failed.";
 
 const DOCTOR_HELP: &str = "\
-Exit code: 0 if PROGRAM will run, 1 if it may miss something, 125 if it can't run.
+Exit code: 0 if PROGRAM will run, 1 if it may miss something, 2 if it can't run, 125 if it can't be read.
 
 Examples:
   ringo doctor ./server

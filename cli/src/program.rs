@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use object::LittleEndian as LE;
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
@@ -90,15 +90,13 @@ fn find(typed: &OsStr, world: World) -> Result<PathBuf> {
 
 /// Says why these bytes can't run, if they can't. `shown` is the name as typed.
 pub fn check(bytes: &[u8], shown: &str) -> Result<()> {
-    if let Err(reason) = explain(bytes) {
-        bail!("{shown}: {reason}");
-    }
-    Ok(())
+    explain(bytes).map_err(|reason| anyhow!("{shown}: {reason}"))
 }
 
 const REBUILD: &str = "rebuild with GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build";
 
-fn explain(bytes: &[u8]) -> Result<(), String> {
+/// The reason, to follow the program's name.
+pub fn explain(bytes: &[u8]) -> Result<(), String> {
     if !bytes.starts_with(&elf::ELFMAG) {
         return Err(explain_other(bytes));
     }
