@@ -120,6 +120,16 @@ impl Guest {
                     self.print("<end>");
                 }
             }
+            // Waits for the announcement of an end after so many bytes.
+            "eof" => {
+                assert_eq!(
+                    self.receive(),
+                    ToGuest::StdinEof {
+                        after: number().into()
+                    }
+                );
+                self.print("<eof>");
+            }
             // So many MiB of output; says on stderr when nobody reads any more.
             "spew" => {
                 let block = vec![b'x'; 1 << 20];

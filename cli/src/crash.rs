@@ -151,17 +151,15 @@ fn kernel_places(
     let named = places
         .iter()
         .any(|place| place.contains(" at ") || !place.contains(':'));
-    if !named {
-        if let Some(symbol) = file.symbol_map().before(address) {
-            let name = format!(
-                "{}+{:#x}",
-                demangle(symbol.name()),
-                address - symbol.address()
-            );
-            match places.last_mut() {
-                Some(line) => *line = format!("{name} at {line}"),
-                None => places.push(name),
-            }
+    if !named && let Some(symbol) = file.symbol_map().before(address) {
+        let name = format!(
+            "{}+{:#x}",
+            demangle(symbol.name()),
+            address - symbol.address()
+        );
+        match places.last_mut() {
+            Some(line) => *line = format!("{name} at {line}"),
+            None => places.push(name),
         }
     }
     places

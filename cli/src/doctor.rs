@@ -104,12 +104,12 @@ fn examine(bytes: &[u8], path: String) -> Findings {
     if refusal.is_none() && go.is_none() && names.is_empty() {
         refusal = Some("is no Go program, or one older than Go 1.20".into());
     }
-    if let Some(version) = go.as_ref().and_then(|go| minor(&go.version)) {
-        if version < 21 {
-            refusal.get_or_insert_with(|| {
-                format!("is built by Go 1.{version}; Ringo wants 1.21 or later")
-            });
-        }
+    if let Some(version) = go.as_ref().and_then(|go| minor(&go.version))
+        && version < 21
+    {
+        refusal.get_or_insert_with(|| {
+            format!("is built by Go 1.{version}; Ringo wants 1.21 or later")
+        });
     }
     let shows = |need: &Need| {
         names.iter().any(|name| {

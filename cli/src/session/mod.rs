@@ -196,12 +196,12 @@ impl Session<'_> {
                 when,
                 termios,
             } => {
-                self.to_foreground(stream);
+                self.wait_for_foreground(stream);
                 let errno = terminal::set(stream, when, &termios);
                 self.guest.send(&ToGuest::TermiosAck { stream, errno });
             }
             ToHost::TermiosFlush { stream, queue } => {
-                self.to_foreground(stream);
+                self.wait_for_foreground(stream);
                 let errno = terminal::flush(stream, queue);
                 self.guest.send(&ToGuest::TermiosAck { stream, errno });
             }
@@ -244,7 +244,7 @@ impl Session<'_> {
     }
 
     /// A background process that sets the terminal is stopped until it is in the foreground.
-    fn to_foreground(&mut self, stream: Stream) {
+    fn wait_for_foreground(&mut self, stream: Stream) {
         while !terminal::in_foreground(stream) {
             self.stop();
         }

@@ -28,10 +28,7 @@ impl Signals {
             .into_iter()
             .filter(|signal| ignored & (1 << (signal - 1)) == 0);
         Ok(Signals(SignalDelivery::with_pipe(
-            read,
-            write,
-            SignalOnly::default(),
-            wanted,
+            read, write, SignalOnly, wanted,
         )?))
     }
 
