@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 
 use crate::args::RunOptions;
@@ -37,14 +37,18 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
     let typed = &options.command[0];
     let program = program::read(typed, world)?;
     program::check(&program.bytes, &typed.to_string_lossy())?;
-    let engine = engine::choose(options.engine)?;
+    // Asking KVM takes as long as packing the files.
+    let wanted = options.engine;
+    let engine = std::thread::spawn(move || engine::choose(wanted));
     let streams = host::streams();
     let memory = options.memory.0.next_multiple_of(1 << 20);
     let (bundle, length) = bundle(options, world, &program, &streams)?;
     check_memory(length, memory)?;
 
     let config = qemu::Config {
-        engine,
+        engine: engine
+            .join()
+            .map_err(|_| anyhow!("the question to KVM went wrong"))??,
         machine: options.machine,
         cpus: options.cpus.unwrap_or_else(host::cpus),
         memory,

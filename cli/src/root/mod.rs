@@ -10,7 +10,7 @@ mod directory;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -132,9 +132,7 @@ impl Tree {
             }
             match kind {
                 Kind::Directory => writer.directory(path, metadata),
-                Kind::File(Source::Bytes(bytes)) => {
-                    writer.file_from(path, metadata, &mut &bytes[..]).map(drop)
-                }
+                Kind::File(Source::Bytes(bytes)) => writer.file_of(path, metadata, bytes).map(drop),
                 Kind::File(Source::Written(data)) => writer.file_with(path, metadata, *data),
                 Kind::File(Source::Host(source)) => copy(writer, path, metadata, source),
                 Kind::Symlink(target) => writer.symlink(path, metadata, target),
@@ -187,6 +185,13 @@ fn copy(
     source: &Path,
 ) -> io::Result<()> {
     let mut file = File::open(source)?;
+    let length = file.metadata()?.len();
+    if length < 64 << 10 {
+        // Small ones are many: no system call a file for the writing.
+        let mut bytes = Vec::with_capacity(length as usize + 1);
+        file.read_to_end(&mut bytes)?;
+        return writer.file_of(path, metadata, &bytes).map(drop);
+    }
     // Both ends are files: io::copy moves the bytes inside the kernel.
     writer
         .file(path, metadata, |out| io::copy(&mut file, out).map(drop))

@@ -1,12 +1,15 @@
 //! Writing an archive, front to back; only the header is filled in at the end.
 
 use std::collections::HashSet;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 
 use ringo_control::{Termios, WinSize};
 
 use crate::entry::is_plain;
 use crate::{Data, Flags, MAGIC, PAGE, StreamKind, VERSION};
+
+/// Files below this size are collected before they are written.
+const SMALL: usize = 1 << 20;
 
 /// What stat(2) says besides kind and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct Writer<W> {
     out: W,
     /// Where the next file's data goes; a multiple of [`PAGE`].
     position: u64,
+    /// Small files that belong before `position` and are not yet written: hundreds of them make one write.
+    pending: Vec<u8>,
     records: Vec<u8>,
     count: u64,
     paths: HashSet<Vec<u8>>,
@@ -62,6 +67,7 @@ impl<W: Write + Seek> Writer<W> {
         Ok(Self {
             out,
             position: PAGE,
+            pending: Vec::new(),
             records: Vec::new(),
             count: 0,
             paths: HashSet::new(),
@@ -99,14 +105,32 @@ impl<W: Write + Seek> Writer<W> {
         Ok(data)
     }
 
-    /// A file with the contents of `source`.
-    pub fn file_from(
-        &mut self,
-        path: &[u8],
-        metadata: &Metadata,
-        source: &mut impl Read,
-    ) -> io::Result<Data> {
-        self.file(path, metadata, |out| io::copy(source, out).map(drop))
+    /// A file with these bytes.
+    pub fn file_of(&mut self, path: &[u8], metadata: &Metadata, bytes: &[u8]) -> io::Result<Data> {
+        self.begin(path, 1, metadata)?;
+        let data = if bytes.len() < SMALL {
+            let data = Data {
+                offset: self.position,
+                len: bytes.len() as u64,
+            };
+            self.pending.extend(bytes);
+            self.pending
+                .resize(self.pending.len().next_multiple_of(PAGE as usize), 0);
+            self.position += data.len.next_multiple_of(PAGE);
+            if bytes.is_empty() {
+                Data::default()
+            } else {
+                data
+            }
+        } else {
+            self.data(|out| out.write_all(bytes))?
+        };
+        self.put_data(data);
+        if self.pending.len() >= SMALL {
+            self.write_pending().map(|()| data)
+        } else {
+            Ok(data)
+        }
     }
 
     /// A file with data that was written before, by [`Writer::data`]; at most one may share it.
@@ -118,6 +142,7 @@ impl<W: Write + Seek> Writer<W> {
 
     /// Data without a name: the program, when the tree doesn't show it.
     pub fn data(&mut self, fill: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<Data> {
+        self.write_pending()?;
         let offset = self.position;
         let filled = fill(&mut self.out);
         let end = self.out.stream_position()?;
@@ -153,8 +178,15 @@ impl<W: Write + Seek> Writer<W> {
         Ok(())
     }
 
+    fn write_pending(&mut self) -> io::Result<()> {
+        let written = self.out.write_all(&self.pending);
+        self.pending.clear();
+        written
+    }
+
     /// Writes metadata and header; returns the file and the archive's length.
     pub fn finish(mut self, config: &Circumstances) -> io::Result<(W, u64)> {
+        self.write_pending()?;
         let mut metadata = config_record(config);
         metadata.extend(self.count.to_le_bytes());
         metadata.append(&mut self.records);

@@ -54,7 +54,7 @@ fn archive(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     let mut writer = Writer::new(Cursor::new(Vec::new()), 11).expect("memory");
     for (path, contents) in files {
         writer
-            .file_from(path.as_bytes(), &METADATA, &mut &contents[..])
+            .file_of(path.as_bytes(), &METADATA, &contents[..])
             .expect("distinct paths");
     }
     let mut config = circumstances();
@@ -188,18 +188,13 @@ fn links_and_the_root_directory_round_trip() {
             },
         )
         .expect("root");
-    writer
-        .file_from(b"f", &METADATA, &mut &b"x"[..])
-        .expect("file");
+    writer.file_of(b"f", &METADATA, &b"x"[..]).expect("file");
     writer.symlink(b"s", &METADATA, b"../f").expect("symlink");
     writer.hard_link(b"h", &METADATA, b"f").expect("hard link");
     assert!(writer.hard_link(b"i", &METADATA, b"nowhere").is_err());
-    assert!(
-        writer.file_from(b"f", &METADATA, &mut &b"y"[..]).is_err(),
-        "twice"
-    );
+    assert!(writer.file_of(b"f", &METADATA, &b"y"[..]).is_err(), "twice");
     for bad in [&b"/f"[..], b"a//b", b"a/../b", b".", b"a/", b"nul\0"] {
-        assert!(writer.file_from(bad, &METADATA, &mut &b"y"[..]).is_err());
+        assert!(writer.file_of(bad, &METADATA, &b"y"[..]).is_err());
     }
     let bytes = writer
         .finish(&circumstances())
@@ -225,7 +220,7 @@ fn a_file_that_cannot_be_read_leaves_the_archive_sound() {
     });
     assert!(failed.is_err());
     writer
-        .file_from(b"good", &METADATA, &mut &b"contents"[..])
+        .file_of(b"good", &METADATA, &b"contents"[..])
         .expect("file");
     let bytes = writer
         .finish(&circumstances())
