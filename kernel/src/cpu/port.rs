@@ -19,6 +19,14 @@ pub fn outb(port: u16, value: u8) {
     };
 }
 
+/// Writes 16 bits.
+pub fn outw(port: u16, value: u16) {
+    // SAFETY: as `inb`.
+    unsafe {
+        asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack, preserves_flags))
+    };
+}
+
 /// Reads 32 bits.
 pub fn inl(port: u16) -> u32 {
     let value: u32;

@@ -1,6 +1,6 @@
 //! Starting the other CPUs: INIT and start-up interrupts, one CPU through the gate of boot.rs at a time.
 use super::percpu::{MAX_CPUS, set_cpu_count};
-use super::{apic, fpu, gdt, kvm, msr, tlb};
+use super::{apic, fpu, gdt, msr, port, tlb};
 use crate::memory::{self, phys_to_virt};
 use crate::{task, time};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -16,12 +16,35 @@ unsafe extern "C" {
     static ap_stack: AtomicU64;
 }
 
-/// Starts up to `wanted` CPUs in all; gives how many run.
-pub fn start_others(wanted: usize) -> usize {
-    let wanted = wanted.min(MAX_CPUS);
+/// How many CPUs the machine has, by QEMU's fw_cfg (docs/specs/fw_cfg); 1 where there is none.
+fn machine_cpus() -> usize {
+    const SELECT: u16 = 0x510;
+    const DATA: u16 = 0x511;
+    let read = |item: u16| {
+        port::outw(SELECT, item);
+        [
+            port::inb(DATA),
+            port::inb(DATA),
+            port::inb(DATA),
+            port::inb(DATA),
+        ]
+    };
+    const SIGNATURE: u16 = 0;
+    const CPUS: u16 = 5;
+    if read(SIGNATURE) != *b"QEMU" {
+        return 1;
+    }
+    let [low, high, ..] = read(CPUS);
+    usize::from(u16::from_le_bytes([low, high]))
+}
+
+/// Starts the machine's other CPUs; gives how many run in all.
+pub fn start_others() -> usize {
+    let wanted = machine_cpus().min(MAX_CPUS);
     if wanted < 2 {
         return 1;
     }
+    memory::share_with_boot_tables();
     // SAFETY: the symbols frame the trampoline; its destination is reserved memory in the direct map.
     unsafe {
         let from = &raw const ap_trampoline;
@@ -78,7 +101,6 @@ pub fn init_this_cpu() {
     gdt::init_cpu();
     init_syscall();
     apic::init_cpu();
-    let _ = kvm::paravirtual();
 }
 
 /// The `syscall` instruction of sites that were not rewritten.

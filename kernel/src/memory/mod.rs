@@ -1,53 +1,87 @@
-//! Memory. (Stand-in until the memory subsystem lands.)
+//! Memory: frames, page tables, the kernel's heap and stacks, the program's address space.
+//!
+//! - frames.rs: physical memory, reference counts. paging.rs: page tables. kernel_map.rs: the kernel's mappings.
+//! - heap.rs, stack.rs: the kernel's own memory.
+//! - space.rs: the program's mappings (mmap and its family); fault.rs: page faults.
+//! - user.rs: the one way to the program's memory.
+//!
+//! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
+//! space's sleeping lock, then heap and frames (leaves).
+pub mod fault;
+pub mod frames;
+mod heap;
+mod kernel_map;
+pub mod paging;
+pub mod space;
 pub mod stack;
 pub mod user;
-use core::alloc::{GlobalAlloc, Layout};
-use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// Address in the direct map.
-pub fn phys_to_virt(phys: usize) -> usize {
-    0xffff_8800_0000_0000 + phys
+pub use fault::FaultSignal;
+pub use kernel_map::{kernel_table, share_with_boot_tables, use_kernel_tables};
+pub use space::{AddressSpace, space};
+
+use crate::program::boot::BootInfo;
+use arrayvec::ArrayVec;
+
+/// All of RAM, from physical address 0 on. Not slot 256 of the top-level table: the paravirtual KVM keeps that.
+pub const DIRECT_MAP: usize = 0xffff_8800_0000_0000;
+/// The image is linked at this plus its physical address.
+pub const KERNEL_BASE: usize = 0xffff_ffff_c000_0000;
+/// Below it: BIOS data, the trampoline of the other CPUs, option ROMs.
+const FIRST_USABLE: usize = 0x10_0000;
+
+/// Where a physical address is in the direct map.
+#[inline]
+pub const fn phys_to_virt(phys: usize) -> usize {
+    DIRECT_MAP + phys
 }
+
+/// Back from the direct map.
+#[inline]
+pub const fn virt_to_phys(virt: usize) -> usize {
+    virt - DIRECT_MAP
+}
+
 /// Physical address of something in the kernel's image.
 pub fn kernel_phys(virt: usize) -> usize {
-    virt - 0xffff_ffff_c000_0000
-}
-/// Kernel tables on another CPU.
-pub fn use_kernel_tables() {}
-/// Init.
-pub fn init(_boot: &crate::program::boot::BootInfo) {}
-
-/// A fault that becomes a signal.
-#[derive(Debug)]
-pub struct FaultSignal {
-    /// SIGSEGV or SIGBUS.
-    pub signo: i32,
-    /// si_code.
-    pub code: i32,
-}
-/// The address space.
-pub struct AddressSpace;
-impl AddressSpace {
-    /// Serves a page fault.
-    pub fn fault(&self, _address: usize, _write: bool, _fetch: bool) -> Result<(), FaultSignal> {
-        Err(FaultSignal { signo: 11, code: 1 })
-    }
-}
-/// The one.
-pub fn space() -> &'static AddressSpace {
-    &AddressSpace
+    virt - KERNEL_BASE
 }
 
-struct Bump(AtomicUsize);
-// SAFETY: hands out each byte once.
-unsafe impl GlobalAlloc for Bump {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let at = self
-            .0
-            .fetch_add(layout.size() + layout.align(), Ordering::Relaxed);
-        ((at + layout.align() - 1) & !(layout.align() - 1)) as *mut u8
+/// Takes over the RAM that `boot` describes, but for the kernel's image and the bundle.
+pub fn init(boot: &BootInfo) {
+    let mut free: ArrayVec<(usize, usize), 32> = ArrayVec::new();
+    for &(start, end) in &boot.ram {
+        add_without(
+            &mut free,
+            (start.max(FIRST_USABLE), end),
+            &[kernel_map::image(), boot.bundle_range()],
+        );
     }
-    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+    frames::init(&free);
+    let ram_end = boot.ram.iter().map(|region| region.1).max().unwrap_or(0);
+    kernel_map::init(ram_end);
+    space::init();
 }
-#[global_allocator]
-static HEAP: Bump = Bump(AtomicUsize::new(0xffff_8800_0080_0000));
+
+/// Adds what of `region` is outside of `taken`, whole pages only.
+fn add_without(
+    free: &mut ArrayVec<(usize, usize), 32>,
+    region: (usize, usize),
+    taken: &[(usize, usize)],
+) {
+    let (start, end) = region;
+    if start >= end {
+        return;
+    }
+    let Some((&(from, to), rest)) = taken.split_first() else {
+        // More regions than fit lose the rest of the memory, not the boot.
+        let _ = free.try_push(region);
+        return;
+    };
+    let (from, to) = (
+        from / frames::FRAME * frames::FRAME,
+        to.next_multiple_of(frames::FRAME),
+    );
+    add_without(free, (start, end.min(from)), rest);
+    add_without(free, (start.max(to), end), rest);
+}

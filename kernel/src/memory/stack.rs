@@ -1,14 +1,62 @@
-//! Kernel stacks. (Stand-in until the memory subsystem lands.)
+//! Kernel stacks: 16 KiB each, below an unmapped guard page, in an area of their own. An overflow is a page fault whose
+//! frame cannot be pushed: a double fault, on its own stack, reported like any kernel bug.
+use super::paging::{NO_EXECUTE, PAGE, WRITABLE};
+use super::{frames, kernel_table};
+use crate::sync::SpinLock;
 use alloc::vec::Vec;
+use ringo_abi::Errno;
+
+/// Where the stacks live: a slot of its own in the top-level table.
+const AREA: usize = 0xffff_c800_0000_0000;
+const SIZE: usize = 16 * 1024;
+/// Stack and guard.
+const STRIDE: usize = 32 * 1024;
+
+struct Area {
+    /// Stacks that are mapped and unused: reusing one costs nothing.
+    free: Vec<usize>,
+    next: usize,
+}
+
+static STACKS: SpinLock<Area> = SpinLock::new(Area {
+    free: Vec::new(),
+    next: AREA,
+});
+
 /// A thread's kernel stack.
-pub struct KernelStack(Vec<u128>);
+pub struct KernelStack {
+    top: usize,
+}
+
 impl KernelStack {
-    /// A new one.
-    pub fn alloc() -> Result<Self, ringo_abi::Errno> {
-        Ok(Self(alloc::vec![0; 1024]))
+    /// An unused stack.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn alloc() -> Result<Self, Errno> {
+        let mut stacks = STACKS.lock();
+        if let Some(top) = stacks.free.pop() {
+            return Ok(Self { top });
+        }
+        let top = stacks.next + STRIDE;
+        for page in 1..=SIZE / PAGE {
+            let frame = frames::alloc(0).ok_or(Errno::ENOMEM)?;
+            if !kernel_table().map(top - page * PAGE, frame.phys, WRITABLE | NO_EXECUTE) {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        stacks.next = top;
+        Ok(Self { top })
     }
-    /// Its highest address.
+
+    /// Where it begins, growing down.
     pub fn top(&self) -> usize {
-        self.0.as_ptr() as usize + 16 * 1024
+        self.top
+    }
+}
+
+impl Drop for KernelStack {
+    fn drop(&mut self) {
+        STACKS.lock().free.push(self.top);
     }
 }

@@ -1,29 +1,84 @@
-//! What the hypervisor hands over (PVH start info), and the last steps of booting.
-use crate::cpu::{percpu, smp};
+//! What the hypervisor hands over (PVH start info, Xen's include/public/arch-x86/hvm/start_info.h), and the last steps
+//! of booting.
+use crate::cpu::smp;
+use crate::memory::phys_to_virt;
 use crate::{klog, task};
+use arrayvec::ArrayVec;
 
 /// The start info, read.
 pub struct BootInfo {
     /// Physical address and length of the bundle.
     pub bundle: (usize, usize),
+    /// Usable RAM: start and end.
+    pub ram: ArrayVec<(usize, usize), 16>,
+    /// The kernel's command line, as far as it fits.
+    pub command_line: ArrayVec<u8, 4096>,
+}
+
+const MAGIC: u32 = 0x336e_c578;
+const RAM: u32 = 1;
+
+/// A value in physical memory below 1 GiB, which boot.rs mapped.
+fn read<T: Copy>(phys: usize) -> T {
+    // SAFETY: the hypervisor's tables, read through the direct map; T is plain data.
+    unsafe { (phys_to_virt(phys) as *const T).read_unaligned() }
 }
 
 impl BootInfo {
     /// Reads the start info at this physical address.
-    pub fn read(_start_info: usize) -> Self {
-        Self { bundle: (0, 0) }
+    pub fn read(start_info: usize) -> Self {
+        assert!(read::<u32>(start_info) == MAGIC, "not started by PVH");
+        let version: u32 = read(start_info + 4);
+        let modules: u32 = read(start_info + 12);
+        let mut info = Self {
+            bundle: (0, 0),
+            ram: ArrayVec::new(),
+            command_line: ArrayVec::new(),
+        };
+        if modules > 0 {
+            let module: u64 = read(start_info + 16);
+            let [address, size]: [u64; 2] = read(module as usize);
+            info.bundle = (address as usize, size as usize);
+        }
+        let mut text = read::<u64>(start_info + 24) as usize;
+        while text != 0 && !info.command_line.is_full() {
+            match read::<u8>(text) {
+                0 => break,
+                byte => info.command_line.push(byte),
+            }
+            text += 1;
+        }
+        assert!(version >= 1, "no memory map in the start info");
+        let (map, entries): (u64, u32) = (read(start_info + 40), read(start_info + 48));
+        for index in 0..entries as usize {
+            let at = map as usize + index * 24;
+            let [start, size]: [u64; 2] = read(at);
+            if read::<u32>(at + 16) == RAM && !info.ram.is_full() {
+                info.ram.push((start as usize, (start + size) as usize));
+            }
+        }
+        info
+    }
+
+    /// [start, end) of the bundle in physical memory.
+    pub fn bundle_range(&self) -> (usize, usize) {
+        (self.bundle.0, self.bundle.0 + self.bundle.1)
     }
 }
 
 /// Everything after memory, time and the first CPU.
 pub fn start(boot: BootInfo) -> ! {
+    let cpus = smp::start_others();
     klog!(
-        "hello from ring 0: {} cpus, bundle {:x?}, {} ns",
-        percpu::cpu_count(),
-        boot.bundle,
-        crate::time::now()
+        "{cpus} CPUs, {} frames free, {} us",
+        crate::memory::frames::counts().0,
+        crate::time::now() / 1000
     );
-    let cpus = smp::start_others(2);
-    klog!("{cpus} cpus");
+    klog!(
+        "{:x?} bundle {:x?} {}",
+        boot.ram,
+        boot.bundle,
+        core::str::from_utf8(&boot.command_line).unwrap_or("?")
+    );
     task::exit_group(ringo_control::ExitStatus::Code(0))
 }

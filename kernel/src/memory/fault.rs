@@ -1,0 +1,217 @@
+//! Page faults of the program, and of the kernel's copies to and from it.
+//!
+//! Anonymous memory is given zeroed: 2 MiB at once where the area covers the block and memory is ample, else a small page
+//! and its neighbours (fault-around), since a fault costs more than a few pages. File pages are the file's own frames;
+//! a private one is copied when written (its mapping is read-only until then). A fault that finds no memory kills the
+//! program as the OOM killer would: the runtime asked for its heap beforehand (space.rs).
+use super::paging::{HUGE_PAGE, Mapping, PAGE, WRITABLE};
+use super::space::{
+    AddressSpace, Area, Backing, Inner, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
+};
+use super::user::USER_END;
+use super::{frames, kernel_table, phys_to_virt};
+use crate::cpu::tlb;
+use linux_raw_sys::general as abi;
+
+/// A fault that becomes a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultSignal {
+    /// SIGSEGV, SIGBUS, or SIGKILL for want of memory.
+    pub signo: i32,
+    /// si_code.
+    pub code: i32,
+}
+
+const SEGV_MAPERR: FaultSignal = FaultSignal {
+    signo: abi::SIGSEGV as i32,
+    code: 1,
+};
+const SEGV_ACCERR: FaultSignal = FaultSignal {
+    signo: abi::SIGSEGV as i32,
+    code: 2,
+};
+const BUS_ADRERR: FaultSignal = FaultSignal {
+    signo: abi::SIGBUS as i32,
+    code: 2,
+};
+const OUT_OF_MEMORY: FaultSignal = FaultSignal {
+    signo: abi::SIGKILL as i32,
+    code: 0x80,
+};
+
+/// Pages given at once around a fault in anonymous memory, while memory is ample.
+const FAULT_AROUND: usize = 16;
+
+impl AddressSpace {
+    /// Makes `address` accessible as asked, if its area allows it.
+    ///
+    /// # Errors
+    /// The signal that the access deserves.
+    pub fn fault(&self, address: usize, write: bool, fetch: bool) -> Result<(), FaultSignal> {
+        if address >= USER_END {
+            return Err(SEGV_MAPERR);
+        }
+        let mut inner = self.lock();
+        let (start, area) = inner.area_at(address).ok_or(SEGV_MAPERR)?;
+        let needed = if write {
+            PROT_WRITE
+        } else if fetch {
+            PROT_EXEC
+        } else {
+            PROT_READ | PROT_WRITE | PROT_EXEC
+        };
+        if area.protection & needed == 0 {
+            return Err(SEGV_ACCERR);
+        }
+        let area = area.clone();
+        let page = address / PAGE * PAGE;
+        match kernel_table().lookup(page) {
+            Some(mapping) if !write || mapping.flags & WRITABLE != 0 => Ok(()),
+            Some(mapping) => inner.copy_on_write(page, mapping, &area),
+            None => match &area.backing {
+                Backing::Anonymous => inner.give_anonymous(page, start, &area),
+                Backing::File {
+                    source,
+                    page: first,
+                } => {
+                    let index = first + ((page - start) / PAGE) as u64;
+                    let frame = source
+                        .frame(index)
+                        .map_err(|_| OUT_OF_MEMORY)?
+                        .ok_or(BUS_ADRERR)?;
+                    inner.give_file_page(page, frame, write, &area)
+                }
+            },
+        }
+    }
+}
+
+impl Inner {
+    fn count(&mut self, pages: usize, area: &Area) {
+        self.resident += pages;
+        self.resident_peak = self.resident_peak.max(self.resident);
+        if area.committed {
+            self.promised = self.promised.saturating_sub(pages);
+        }
+    }
+
+    fn give_anonymous(
+        &mut self,
+        page: usize,
+        start: usize,
+        area: &Area,
+    ) -> Result<(), FaultSignal> {
+        let table = kernel_table();
+        let flags = page_flags(area.protection);
+        let block = page / HUGE_PAGE * HUGE_PAGE;
+        let (free, total) = frames::counts();
+        let ample = free > total / 8 && free > 4 * (HUGE_PAGE / PAGE);
+        if ample
+            && !area.small_pages
+            && block >= start
+            && block + HUGE_PAGE <= area.end
+            && !table.has_small_pages(block)
+            && let Some(phys) = frames::alloc_zeroed(frames::MAX_ORDER)
+        {
+            if table.map_huge(block, phys, flags) {
+                self.count(HUGE_PAGE / PAGE, area);
+                return Ok(());
+            }
+            frames::free(phys, frames::MAX_ORDER);
+        }
+        let around = if ample { FAULT_AROUND * PAGE } else { PAGE };
+        let window = page / around * around;
+        let (from, to) = (window.max(start), (window + around).min(area.end));
+        self.give_small(page, flags, area)?;
+        for neighbour in (from..to).step_by(PAGE) {
+            if neighbour != page
+                && table.lookup(neighbour).is_none()
+                && self.give_small(neighbour, flags, area).is_err()
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_small(&mut self, page: usize, flags: u64, area: &Area) -> Result<(), FaultSignal> {
+        let phys = frames::alloc_zeroed(0).ok_or(OUT_OF_MEMORY)?;
+        if !kernel_table().map(page, phys, flags) {
+            frames::release(phys);
+            return Err(OUT_OF_MEMORY);
+        }
+        self.count(1, area);
+        Ok(())
+    }
+
+    /// Maps a file's frame, of which a reference comes with it; a write to a private mapping gets a copy.
+    fn give_file_page(
+        &mut self,
+        page: usize,
+        frame: usize,
+        write: bool,
+        area: &Area,
+    ) -> Result<(), FaultSignal> {
+        let flags = page_flags(area.protection);
+        let (phys, flags) = if area.shared {
+            (frame, flags)
+        } else if write {
+            let copy = copy_frame(frame);
+            frames::release(frame);
+            (copy.ok_or(OUT_OF_MEMORY)?, flags)
+        } else {
+            (frame, flags & !WRITABLE)
+        };
+        if !kernel_table().map(page, phys, flags) {
+            frames::release(phys);
+            return Err(OUT_OF_MEMORY);
+        }
+        self.count(1, area);
+        Ok(())
+    }
+
+    /// A write to a page that is mapped read-only in a writable area.
+    fn copy_on_write(
+        &mut self,
+        page: usize,
+        mapping: Mapping,
+        area: &Area,
+    ) -> Result<(), FaultSignal> {
+        let flags = page_flags(area.protection);
+        let own = area.shared || mapping.huge || frames::references(mapping.phys) == 1;
+        let phys = if own {
+            mapping.phys
+        } else {
+            copy_frame(mapping.phys).ok_or(OUT_OF_MEMORY)?
+        };
+        if mapping.huge {
+            kernel_table().edit(
+                page / HUGE_PAGE * HUGE_PAGE,
+                page / HUGE_PAGE * HUGE_PAGE + HUGE_PAGE,
+                |_, _| super::paging::Edit::Protect(flags),
+            );
+        } else if !kernel_table().map(page, phys, flags) {
+            return Err(OUT_OF_MEMORY);
+        }
+        // The old translation allowed less; other CPUs may still have it, and the old frame may be reused.
+        tlb::flush_all();
+        if !own {
+            frames::release(mapping.phys);
+        }
+        Ok(())
+    }
+}
+
+/// A frame with the same contents.
+fn copy_frame(from: usize) -> Option<usize> {
+    let copy = frames::alloc(0)?;
+    // SAFETY: two different frames in the direct map; the copy is ours.
+    unsafe {
+        core::ptr::copy_nonoverlapping(
+            phys_to_virt(from) as *const u8,
+            phys_to_virt(copy.phys) as *mut u8,
+            frames::FRAME,
+        );
+    }
+    Some(copy.phys)
+}

@@ -1,0 +1,269 @@
+//! Physical memory: a buddy allocator of 4 KiB frames, blocks of up to 2 MiB.
+//!
+//! Memory that was never used lies above a frontier that only grows: it costs no metadata, and under a hypervisor it is
+//! zero already. Blocks come from the free lists first, so that the guest touches as few of the host's pages as it can.
+//! Each frame has a [`FrameInfo`] (16 bytes, in an array that is touched as frames are used): links of the free lists,
+//! and a reference count for frames that files and mappings share. One lock; O(log) orders a call.
+//! After Knuth 2.5 and Linux mm/page_alloc.c.
+use super::phys_to_virt;
+use crate::sync::SpinLock;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// Bytes of a frame.
+pub const FRAME: usize = 4096;
+/// The largest order: 512 frames, 2 MiB.
+pub const MAX_ORDER: usize = 9;
+
+const NONE: u32 = u32::MAX;
+const FREE: u32 = 0x100;
+const ZERO: u32 = 0x200;
+
+/// A frame's metadata. All zero for a frame that was never used.
+#[repr(C)]
+struct FrameInfo {
+    next: u32,
+    previous: u32,
+    /// Order of the block that begins here, FREE, ZERO; guarded by the allocator's lock.
+    state: u32,
+    references: AtomicU32,
+}
+
+struct Allocator {
+    lists: [u32; MAX_ORDER + 1],
+    /// Regions of never-used memory, in frames: [from, to).
+    virgin: [(u32, u32); 16],
+    free: usize,
+    total: usize,
+}
+
+static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
+    lists: [NONE; MAX_ORDER + 1],
+    virgin: [(0, 0); 16],
+    free: 0,
+    total: 0,
+});
+/// Address of the FrameInfo of frame 0.
+static INFOS: AtomicUsize = AtomicUsize::new(0);
+
+/// A block of frames: its physical address, and whether it is known to be zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// Physical address.
+    pub phys: usize,
+    /// All bytes are zero.
+    pub zero: bool,
+}
+
+fn info(frame: u32) -> *mut FrameInfo {
+    (INFOS.load(Ordering::Relaxed) as *mut FrameInfo).wrapping_add(frame as usize)
+}
+
+/// Takes over `regions` of free memory (physical start and end), of which the array of infos takes its part. Once.
+pub fn init(regions: &[(usize, usize)]) {
+    let mut allocator = ALLOCATOR.lock();
+    let highest = regions.iter().map(|region| region.1).max().unwrap_or(0);
+    let infos = (highest / FRAME * size_of::<FrameInfo>()).next_multiple_of(FRAME);
+    let mut placed = false;
+    let mut used = 0;
+    for &(start, end) in regions {
+        let (mut start, end) = (start.next_multiple_of(FRAME), end / FRAME * FRAME);
+        if !placed && end.saturating_sub(start) > infos + (4 << 20) {
+            INFOS.store(phys_to_virt(start), Ordering::Relaxed);
+            start += infos;
+            placed = true;
+        }
+        if start < end && used < allocator.virgin.len() {
+            allocator.virgin[used] = ((start / FRAME) as u32, (end / FRAME) as u32);
+            used += 1;
+            allocator.free += (end - start) / FRAME;
+        }
+    }
+    allocator.total = allocator.free;
+    assert!(placed, "too little memory");
+}
+
+impl Allocator {
+    /// # Safety (of the raw accesses below)
+    /// `info` of a frame of RAM lies in the array; the lock is held.
+    fn unlink(&mut self, frame: u32, order: usize) {
+        // SAFETY: see above.
+        unsafe {
+            let (next, previous) = ((*info(frame)).next, (*info(frame)).previous);
+            match previous {
+                NONE => self.lists[order] = next,
+                previous => (*info(previous)).next = next,
+            }
+            if next != NONE {
+                (*info(next)).previous = previous;
+            }
+        }
+    }
+
+    fn link(&mut self, frame: u32, order: usize, zero: bool) {
+        let head = self.lists[order];
+        // SAFETY: as in `unlink`.
+        unsafe {
+            (*info(frame)).next = head;
+            (*info(frame)).previous = NONE;
+            (*info(frame)).state = order as u32 | FREE | if zero { ZERO } else { 0 };
+            if head != NONE {
+                (*info(head)).previous = frame;
+            }
+        }
+        self.lists[order] = frame;
+    }
+
+    fn take(&mut self, order: usize) -> Option<(u32, bool)> {
+        if let Some(from) = (order..=MAX_ORDER).find(|&order| self.lists[order] != NONE) {
+            let frame = self.lists[from];
+            self.unlink(frame, from);
+            // SAFETY: as in `unlink`.
+            let zero = unsafe { (*info(frame)).state } & ZERO != 0;
+            self.split(frame, from, order, zero);
+            return Some((frame, zero));
+        }
+        self.take_virgin(order)
+    }
+
+    /// Gives the upper halves of a block of order `from` back, down to `to`.
+    fn split(&mut self, frame: u32, from: usize, to: usize, zero: bool) {
+        for order in (to..from).rev() {
+            self.link(frame + (1 << order), order, zero);
+        }
+    }
+
+    /// Takes a 2 MiB block from the frontier, or what is left before one is aligned.
+    fn take_virgin(&mut self, wanted: usize) -> Option<(u32, bool)> {
+        for index in 0..self.virgin.len() {
+            loop {
+                let (from, to) = self.virgin[index];
+                if from >= to {
+                    break;
+                }
+                let mut order = (from.trailing_zeros() as usize).min(MAX_ORDER);
+                while from + (1 << order) > to {
+                    order -= 1;
+                }
+                self.virgin[index].0 = from + (1 << order);
+                if order >= wanted {
+                    self.split(from, order, wanted, true);
+                    return Some((from, true));
+                }
+                self.link(from, order, true);
+            }
+        }
+        None
+    }
+
+    fn give(&mut self, mut frame: u32, mut order: usize) {
+        while order < MAX_ORDER {
+            let buddy = frame ^ 1 << order;
+            if !self.is_used_ram(buddy) {
+                break;
+            }
+            // SAFETY: as in `unlink`.
+            let state = unsafe { (*info(buddy)).state };
+            if state & !ZERO != order as u32 | FREE {
+                break;
+            }
+            self.unlink(buddy, order);
+            // SAFETY: as in `unlink`.
+            unsafe { (*info(buddy)).state = 0 };
+            frame &= !(1 << order);
+            order += 1;
+        }
+        self.link(frame, order, false);
+    }
+
+    /// Below the frontier of no region is its info meaningful; frames outside RAM have state 0 (never FREE).
+    fn is_used_ram(&self, frame: u32) -> bool {
+        !self
+            .virgin
+            .iter()
+            .any(|&(from, to)| frame >= from && frame < to)
+    }
+}
+
+/// A block of 2^`order` frames, aligned to its size; None when memory is short.
+pub fn alloc(order: usize) -> Option<Block> {
+    let mut allocator = ALLOCATOR.lock();
+    let (frame, zero) = allocator.take(order)?;
+    allocator.free -= 1 << order;
+    // SAFETY: the block is ours now.
+    unsafe {
+        (*info(frame)).state = order as u32;
+        (*info(frame)).references.store(1, Ordering::Relaxed);
+    }
+    Some(Block {
+        phys: frame as usize * FRAME,
+        zero,
+    })
+}
+
+/// As [`alloc`], and filled with zeros.
+pub fn alloc_zeroed(order: usize) -> Option<usize> {
+    let block = alloc(order)?;
+    if !block.zero {
+        // SAFETY: a block of our own in the direct map.
+        unsafe { core::ptr::write_bytes(phys_to_virt(block.phys) as *mut u8, 0, FRAME << order) };
+    }
+    Some(block.phys)
+}
+
+/// Gives a block back.
+pub fn free(phys: usize, order: usize) {
+    let mut allocator = ALLOCATOR.lock();
+    allocator.free += 1 << order;
+    allocator.give((phys / FRAME) as u32, order);
+}
+
+/// One more reference to a single frame.
+pub fn retain(phys: usize) {
+    // SAFETY: a frame of RAM.
+    unsafe {
+        (*info((phys / FRAME) as u32))
+            .references
+            .fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+/// One reference less to a single frame; the last one frees it.
+pub fn release(phys: usize) {
+    // SAFETY: a frame of RAM.
+    let before = unsafe {
+        (*info((phys / FRAME) as u32))
+            .references
+            .fetch_sub(1, Ordering::AcqRel)
+    };
+    if before == 1 {
+        free(phys, 0);
+    }
+}
+
+/// How many references a single frame has.
+pub fn references(phys: usize) -> u32 {
+    // SAFETY: a frame of RAM.
+    unsafe {
+        (*info((phys / FRAME) as u32))
+            .references
+            .load(Ordering::Acquire)
+    }
+}
+
+/// Makes 2^`order` frames of one block into single frames with a reference each.
+pub fn split_block(phys: usize, order: usize) {
+    let first = (phys / FRAME) as u32;
+    for frame in first..first + (1 << order) {
+        // SAFETY: the block is the caller's.
+        unsafe {
+            (*info(frame)).state = 0;
+            (*info(frame)).references.store(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// (free, total) frames.
+pub fn counts() -> (usize, usize) {
+    let allocator = ALLOCATOR.lock();
+    (allocator.free, allocator.total)
+}

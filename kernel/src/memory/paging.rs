@@ -1,0 +1,234 @@
+//! Page tables (Intel SDM 3A ch. 4): four levels, 4 KiB and 2 MiB pages, edited through the direct map.
+//!
+//! Every entry has the user bit: the paravirtual KVM wants it, elsewhere it changes nothing, as all code runs in ring 0.
+//! A change from not present to present needs no flush; whoever takes rights away flushes (cpu/tlb.rs) before the frame
+//! is used for anything else. Callers hold the address space's lock.
+use super::{frames, phys_to_virt};
+
+/// Present.
+pub const PRESENT: u64 = 1;
+/// Writable.
+pub const WRITABLE: u64 = 2;
+const USER: u64 = 4;
+/// Uncached (write-through and cache-disable).
+pub const UNCACHED: u64 = 0x18;
+const HUGE: u64 = 0x80;
+/// A page whose frame is kept while PROT_NONE takes it out of reach: not present, but not empty either. A bit that the
+/// CPU ignores.
+const HIDDEN: u64 = 1 << 9;
+const TAKEN: u64 = PRESENT | HIDDEN;
+/// Not executable.
+pub const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// Bytes of a small page.
+pub const PAGE: usize = 4096;
+/// Bytes of a huge page.
+pub const HUGE_PAGE: usize = 2 << 20;
+
+/// A top-level table.
+#[derive(Clone, Copy)]
+pub struct PageTable {
+    root: usize,
+}
+
+/// What maps an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Physical address of the page's start.
+    pub phys: usize,
+    /// PRESENT, WRITABLE, NO_EXECUTE...
+    pub flags: u64,
+    /// A 2 MiB page.
+    pub huge: bool,
+}
+
+fn entry(table: usize, index: usize) -> *mut u64 {
+    (phys_to_virt(table) as *mut u64).wrapping_add(index)
+}
+
+fn index(address: usize, level: u32) -> usize {
+    address >> (12 + 9 * level) & 511
+}
+
+impl PageTable {
+    /// The table whose top level is at this physical address.
+    pub const fn at(root: usize) -> Self {
+        Self { root }
+    }
+
+    /// The table of `level` (0: last, 1: directory) that covers `address`, made if it is not there.
+    fn walk_to(&self, address: usize, level: u32) -> Option<usize> {
+        let mut table = self.root;
+        for at in (level + 1..4).rev() {
+            let slot = entry(table, index(address, at));
+            // SAFETY: tables lie in the direct map; the lock is held.
+            let value = unsafe { slot.read_volatile() };
+            if value & TAKEN == 0 {
+                let fresh = frames::alloc_zeroed(0)?;
+                // SAFETY: as above.
+                unsafe { slot.write_volatile(fresh as u64 | PRESENT | WRITABLE | USER) };
+                table = fresh;
+            } else if value & HUGE != 0 {
+                table = self.split(slot, value)?;
+            } else {
+                table = (value & ADDRESS) as usize;
+            }
+        }
+        Some(table)
+    }
+
+    /// Replaces a huge entry by a table of small pages with the same rights. Needs no flush: translations are equal.
+    fn split(&self, slot: *mut u64, value: u64) -> Option<usize> {
+        let table = frames::alloc(0)?.phys;
+        let (phys, flags) = ((value & ADDRESS) as usize, value & !(ADDRESS | HUGE));
+        for index in 0..512 {
+            // SAFETY: a fresh table.
+            unsafe { entry(table, index).write_volatile((phys + index * PAGE) as u64 | flags) };
+        }
+        frames::split_block(phys, frames::MAX_ORDER);
+        // SAFETY: as in `walk_to`.
+        unsafe { slot.write_volatile(table as u64 | PRESENT | WRITABLE | USER) };
+        Some(table)
+    }
+
+    /// Maps a small page. False when there is no memory for tables.
+    pub fn map(&self, address: usize, phys: usize, flags: u64) -> bool {
+        let Some(table) = self.walk_to(address, 0) else {
+            return false;
+        };
+        // SAFETY: as in `walk_to`.
+        unsafe {
+            entry(table, index(address, 0)).write_volatile(phys as u64 | flags | PRESENT | USER)
+        };
+        true
+    }
+
+    /// Maps a huge page where nothing is mapped. False when there is no memory, or a table of small pages stands there.
+    pub fn map_huge(&self, address: usize, phys: usize, flags: u64) -> bool {
+        let Some(table) = self.walk_to(address, 1) else {
+            return false;
+        };
+        let slot = entry(table, index(address, 1));
+        // SAFETY: as in `walk_to`.
+        unsafe {
+            if slot.read_volatile() & TAKEN != 0 {
+                return false;
+            }
+            slot.write_volatile(phys as u64 | flags | PRESENT | USER | HUGE);
+        }
+        true
+    }
+
+    /// The entry that maps `address`, and whether it is huge; or how many bytes from `address` on have no table.
+    fn find(&self, address: usize) -> Result<(*mut u64, u64, bool), usize> {
+        let mut table = self.root;
+        for level in (0..4).rev() {
+            let slot = entry(table, index(address, level));
+            // SAFETY: as in `walk_to`.
+            let value = unsafe { slot.read_volatile() };
+            if value & TAKEN == 0 {
+                let size = PAGE << (9 * level);
+                return Err(size - address % size);
+            }
+            if level == 0 || value & HUGE != 0 {
+                return Ok((slot, value, level == 1));
+            }
+            table = (value & ADDRESS) as usize;
+        }
+        Err(PAGE)
+    }
+
+    /// What maps `address`; a hidden page does not.
+    pub fn lookup(&self, address: usize) -> Option<Mapping> {
+        let (_, value, huge) = self
+            .find(address)
+            .ok()
+            .filter(|found| found.1 & PRESENT != 0)?;
+        let flags = value & (PRESENT | WRITABLE | NO_EXECUTE);
+        Some(Mapping {
+            phys: (value & ADDRESS) as usize,
+            flags,
+            huge,
+        })
+    }
+
+    /// Whether a table of small pages covers the 2 MiB from `address` (aligned) on, so that no huge page fits.
+    pub fn has_small_pages(&self, address: usize) -> bool {
+        match self.find(address) {
+            Ok((_, _, huge)) => !huge,
+            Err(gap) => gap < HUGE_PAGE,
+        }
+    }
+
+    /// Visits each mapped page in [start, end), splitting huge ones that stick out; `visit` gives what to do with it.
+    /// True if anything was taken away, so that a flush is due.
+    pub fn edit(
+        &self,
+        start: usize,
+        end: usize,
+        mut visit: impl FnMut(usize, Mapping) -> Edit,
+    ) -> bool {
+        let mut changed = false;
+        let mut address = start;
+        while address < end {
+            let (slot, value, huge) = match self.find(address) {
+                Ok(found) => found,
+                Err(gap) => {
+                    address = address.saturating_add(gap);
+                    continue;
+                }
+            };
+            if huge && (address % HUGE_PAGE != 0 || end - address < HUGE_PAGE) {
+                // No memory for the table: leave the page as it is rather than touch what is not in the range.
+                if self.split(slot, value).is_none() {
+                    address = (address / HUGE_PAGE + 1) * HUGE_PAGE;
+                }
+                continue;
+            }
+            let flags = value & (PRESENT | WRITABLE | NO_EXECUTE);
+            match visit(
+                address,
+                Mapping {
+                    phys: (value & ADDRESS) as usize,
+                    flags,
+                    huge,
+                },
+            ) {
+                Edit::Keep => {}
+                Edit::Unmap => {
+                    // SAFETY: as in `walk_to`.
+                    unsafe { slot.write_volatile(0) };
+                    changed = true;
+                }
+                Edit::Protect(flags) => {
+                    let rights = WRITABLE | NO_EXECUTE;
+                    let new = value & !(rights | HIDDEN) | flags & rights | PRESENT;
+                    // SAFETY: as in `walk_to`.
+                    unsafe { slot.write_volatile(new) };
+                    changed |= new != value && value & PRESENT != 0;
+                }
+                Edit::Hide => {
+                    // SAFETY: as in `walk_to`.
+                    unsafe { slot.write_volatile(value & !PRESENT | HIDDEN) };
+                    changed |= value & PRESENT != 0;
+                }
+            }
+            address += if huge { HUGE_PAGE } else { PAGE };
+        }
+        changed
+    }
+}
+
+/// What [`PageTable::edit`] shall do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Nothing.
+    Keep,
+    /// Take it out.
+    Unmap,
+    /// Give it these rights.
+    Protect(u64),
+    /// Keep the frame, take all rights.
+    Hide,
+}

@@ -1,0 +1,486 @@
+//! The program's address space: mmap(2) and its family.
+//!
+//! A map of disjoint areas by start address; page tables hold only what was touched. Areas are anonymous or show a file
+//! ([`MapSource`]), shared or private. Neighbours that continue each other are joined, so the runtime's many growing
+//! reservations stay few areas. PROT_NONE areas cost nothing.
+//!
+//! Commit: where a writable MAP_FIXED mapping replaces a PROT_NONE reservation (Go's heap growth) the pages are charged
+//! at once, and ENOMEM is the answer when frames are short: that is what the runtime turns into its own "out of memory".
+//! Other anonymous memory is charged when touched. One mapping larger than all memory is ENOMEM.
+//!
+//! One sleeping lock over areas and tables; taken by faults, too. Cost: O(log areas) a call and O(pages mapped) to unmap.
+use super::frames;
+use super::paging::{Edit, HUGE_PAGE, NO_EXECUTE, PAGE, WRITABLE};
+use super::{kernel_table, user::USER_END};
+use crate::cpu::tlb;
+use crate::sync::{SleepGuard, SleepMutex};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use ringo_abi::Errno;
+
+/// mmap(2)'s protections.
+pub const PROT_READ: u32 = 1;
+/// See mmap(2).
+pub const PROT_WRITE: u32 = 2;
+/// See mmap(2).
+pub const PROT_EXEC: u32 = 4;
+
+/// The lowest address mmap gives or takes (vm.mmap_min_addr).
+pub const LOWEST: usize = 0x1_0000;
+/// Where searches without a hint start, going down: below the stack.
+const TOP: usize = 0x7fff_0000_0000;
+
+/// What a file gives to mappings of it.
+pub trait MapSource: Send + Sync {
+    /// The physical frame of page `index`, retained for the caller; None past the end of the file (SIGBUS).
+    ///
+    /// # Errors
+    /// ENOMEM, EIO.
+    fn frame(&self, index: u64) -> Result<Option<usize>, Errno>;
+    /// Names the file among others, as an inode number does.
+    fn id(&self) -> usize;
+    /// The name that /proc/self/maps shows.
+    fn name(&self) -> Vec<u8>;
+}
+
+/// What an area shows.
+#[derive(Clone)]
+pub enum Backing {
+    /// Zeros at first.
+    Anonymous,
+    /// A file from this page on.
+    File {
+        /// The file.
+        source: Arc<dyn MapSource>,
+        /// Page of the file at the area's start.
+        page: u64,
+    },
+}
+
+/// One area; its start is the key in the map.
+#[derive(Clone)]
+pub struct Area {
+    /// First address after it.
+    pub end: usize,
+    /// PROT_*.
+    pub protection: u32,
+    /// What it shows.
+    pub backing: Backing,
+    /// MAP_SHARED.
+    pub shared: bool,
+    /// MADV_NOHUGEPAGE, or too small a machine.
+    pub small_pages: bool,
+    /// Its pages are charged whether touched or not.
+    pub committed: bool,
+    /// Shown by /proc/self/maps: "[stack]", "[vdso]".
+    pub name: &'static str,
+}
+
+/// Areas, tables and totals, under the lock.
+pub struct Inner {
+    /// By start.
+    pub areas: BTreeMap<usize, Area>,
+    /// Pages of committed areas that were not touched yet: promised, but still free.
+    pub promised: usize,
+    /// Pages mapped now, and the most there ever were.
+    pub resident: usize,
+    /// See above.
+    pub resident_peak: usize,
+}
+
+/// The one address space.
+pub struct AddressSpace {
+    inner: SleepMutex<Inner>,
+}
+
+static SPACE: AddressSpace = AddressSpace {
+    inner: SleepMutex::new(Inner {
+        areas: BTreeMap::new(),
+        promised: 0,
+        resident: 0,
+        resident_peak: 0,
+    }),
+};
+
+/// The program's address space.
+pub fn space() -> &'static AddressSpace {
+    &SPACE
+}
+
+/// Nothing to prepare but the table's existence.
+pub fn init() {}
+
+/// Rights in a page table for PROT_*.
+pub fn page_flags(protection: u32) -> u64 {
+    let write = if protection & PROT_WRITE != 0 {
+        WRITABLE
+    } else {
+        0
+    };
+    let execute = if protection & PROT_EXEC != 0 {
+        0
+    } else {
+        NO_EXECUTE
+    };
+    write | execute
+}
+
+/// A request to map.
+pub struct Request {
+    /// Hint, or the address with `fixed`.
+    pub address: usize,
+    /// Bytes, not 0.
+    pub length: usize,
+    /// PROT_*.
+    pub protection: u32,
+    /// MAP_SHARED.
+    pub shared: bool,
+    /// MAP_FIXED: replaces what is there.
+    pub fixed: bool,
+    /// MAP_FIXED_NOREPLACE.
+    pub no_replace: bool,
+    /// What to show.
+    pub backing: Backing,
+    /// Name for /proc/self/maps.
+    pub name: &'static str,
+}
+
+fn round_up(length: usize) -> Option<usize> {
+    length
+        .checked_next_multiple_of(PAGE)
+        .filter(|&length| length <= USER_END)
+}
+
+impl AddressSpace {
+    /// The lock.
+    pub fn lock(&self) -> SleepGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// mmap(2); gives the address.
+    ///
+    /// # Errors
+    /// EINVAL, ENOMEM, EEXIST, EPERM as mmap(2) lists them.
+    pub fn map(&self, request: Request) -> Result<usize, Errno> {
+        let length = round_up(request.length).ok_or(Errno::ENOMEM)?;
+        let mut inner = self.inner.lock();
+        let anonymous = matches!(request.backing, Backing::Anonymous);
+        let writable = request.protection & PROT_WRITE != 0;
+        if anonymous && request.protection != 0 && length / PAGE > frames::counts().1 {
+            return Err(Errno::ENOMEM);
+        }
+        let start = if request.fixed || request.no_replace {
+            let start = request.address;
+            if start % PAGE != 0 {
+                return Err(Errno::EINVAL);
+            }
+            if start > USER_END - length {
+                return Err(Errno::ENOMEM);
+            }
+            if start < LOWEST {
+                return Err(Errno::EPERM);
+            }
+            if request.no_replace && !request.fixed && inner.overlaps(start, start + length) {
+                return Err(Errno::EEXIST);
+            }
+            start
+        } else {
+            inner
+                .find_gap(request.address, length)
+                .ok_or(Errno::ENOMEM)?
+        };
+        let end = start + length;
+        let mut committed = false;
+        if request.fixed && anonymous && writable && !request.shared && inner.reserved(start, end) {
+            if !inner.has_room_for(length / PAGE) {
+                return Err(Errno::ENOMEM);
+            }
+            committed = true;
+        }
+        inner.unmap(start, end);
+        if committed {
+            inner.promised += length / PAGE;
+        }
+        inner.insert(
+            start,
+            Area {
+                end,
+                protection: request.protection,
+                backing: request.backing,
+                shared: request.shared,
+                small_pages: false,
+                committed,
+                name: request.name,
+            },
+        );
+        Ok(start)
+    }
+
+    /// munmap(2).
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn unmap(&self, start: usize, length: usize) -> Result<(), Errno> {
+        let length = round_up(length)
+            .filter(|&length| length != 0)
+            .ok_or(Errno::EINVAL)?;
+        if start % PAGE != 0 || start > USER_END - length {
+            return Err(Errno::EINVAL);
+        }
+        self.inner.lock().unmap(start, start + length);
+        Ok(())
+    }
+
+    /// mprotect(2).
+    ///
+    /// # Errors
+    /// EINVAL; ENOMEM where nothing is mapped (what comes before is changed, as on Linux).
+    pub fn protect(&self, start: usize, length: usize, protection: u32) -> Result<(), Errno> {
+        let length = round_up(length).ok_or(Errno::ENOMEM)?;
+        if start % PAGE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if start > USER_END - length {
+            return Err(Errno::ENOMEM);
+        }
+        let mut inner = self.inner.lock();
+        let covered = inner.covered_until(start, start + length);
+        inner.change(start, covered, |area| area.protection = protection);
+        inner.protect_pages(start, covered);
+        if covered < start + length {
+            Err(Errno::ENOMEM)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Inner {
+    /// The area that holds `address`.
+    pub fn area_at(&self, address: usize) -> Option<(usize, &Area)> {
+        let (&start, area) = self.areas.range(..=address).next_back()?;
+        (address < area.end).then_some((start, area))
+    }
+
+    /// Starts of the areas that meet [start, end).
+    pub fn starts_in(&self, start: usize, end: usize) -> Vec<usize> {
+        let first = self.area_at(start).map(|(first, _)| first);
+        let after = self
+            .areas
+            .range(start..end)
+            .map(|(&at, _)| at)
+            .filter(|&at| Some(at) != first);
+        first.into_iter().chain(after).collect()
+    }
+
+    fn overlaps(&self, start: usize, end: usize) -> bool {
+        self.area_at(start).is_some() || self.areas.range(start..end).next().is_some()
+    }
+
+    /// Whether [start, end) lies in PROT_NONE anonymous areas.
+    fn reserved(&self, start: usize, end: usize) -> bool {
+        self.covered_until(start, end) == end
+            && self
+                .starts_in(start, end)
+                .iter()
+                .all(|at| self.areas[at].protection == 0)
+    }
+
+    /// Whether `pages` more can be promised: not more than is free less what was promised and not touched.
+    fn has_room_for(&self, pages: usize) -> bool {
+        let (free, total) = frames::counts();
+        // A little is kept for tables, stacks and files.
+        let reserve = (total / 64).min(2048);
+        pages + reserve + self.promised <= free
+    }
+
+    /// The first address from `start` on that is not mapped, at most `end`.
+    pub fn covered_until(&self, start: usize, end: usize) -> usize {
+        let mut at = start;
+        while at < end {
+            match self.area_at(at) {
+                Some((_, area)) => at = area.end,
+                None => return at,
+            }
+        }
+        end
+    }
+
+    /// An address for `length` bytes: the hint if it is free, else the highest gap below the stack.
+    fn find_gap(&self, hint: usize, length: usize) -> Option<usize> {
+        let hint = hint / PAGE * PAGE;
+        if hint >= LOWEST && hint <= USER_END - length && !self.overlaps(hint, hint + length) {
+            return Some(hint);
+        }
+        let mut top = TOP;
+        for (&start, area) in self.areas.range(..TOP).rev() {
+            if area.end < top && top - area.end >= length {
+                return Some(top - length);
+            }
+            top = top.min(start);
+        }
+        (top >= LOWEST + length).then(|| top - length)
+    }
+
+    /// Adds an area where nothing is, joined with neighbours that it continues.
+    fn insert(&mut self, start: usize, mut area: Area) {
+        let mut from = start;
+        if let Some((&before, previous)) = self.areas.range(..start).next_back()
+            && previous.end == start
+            && continues(before, previous, start, &area)
+        {
+            from = before;
+            area.backing = previous.backing.clone();
+            self.areas.remove(&before);
+        }
+        if let Some(next) = self.areas.get(&area.end)
+            && continues(from, &area, area.end, next)
+        {
+            let joined = area.end;
+            area.end = next.end;
+            self.areas.remove(&joined);
+        }
+        self.areas.insert(from, area);
+    }
+
+    /// Cuts areas so that none sticks out of [start, end) on either side.
+    fn cut(&mut self, start: usize, end: usize) {
+        for at in [start, end] {
+            let Some((first, area)) = self.area_at(at) else {
+                continue;
+            };
+            if first == at {
+                continue;
+            }
+            let mut upper = area.clone();
+            if let Backing::File { page, .. } = &mut upper.backing {
+                *page += ((at - first) / PAGE) as u64;
+            }
+            if let Some(lower) = self.areas.get_mut(&first) {
+                lower.end = at;
+            }
+            self.areas.insert(at, upper);
+        }
+    }
+
+    /// Changes the areas of [start, end), and joins what became alike.
+    pub fn change(&mut self, start: usize, end: usize, mut change: impl FnMut(&mut Area)) {
+        if start >= end {
+            return;
+        }
+        self.cut(start, end);
+        for at in self.starts_in(start, end) {
+            if let Some(mut area) = self.areas.remove(&at) {
+                change(&mut area);
+                self.insert(at, area);
+            }
+        }
+    }
+
+    /// Takes everything in [start, end) away.
+    pub fn unmap(&mut self, start: usize, end: usize) {
+        if !self.overlaps(start, end) {
+            return;
+        }
+        self.cut(start, end);
+        for at in self.starts_in(start, end) {
+            if let Some(area) = self.areas.remove(&at)
+                && area.committed
+            {
+                self.promised -= (area.end - at) / PAGE - self.touched(at, area.end);
+            }
+        }
+        self.drop_pages(start, end);
+    }
+
+    /// Pages in [start, end) that have frames.
+    pub fn touched(&self, start: usize, end: usize) -> usize {
+        let mut pages = 0;
+        kernel_table().edit(start, end, |_, mapping| {
+            pages += if mapping.huge { HUGE_PAGE / PAGE } else { 1 };
+            Edit::Keep
+        });
+        pages
+    }
+
+    /// madvise(MADV_DONTNEED): frees the pages of anonymous memory and of private copies; the areas stay.
+    pub fn discard(&mut self, start: usize, end: usize) {
+        for at in self.starts_in(start, end) {
+            let (from, to) = (at.max(start), self.areas[&at].end.min(end));
+            if self.areas[&at].committed {
+                self.promised += self.touched(from, to);
+            }
+            self.drop_pages(from, to);
+        }
+    }
+
+    /// Unmaps and frees the pages in [start, end); the areas stay.
+    pub fn drop_pages(&mut self, start: usize, end: usize) {
+        let mut freed: Vec<(usize, bool)> = Vec::new();
+        let table = kernel_table();
+        let changed = table.edit(start, end, |_, mapping| {
+            freed.push((mapping.phys, mapping.huge));
+            Edit::Unmap
+        });
+        if changed {
+            tlb::flush_all();
+        }
+        for (phys, huge) in freed {
+            self.resident -= if huge { HUGE_PAGE / PAGE } else { 1 };
+            if huge {
+                frames::free(phys, frames::MAX_ORDER)
+            } else {
+                frames::release(phys)
+            }
+        }
+    }
+
+    /// Gives mapped pages in [start, end) the rights of their areas. Private pages that are shared with a file or
+    /// another mapping stay read-only: a write copies them (fault.rs).
+    fn protect_pages(&mut self, start: usize, end: usize) {
+        let table = kernel_table();
+        let mut changed = false;
+        for at in self.starts_in(start, end) {
+            let area = &self.areas[&at];
+            let flags = page_flags(area.protection);
+            let (from, to) = (at.max(start), area.end.min(end));
+            if area.protection == 0 {
+                changed |= table.edit(from, to, |_, _| Edit::Hide);
+                continue;
+            }
+            let private_file = !area.shared && matches!(area.backing, Backing::File { .. });
+            changed |= table.edit(from, to, |_, mapping| {
+                let copied = !private_file || mapping.huge || frames::references(mapping.phys) == 1;
+                Edit::Protect(if copied { flags } else { flags & !WRITABLE })
+            });
+        }
+        if changed {
+            tlb::flush_all();
+        }
+    }
+}
+
+/// Whether the area at `at` goes on where `area` (at `start`) ends, alike in everything.
+fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
+    let alike = area.protection == next.protection
+        && area.shared == next.shared
+        && area.small_pages == next.small_pages
+        && area.committed == next.committed
+        && area.name == next.name;
+    alike
+        && match (&area.backing, &next.backing) {
+            (Backing::Anonymous, Backing::Anonymous) => !area.shared,
+            (
+                Backing::File {
+                    source: a,
+                    page: first,
+                },
+                Backing::File {
+                    source: b,
+                    page: second,
+                },
+            ) => Arc::ptr_eq(a, b) && first + ((at - start) / PAGE) as u64 == *second,
+            _ => false,
+        }
+}
