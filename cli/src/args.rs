@@ -38,6 +38,9 @@ pub enum Command {
     /// Say what a program is and whether it will run
     #[command(after_long_help = DOCTOR_HELP)]
     Doctor(DoctorOptions),
+    /// Measure a benchmark program on Linux and in ring 0, and compare
+    #[command(after_long_help = BENCH_HELP)]
+    Bench(BenchOptions),
 }
 
 const RUN_HELP: &str = "\
@@ -123,6 +126,50 @@ pub struct RunOptions {
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true,
           value_names = ["PROGRAM", "ARGS"], num_args = 1..)]
     pub command: Vec<OsString>,
+}
+
+const BENCH_HELP: &str = "\
+The same executable runs alternately as a Linux process and in ring 0, with as many CPUs on either side. The
+table has the medians; a ratio above 1 means that ring 0 took less time.
+
+PROGRAM prints lines `NAME<tab>NANOSECONDS` and understands `-case PREFIX`. Ringo's own is go/bench in its source
+tree; without PROGRAM it is built from there.
+
+Examples:
+  ringo bench
+  ringo bench --case syscall/ --case threads/ --runs 9
+  ringo bench --engine tcg --json > results.json
+
+Exit code: 0, or 125 if a run failed.";
+
+#[derive(Args)]
+pub struct BenchOptions {
+    /// How QEMU runs the VM
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+
+    /// Number of CPUs on either side [default: as many as the host has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub cpus: Option<u32>,
+
+    /// Memory of the VM
+    #[arg(short, long, value_name = "SIZE", default_value = "1G")]
+    pub memory: Size,
+
+    /// Only the cases whose names begin with this (repeatable)
+    #[arg(long = "case", value_name = "NAME")]
+    pub cases: Vec<String>,
+
+    /// How many times either side runs
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+
+    /// Print one JSON object, with every single measurement
+    #[arg(long)]
+    pub json: bool,
+
+    /// The benchmark program
+    pub program: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -4,11 +4,12 @@
 //! the program will see at /; `host` asks the process around us for its circumstances; all of it goes into a bundle
 //! (`launch`). `qemu` starts the VM with that bundle, our kernel (`image`) and four sockets; `session` moves streams,
 //! signals and terminal settings until the program has ended; `crash` explains a kernel that fell. `doctor` looks at a program without
-//! running it.
+//! running it; `bench` compares ring 0 with Linux.
 //!
 //! Exit code: the program's own, 128 + n when signal n killed it, 125 when Ringo itself failed (one line says why).
 
 mod args;
+mod bench;
 mod crash;
 mod doctor;
 mod golang;
@@ -46,6 +47,7 @@ fn run(command: args::Command) -> u8 {
         args::Command::Run(options) => launch::run(&options, launch::World::Own),
         args::Command::Exec(options) => launch::run(&options, launch::World::Host),
         args::Command::Doctor(options) => doctor::run(&options),
+        args::Command::Bench(options) => bench::run(&options),
     };
     terminal::restore();
     result.unwrap_or_else(|error| {

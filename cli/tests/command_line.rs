@@ -30,6 +30,7 @@ fn help_is_complete_and_succeeds() {
         &["run", "--help"],
         &["exec", "--help"],
         &["doctor", "--help"],
+        &["bench", "--help"],
     ] {
         let output = ringo().args(args).output().expect("ringo starts");
         assert_eq!(output.status.code(), Some(0));
