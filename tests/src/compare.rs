@@ -18,6 +18,9 @@ pub enum Normalise {
     /// As Traceback, and only the lines up to the first goroutine's frames: which other goroutines a dump shows, and in
     /// which order, is chance.
     FirstGoroutine,
+    /// The last line of standard error before the first goroutine that starts with `fatal error`: how much was in use when
+    /// memory ran out is nobody's promise.
+    FatalLine,
     /// Only the exit code and standard output count.
     StdoutOnly,
 }
@@ -66,6 +69,12 @@ impl Normalise {
             Normalise::Nothing => text,
             Normalise::Traceback => traceback(&text).into(),
             Normalise::FirstGoroutine => first_goroutine(&traceback(&text)).into(),
+            Normalise::FatalLine => text
+                .lines()
+                .find(|line| line.starts_with("fatal error"))
+                .unwrap_or(&text)
+                .to_owned()
+                .into(),
             Normalise::StdoutOnly => "".into(),
         }
     }

@@ -21,10 +21,19 @@ fn with(program: &'static str, act: &'static str, name: &str, args: &[&str]) -> 
 
 /// Every case, group by group.
 pub fn cases() -> Vec<Case> {
-    [hello(), circumstances(), crash()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        hello(),
+        circumstances(),
+        crash(),
+        signals(),
+        registers(),
+        scheduling(),
+        timing(),
+        memory(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn hello() -> Vec<Case> {
@@ -181,6 +190,161 @@ fn crash() -> Vec<Case> {
             .normalise(Normalise::FirstGoroutine)
             .code(134),
     );
+    all
+}
+
+/// Each act of a program, on both engines with one and two CPUs, ending with 0.
+fn acts(program: &'static str, names: &'static str) -> Vec<Case> {
+    names
+        .split_whitespace()
+        .map(|act| ours(program, act).code(0))
+        .collect()
+}
+
+fn signals() -> Vec<Case> {
+    let act = |act| ours("signals", act);
+    let death = |n: i32| {
+        with("signals", "default", &format!("-{n}"), &[&n.to_string()])
+            .normalise(Normalise::FirstGoroutine)
+            .cpus(&[1])
+    };
+    let mut all = acts(
+        "signals",
+        "ignore context realtime thread mask wait itimer posix-timer pipe-error errors altstack restart self-interrupt queue pause \
+         handlers sleepers proc-status",
+    );
+    all.extend(
+        (1..=31)
+            .filter(|n| ![19, 20, 21, 22].contains(n))
+            .map(death),
+    );
+    all.push(death(35));
+    all.push(death(64));
+    all.push(act("notify").every_version().code(0));
+    all.push(act("storm").cpus(&[1, 2, 4]).every_version().code(0));
+    all.push(act("concurrent").cpus(&[1, 2, 4]).code(0));
+    all.push(act("reset").code(143));
+    all.push(act("stop-notify").code(143));
+    all.push(act("pipe-stdout").code(141));
+    all
+}
+
+fn registers() -> Vec<Case> {
+    let every = |act| ours("registers", act).cpus(&[1, 2]).limit(30).code(0);
+    let names = [
+        "general",
+        "flags",
+        "vectors128",
+        "vectors256",
+        "vectors512",
+        "x87",
+        "calls",
+    ];
+    let mut all: Vec<Case> = names.into_iter().map(every).collect();
+    all.push(every("mixed").cpus(&[1, 2, 4]).every_version());
+    all
+}
+
+fn scheduling() -> Vec<Case> {
+    let mut all = acts(
+        "scheduling",
+        "locked-threads mutexes conditions select affinity execution-trace thread-exit futex syscall-handoff goroutines yield \
+         thread-ids priorities rwmutex once pools stacks names futex-requeue futex-errors",
+    );
+    all.push(ours("scheduling", "spin").every_version().code(0));
+    all.push(
+        ours("scheduling", "spin-many")
+            .cpus(&[1, 2, 4])
+            .limit(60)
+            .code(0),
+    );
+    all.push(
+        ours("scheduling", "ping-pong")
+            .cpus(&[1, 2, 4])
+            .limit(60)
+            .code(0),
+    );
+    all.push(
+        ours("scheduling", "channels")
+            .cpus(&[1, 2, 4])
+            .every_version()
+            .code(0),
+    );
+    all.push(
+        ours("scheduling", "parallel")
+            .cpus(&[2])
+            .alone()
+            .limit(60)
+            .code(0),
+    );
+    all.push(
+        ours("scheduling", "profile")
+            .alone()
+            .every_version()
+            .code(0),
+    );
+    all.push(ours("scheduling", "profile-threads").alone().code(0));
+    all.push(ours("scheduling", "usage").alone().code(0));
+    all
+}
+
+fn timing() -> Vec<Case> {
+    let mut all = acts(
+        "timing",
+        "clocks timers timerfd many-timers nanosleep wall reset errors deadline timerfd-clocks",
+    );
+    all.push(
+        ours("timing", "monotonic")
+            .cpus(&[1, 2, 4])
+            .every_version()
+            .code(0),
+    );
+    all.push(
+        ours("timing", "zones")
+            .cpus(&[1])
+            .env("ZONEINFO", "")
+            .code(0),
+    );
+    for act in ["sleep", "ticker", "idle"] {
+        all.push(ours("timing", act).alone().code(0));
+    }
+    all.push(
+        ours("timing", "precision")
+            .normalise(Normalise::StdoutOnly)
+            .alone()
+            .code(0),
+    );
+    all
+}
+
+fn memory() -> Vec<Case> {
+    let mut all = acts(
+        "memory",
+        "anonymous protect fixed remap advise incore lock private-file shared-file truncated-file errors maps sparse many-mappings \
+         dontneed memory-limit populate grow-file brk two-views huge write-own-mapping exec msync zero-pages status",
+    );
+    all.push(ours("memory", "collect").every_version().code(0));
+    all.push(
+        ours("memory", "trees")
+            .cpus(&[1, 2, 4])
+            .every_version()
+            .code(0),
+    );
+    all.push(ours("memory", "threads").cpus(&[1, 2, 4]).code(0));
+    all.push(ours("memory", "free").every_version().code(0));
+    all.push(
+        with("memory", "big", "-3G", &["3072"])
+            .memory(4096)
+            .cpus(&[2])
+            .limit(60)
+            .code(0),
+    );
+    all.push(with("memory", "big", "-256M", &["256"]).memory(400).code(0));
+    let out = |case: Case| case.normalise(Normalise::FatalLine).every_version().code(2);
+    all.push(out(ours("memory", "exhaust")));
+    all.push(out(
+        with("memory", "exhaust-gradually", "", &["256"]).memory(256)
+    ));
     all
 }
 
