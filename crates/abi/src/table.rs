@@ -39,7 +39,24 @@ macro_rules! for_each_syscall {
             297 => signal::rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize), full;
             // ---- time, timers ----
             // ---- memory ----
+            9 => memory::mmap(addr: usize, length: usize, prot: u32, flags: u32, fd: i32, offset: usize), full;
+            10 => memory::mprotect(addr: usize, length: usize, prot: u32), full;
+            11 => memory::munmap(addr: usize, length: usize), full;
+            12 => memory::brk(addr: usize), partial("the break cannot be moved");
+            25 => memory::mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usize), partial("no MREMAP_DONTUNMAP");
+            26 => memory::msync(addr: usize, length: usize, flags: u32), full;
+            27 => memory::mincore(addr: usize, length: usize, vec: usize), full;
+            28 => memory::madvise(addr: usize, length: usize, advice: u32), full;
+            149 => memory::mlock(addr: usize, length: usize), full;
+            150 => memory::munlock(addr: usize, length: usize), full;
+            151 => memory::mlockall(flags: u32), full;
+            152 => memory::munlockall(), full;
+            325 => memory::mlock2(addr: usize, length: usize, flags: u32), full;
             // ---- files ----
+            1 => file::write(fd: i32, buf: usize, count: usize), full;
+            72 => file::fcntl(fd: i32, cmd: i32, arg: usize), full;
+            35 => file::nanosleep(request: usize, left: usize), full;
+            228 => file::clock_gettime(clock: i32, at: usize), full;
             // ---- paths and directories ----
             // ---- poll, epoll, pipes, events ----
             // ---- process and system ----

@@ -5,6 +5,11 @@ pub fn exit(status: ExitStatus) -> ! {
     crate::klog!("exit {status:?}");
     off()
 }
+/// Ends because Ringo could not do what was asked; the text tells the user why.
+pub fn fail(reason: &str) -> ! {
+    super::log_line(reason);
+    off()
+}
 /// Ends with a kernel bug.
 pub fn crash(reason: &str, addresses: &[u64]) -> ! {
     super::log_line(reason);

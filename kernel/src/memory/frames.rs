@@ -227,6 +227,14 @@ pub fn retain(phys: usize) {
     };
 }
 
+/// Gives each of `count` frames from `phys` on, which the allocator never had (the bundle's), a first reference: released
+/// for the last time, they join the others.
+pub fn adopt(phys: usize, count: usize) {
+    for index in 0..count {
+        retain(phys + index * FRAME);
+    }
+}
+
 /// One reference less to a single frame; the last one frees it.
 pub fn release(phys: usize) {
     // SAFETY: a frame of RAM.

@@ -254,6 +254,24 @@ impl AddressSpace {
             Ok(())
         }
     }
+
+    /// Faults the mapped pages of [start, end) in, for writing or as they are.
+    ///
+    /// # Errors
+    /// ENOMEM if a page cannot be given.
+    pub fn populate(&self, start: usize, end: usize, write: bool) -> Result<(), Errno> {
+        for page in (start..end).step_by(PAGE) {
+            self.fault(page, write, false).map_err(|_| Errno::ENOMEM)?;
+        }
+        Ok(())
+    }
+
+    /// madvise(MADV_NOHUGEPAGE).
+    pub fn keep_small(&self, start: usize, end: usize) {
+        self.inner
+            .lock()
+            .change(start, end, |area| area.small_pages = true);
+    }
 }
 
 impl Inner {
@@ -483,4 +501,141 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
             ) => Arc::ptr_eq(a, b) && first + ((at - start) / PAGE) as u64 == *second,
             _ => false,
         }
+}
+
+/// Where mremap(2) may put the mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// It must stay.
+    Never,
+    /// Wherever there is room.
+    Anywhere,
+    /// There, replacing what is there.
+    To(usize),
+}
+
+impl AddressSpace {
+    /// mremap(2); gives the address. Pages are moved, not copied.
+    ///
+    /// # Errors
+    /// EINVAL, ENOMEM, EFAULT as mremap(2) lists them.
+    pub fn remap(
+        &self,
+        old: usize,
+        old_size: usize,
+        new_size: usize,
+        target: Move,
+    ) -> Result<usize, Errno> {
+        let old_size = round_up(old_size).ok_or(Errno::EINVAL)?;
+        let new_size = round_up(new_size).ok_or(Errno::EINVAL)?;
+        let mut inner = self.inner.lock();
+        let (start, area) = inner.area_at(old).ok_or(Errno::EFAULT)?;
+        if old_size == 0 || old > USER_END - old_size || area.end < old + old_size {
+            return Err(Errno::EFAULT);
+        }
+        let mut area = area.clone();
+        if let Backing::File { page, .. } = &mut area.backing {
+            *page += ((old - start) / PAGE) as u64;
+        }
+        if target == Move::Never || target == Move::Anywhere {
+            if new_size <= old_size {
+                inner.unmap(old + new_size, old + old_size);
+                return Ok(old);
+            }
+            let (end, wanted) = (old + old_size, old + new_size);
+            if wanted <= USER_END && area.end == end && !inner.overlaps(end, wanted) {
+                return inner.grow(end, wanted, &area, old).map(|()| old);
+            }
+            if target == Move::Never {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        let to = match target {
+            Move::To(to) if to % PAGE != 0 || to < LOWEST || to > USER_END - new_size => {
+                return Err(Errno::EINVAL);
+            }
+            Move::To(to) if to < old + old_size && old < to + new_size => {
+                return Err(Errno::EINVAL);
+            }
+            Move::To(to) => {
+                inner.unmap(to, to + new_size);
+                to
+            }
+            _ => inner.find_gap(0, new_size).ok_or(Errno::ENOMEM)?,
+        };
+        if new_size < old_size {
+            inner.unmap(old + new_size, old + old_size);
+        }
+        let kept = old_size.min(new_size);
+        inner.move_pages(old, to, kept)?;
+        inner.forget(old, old + kept);
+        inner.insert(
+            to,
+            Area {
+                end: to + new_size,
+                committed: false,
+                ..area
+            },
+        );
+        Ok(to)
+    }
+}
+
+impl Inner {
+    /// Lets the area that begins at or before `old` and ends at `end` go on to `wanted`.
+    fn grow(&mut self, end: usize, wanted: usize, area: &Area, old: usize) -> Result<(), Errno> {
+        let mut more = Area {
+            end: wanted,
+            committed: false,
+            ..area.clone()
+        };
+        if let Backing::File { page, .. } = &mut more.backing {
+            *page += ((end - old) / PAGE) as u64;
+        }
+        self.insert(end, more);
+        Ok(())
+    }
+
+    /// Takes the areas of [start, end) away, whose pages were moved elsewhere.
+    fn forget(&mut self, start: usize, end: usize) {
+        self.cut(start, end);
+        for at in self.starts_in(start, end) {
+            if let Some(area) = self.areas.remove(&at)
+                && area.committed
+            {
+                // Nothing is touched there any more: what was promised for untouched pages is given up by the caller.
+                self.promised = self.promised.saturating_sub((area.end - at) / PAGE);
+            }
+        }
+    }
+
+    /// Moves the page-table entries of `length` bytes from `from` to `to`, where nothing is.
+    fn move_pages(&mut self, from: usize, to: usize, length: usize) -> Result<(), Errno> {
+        let table = kernel_table();
+        let mut pages: Vec<(usize, usize, u64)> = Vec::new();
+        table.edit(from, from + length, |address, mapping| {
+            let step = if mapping.huge {
+                frames::split_block(mapping.phys, frames::MAX_ORDER);
+                HUGE_PAGE
+            } else {
+                PAGE
+            };
+            for offset in (0..step).step_by(PAGE) {
+                pages.push((
+                    address - from + offset,
+                    mapping.phys + offset,
+                    mapping.flags,
+                ));
+            }
+            Edit::Unmap
+        });
+        tlb::flush_all();
+        for (offset, phys, flags) in pages {
+            if !table.map(to + offset, phys, flags) {
+                frames::release(phys);
+                self.resident -= 1;
+            }
+        }
+        Ok(())
+    }
 }

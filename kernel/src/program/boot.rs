@@ -1,9 +1,13 @@
 //! What the hypervisor hands over (PVH start info, Xen's include/public/arch-x86/hvm/start_info.h), and the last steps
 //! of booting.
-use crate::cpu::smp;
-use crate::memory::phys_to_virt;
-use crate::{klog, task};
+use super::load::{self, LoadError};
+use super::stack;
+use crate::cpu::{kvm, smp};
+use crate::memory::{self, phys_to_virt};
+use crate::{klog, task, time};
+use alloc::vec::Vec;
 use arrayvec::ArrayVec;
+use ringo_bundle::Bundle;
 
 /// The start info, read.
 pub struct BootInfo {
@@ -70,15 +74,52 @@ impl BootInfo {
 pub fn start(boot: BootInfo) -> ! {
     let cpus = smp::start_others();
     klog!(
-        "{cpus} CPUs, {} frames free, {} us",
-        crate::memory::frames::counts().0,
-        crate::time::now() / 1000
+        "{cpus} CPUs, {} frames free, {} us after entry",
+        memory::frames::counts().0,
+        time::now() / 1000
     );
+    match start_program(&boot) {
+        Ok(()) => task::idle_forever(),
+        Err(error) => crate::drivers::power::fail(&alloc::format!("{error}")),
+    }
+}
+
+/// Loads the bundle's program and makes its first thread runnable.
+fn start_program(boot: &BootInfo) -> Result<(), LoadError> {
+    let (phys, length) = boot.bundle;
+    // SAFETY: the bundle lies in the direct map, is reserved, and is not written but by its owner, page by page.
+    let bytes: &'static [u8] =
+        unsafe { core::slice::from_raw_parts(phys_to_virt(phys) as *const u8, length) };
+    let bundle =
+        Bundle::parse(bytes).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
+    let config = bundle.config();
+    time::set_realtime(kvm::realtime().unwrap_or(config.started_ns));
+    let program = config.program;
+    let loaded = load::load(
+        bundle.program(),
+        phys + program.data.offset as usize,
+        program.path,
+    )?;
+    let (patched, found) = super::site_counts();
     klog!(
-        "{:x?} bundle {:x?} {}",
-        boot.ram,
-        boot.bundle,
-        core::str::from_utf8(&boot.command_line).unwrap_or("?")
+        "{patched}/{found} system-call sites rewritten, {} us after entry",
+        time::now() / 1000
     );
-    task::exit_group(ringo_control::ExitStatus::Code(0))
+    let args: Vec<&[u8]> = config.args.collect();
+    let env: Vec<&[u8]> = config.env.collect();
+    let mut random = [0; 16];
+    random.copy_from_slice(&config.entropy[..16]);
+    let stack = stack::build(
+        &stack::Start {
+            args: &args,
+            env: &env,
+            path: program.path,
+            random,
+            vdso: time::vdso::map(),
+            ids: (config.uid, config.gid),
+        },
+        loaded,
+    )?;
+    task::start_program(loaded.entry, stack)?;
+    Ok(())
 }

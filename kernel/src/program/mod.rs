@@ -1,5 +1,14 @@
 //! The program: from the bundle into memory, system calls rewritten, started.
+//!
+//! - boot.rs: what the hypervisor handed over, and the last steps of booting. file.rs: the executable as a mappable file.
+//! - load.rs: segments, relocations. sites.rs: the rewritten system calls. stack.rs: arguments, environment, auxv.
+//!
+//! All of it runs once, on the first CPU, before the program; afterwards only the site table is read, without locks.
 pub mod boot;
+mod file;
+mod load;
 mod sites;
+mod stack;
 
-pub use sites::{settle, site_before};
+pub use load::{Loaded, loaded};
+pub use sites::{counts as site_counts, settle, site_before};

@@ -1,19 +1,103 @@
-//! The rewritten system-call sites, looked up when a signal or a restart meets one. Written once before the program
-//! starts, read without locks afterwards.
+//! The program's system calls, rewritten to jump to the kernel (crates/elf has the shapes and the code).
+//!
+//! The table is written once before the program starts, and read without locks when a signal or a restart meets a site.
 use crate::cpu::entry;
 use crate::cpu::trap::TrapFrame;
+use crate::memory::paging::PAGE;
+use crate::memory::space::{Backing, LOWEST, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::user;
+use alloc::vec::Vec;
+use ringo_abi::Errno;
+use ringo_elf::{Image, STUB_SIZE, SiteTable, scan};
+use spin::Once;
+
+struct Sites {
+    table: SiteTable,
+    patched: usize,
+}
+
+static SITES: Once<Sites> = Once::new();
+
+/// Rewrites every site of the executable segments, which are writable now.
+///
+/// # Errors
+/// ENOMEM.
+pub fn rewrite(image: &Image<'_>, bias: u64) -> Result<(), Errno> {
+    let text = image.segments().iter().filter(|segment| segment.executable);
+    let found: Vec<_> = text
+        .flat_map(|segment| scan(image.data(segment), segment.address + bias))
+        .collect();
+    let size = SiteTable::size_for(found.len()).next_multiple_of(PAGE);
+    let (start, end) = image.span();
+    let (start, end) = ((start + bias) as usize, (end + bias) as usize);
+    // Next to the program, so that a jump reaches: below it if there is room.
+    let base = if start >= LOWEST + size {
+        start - size
+    } else {
+        end
+    };
+    space().map(Request {
+        address: base,
+        length: size,
+        protection: PROT_READ | PROT_WRITE,
+        shared: false,
+        fixed: true,
+        no_replace: false,
+        backing: Backing::Anonymous,
+        name: "[syscalls]",
+    })?;
+    let kernel_entry = entry::syscall_entry as *const () as u64;
+    let table = SiteTable::new(base as u64, found);
+    user::copy_out(base, &table.header(kernel_entry))?;
+    let mut patched = 0;
+    for index in 0..table.sites().len() {
+        let (Some(stub), Some((patch, length))) =
+            (table.stub(index, kernel_entry), table.patch(index))
+        else {
+            continue;
+        };
+        user::copy_out(base + (index + 1) * STUB_SIZE, &stub)?;
+        let at = table.sites()[index].address as usize;
+        space().populate(at / PAGE * PAGE, (at + length).next_multiple_of(PAGE), true)?;
+        user::copy_out(at, &patch[..length])?;
+        patched += 1;
+    }
+    space().protect(base, size, PROT_READ | PROT_EXEC)?;
+    SITES.call_once(|| Sites { table, patched });
+    Ok(())
+}
+
+/// (rewritten, found).
+pub fn counts() -> (usize, usize) {
+    SITES
+        .get()
+        .map_or((0, 0), |sites| (sites.patched, sites.table.sites().len()))
+}
 
 /// The site whose call returns to `address`: where to jump to make the call again. None for an unpatched one.
-pub fn site_before(_address: usize) -> Option<usize> {
-    None
+pub fn site_before(address: usize) -> Option<usize> {
+    Some(
+        SITES
+            .get()?
+            .table
+            .by_return_address(address as u64)?
+            .address as usize,
+    )
 }
 
 /// If the thread stands in a stub or at the kernel's entry, puts it back to the site in the program's text: the stub's
 /// instructions can be executed again. So signals only ever show addresses of the program.
 pub fn settle(frame: &mut TrapFrame) {
-    if frame.rip as usize == entry::syscall_entry as *const () as usize
-        && let Some(site) = site_before(frame.rcx as usize)
+    let Some(sites) = SITES.get() else { return };
+    let site = if frame.rip == entry::syscall_entry as *const () as u64 {
+        sites.table.by_return_address(frame.rcx)
+    } else {
+        sites.table.by_stub(frame.rip)
+    };
+    // Popping again is the one thing that cannot be repeated (rawVforkSyscall); its caller blocks all signals anyway.
+    if let Some(site) = site
+        && !site.displaced().ends_with(&[0x41, 0x5c])
     {
-        frame.rip = site as u64;
+        frame.rip = site.address;
     }
 }

@@ -1,0 +1,178 @@
+//! Segments into memory.
+//!
+//! Read-only segments show the bundle's own frames; pages that are written (data, rewritten sites, relocations) are
+//! copied. What the file holds is mapped before the program starts, since a fault costs more than a table entry; bss is
+//! left to faults (Go 1.26 and later carry 32 MiB of it that most programs never touch).
+use super::file::BundleFile;
+use super::sites;
+use crate::memory::paging::PAGE;
+use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::user;
+use alloc::sync::Arc;
+use ringo_abi::Errno;
+use ringo_elf::{Image, ImageKind, Segment};
+use spin::Once;
+
+/// Where a PIE goes that was linked at 0 (Go links its own at 0x400000, and they stay there).
+const PIE_BASE: u64 = 0x5555_5555_4000;
+/// Below it a PIE is moved.
+const LOWEST_BASE: u64 = 0x1_0000;
+
+/// What the rest of the kernel wants to know of the loaded program.
+#[derive(Debug)]
+pub struct Loaded {
+    /// First instruction.
+    pub entry: usize,
+    /// Program headers in memory, and how many.
+    pub headers: (usize, usize),
+    /// [start, end) of the executable part.
+    pub text: (usize, usize),
+    /// [start, end) of the writable part with bss.
+    pub data: (usize, usize),
+}
+
+static LOADED: Once<Loaded> = Once::new();
+
+/// The loaded program; none while booting.
+pub fn loaded() -> Option<&'static Loaded> {
+    LOADED.get()
+}
+
+/// Why a program could not be loaded: for the user.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file.
+    Elf(ringo_elf::ElfError),
+    /// Memory.
+    Memory(Errno),
+    /// The bundle around it.
+    Bundle(alloc::string::String),
+}
+
+impl core::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Elf(error) => write!(f, "{error}"),
+            Self::Bundle(text) => f.write_str(text),
+            Self::Memory(_) => {
+                f.write_str("does not fit into the VM's memory: give it more with --memory")
+            }
+        }
+    }
+}
+
+impl From<Errno> for LoadError {
+    fn from(errno: Errno) -> Self {
+        Self::Memory(errno)
+    }
+}
+
+/// Maps the executable in `bytes`, which lies at `phys` in the bundle, and rewrites its system calls.
+///
+/// # Errors
+/// A bad file, or too little memory.
+pub fn load(bytes: &'static [u8], phys: usize, path: &[u8]) -> Result<&'static Loaded, LoadError> {
+    let image = Image::parse(bytes).map_err(LoadError::Elf)?;
+    let (lowest, _) = image.span();
+    let bias = if image.kind == ImageKind::StaticPie && lowest < LOWEST_BASE {
+        PIE_BASE
+    } else {
+        0
+    };
+    let source = Arc::new(BundleFile::new(phys, bytes.len(), path));
+    for segment in image.segments() {
+        map_segment(segment, bias, &source)?;
+    }
+    for (address, addend) in image.relocations() {
+        user::write((address + bias) as usize, &(addend + bias))?;
+    }
+    sites::rewrite(&image, bias)?;
+    for segment in image.segments() {
+        let (start, end) = pages(segment, bias);
+        space().protect(start, end - start, protection(segment))?;
+    }
+    let range = |wanted: fn(&Segment) -> bool| {
+        let mut segments = image.segments().iter().filter(|segment| wanted(segment));
+        let first = segments
+            .next()
+            .map_or(0, |segment| (segment.address + bias) as usize);
+        let last = image.segments().iter().rfind(|segment| wanted(segment));
+        (
+            first,
+            last.map_or(0, |segment| (segment.end() + bias) as usize),
+        )
+    };
+    Ok(LOADED.call_once(|| Loaded {
+        entry: (image.entry + bias) as usize,
+        headers: (
+            if image.headers_address == 0 {
+                0
+            } else {
+                (image.headers_address + bias) as usize
+            },
+            image.headers_count as usize,
+        ),
+        text: range(|segment| segment.executable),
+        data: range(|segment| segment.writable),
+    }))
+}
+
+fn protection(segment: &Segment) -> u32 {
+    let bit = |on: bool, bit: u32| if on { bit } else { 0 };
+    bit(segment.readable, PROT_READ)
+        | bit(segment.writable, PROT_WRITE)
+        | bit(segment.executable, PROT_EXEC)
+}
+
+/// [start, end) of the segment's pages.
+fn pages(segment: &Segment, bias: u64) -> (usize, usize) {
+    let start = (segment.address + bias) as usize;
+    (
+        start / PAGE * PAGE,
+        ((segment.end() + bias) as usize).next_multiple_of(PAGE),
+    )
+}
+
+/// Maps one segment writable (sites and relocations are still to be written), its file part at once.
+fn map_segment(segment: &Segment, bias: u64, source: &Arc<BundleFile>) -> Result<(), LoadError> {
+    let (start, end) = pages(segment, bias);
+    let file_end = (segment.address + bias + segment.file_size) as usize;
+    let file_pages_end = if segment.file_size == 0 {
+        start
+    } else {
+        file_end.next_multiple_of(PAGE)
+    };
+    if file_pages_end > start {
+        space().map(Request {
+            address: start,
+            length: file_pages_end - start,
+            protection: protection(segment) | PROT_WRITE,
+            shared: false,
+            fixed: true,
+            no_replace: false,
+            backing: Backing::File {
+                source: source.clone(),
+                page: segment.offset / PAGE as u64,
+            },
+            name: "",
+        })?;
+        space().populate(start, file_pages_end, segment.writable)?;
+        // The rest of the last page is bss, or the next segment's bytes of the file.
+        if segment.writable {
+            user::zero(file_end, file_pages_end - file_end)?;
+        }
+    }
+    if end > file_pages_end {
+        space().map(Request {
+            address: file_pages_end,
+            length: end - file_pages_end,
+            protection: protection(segment),
+            shared: false,
+            fixed: true,
+            no_replace: false,
+            backing: Backing::Anonymous,
+            name: "",
+        })?;
+    }
+    Ok(())
+}

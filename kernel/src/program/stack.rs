@@ -1,0 +1,123 @@
+//! The first thread's stack as the kernel hands it over (System V ABI AMD64, 3.4.1): argc, argv, envp, auxv, strings.
+use super::load::Loaded;
+use crate::memory::paging::PAGE;
+use crate::memory::space::{Backing, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::user;
+use alloc::vec::Vec;
+use linux_raw_sys::auxvec as abi;
+use ringo_abi::Errno;
+
+/// One past the stack's highest address.
+const TOP: usize = 0x7fff_ffff_e000;
+/// Its size, as `ulimit -s` has it: backed as it is touched.
+pub const SIZE: usize = 8 << 20;
+
+/// What the program is started with.
+pub struct Start<'a> {
+    /// argv.
+    pub args: &'a [&'a [u8]],
+    /// KEY=VALUE each.
+    pub env: &'a [&'a [u8]],
+    /// AT_EXECFN: the path of the file.
+    pub path: &'a [u8],
+    /// AT_RANDOM.
+    pub random: [u8; 16],
+    /// AT_SYSINFO_EHDR, if there is one.
+    pub vdso: Option<usize>,
+    /// User and group.
+    pub ids: (u32, u32),
+}
+
+/// Maps and fills the stack; gives the stack pointer.
+///
+/// # Errors
+/// ENOMEM; E2BIG if arguments and environment are larger than a quarter of the stack.
+pub fn build(start: &Start<'_>, loaded: &Loaded) -> Result<usize, Errno> {
+    space().map(Request {
+        address: TOP - SIZE,
+        length: SIZE,
+        protection: PROT_READ | PROT_WRITE,
+        shared: false,
+        fixed: true,
+        no_replace: false,
+        backing: Backing::Anonymous,
+        name: "[stack]",
+    })?;
+    space().keep_small(TOP - SIZE, TOP);
+    let strings_length = |list: &[&[u8]]| list.iter().map(|string| string.len() + 1).sum::<usize>();
+    let total = strings_length(start.args) + strings_length(start.env) + start.path.len() + 64;
+    if total + (start.args.len() + start.env.len()) * 8 > SIZE / 4 {
+        return Err(Errno::E2BIG);
+    }
+    // Strings at the top, then the vectors that point at them.
+    let strings_at = (TOP - total) & !15;
+    let mut strings: Vec<u8> = Vec::new();
+    let mut put = |bytes: &[u8], terminated: bool| {
+        let at = strings_at + strings.len();
+        strings.extend_from_slice(bytes);
+        if terminated {
+            strings.push(0);
+        }
+        at
+    };
+    let random = put(&start.random, false);
+    let platform = put(b"x86_64", true);
+    let path = put(start.path, true);
+    let mut words: Vec<usize> = Vec::new();
+    words.push(start.args.len());
+    words.extend(start.args.iter().map(|arg| put(arg, true)));
+    words.push(0);
+    words.extend(start.env.iter().map(|variable| put(variable, true)));
+    words.push(0);
+    for (kind, value) in auxiliary(start, loaded, random, platform, path) {
+        words.extend([kind as usize, value]);
+    }
+    words.extend([abi::AT_NULL as usize, 0]);
+    let sp = (strings_at - words.len() * 8) & !15;
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    user::copy_out(strings_at, &strings)?;
+    user::copy_out(sp, &bytes)?;
+    // The runtime takes 64 KiB below for g0: spare it the faults.
+    space().populate((sp - (64 << 10)) / PAGE * PAGE, TOP, true)?;
+    Ok(sp)
+}
+
+/// The auxiliary vector (getauxval(3)).
+fn auxiliary(
+    start: &Start<'_>,
+    loaded: &Loaded,
+    random: usize,
+    platform: usize,
+    path: usize,
+) -> Vec<(u32, usize)> {
+    const PROGRAM_HEADER_SIZE: usize = 56;
+    /// Ticks a second of times(2) and /proc.
+    const CLOCK_TICKS: usize = 100;
+    let (uid, gid) = (start.ids.0 as usize, start.ids.1 as usize);
+    let mut vector: Vec<(u32, usize)> = Vec::new();
+    if let Some(vdso) = start.vdso {
+        vector.push((abi::AT_SYSINFO_EHDR, vdso));
+    }
+    vector.extend([
+        (abi::AT_HWCAP, core::arch::x86_64::__cpuid(1).edx as usize),
+        (abi::AT_PAGESZ, PAGE),
+        (abi::AT_CLKTCK, CLOCK_TICKS),
+        (abi::AT_PHDR, loaded.headers.0),
+        (abi::AT_PHENT, PROGRAM_HEADER_SIZE),
+        (abi::AT_PHNUM, loaded.headers.1),
+        (abi::AT_BASE, 0),
+        (abi::AT_FLAGS, 0),
+        (abi::AT_ENTRY, loaded.entry),
+        (abi::AT_UID, uid),
+        (abi::AT_EUID, uid),
+        (abi::AT_GID, gid),
+        (abi::AT_EGID, gid),
+        (abi::AT_SECURE, 0),
+        (abi::AT_RANDOM, random),
+        (abi::AT_HWCAP2, 2),
+        (abi::AT_EXECFN, path),
+        (abi::AT_PLATFORM, platform),
+        (abi::AT_MINSIGSTKSZ, crate::cpu::fpu::area_size() + 1024),
+    ]);
+    vector
+}

@@ -1,0 +1,255 @@
+//! Memory: arguments (mmap(2) and its family).
+use crate::memory::paging::PAGE;
+use crate::memory::space::{Backing, Move, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::user::{self, USER_END};
+use linux_raw_sys::general as abi;
+use ringo_abi::{Errno, SysResult};
+
+const MAP_TYPE: u32 = 0xf;
+const PROT_KNOWN: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
+
+/// mmap(2).
+pub fn mmap(
+    addr: usize,
+    length: usize,
+    prot: u32,
+    flags: u32,
+    fd: i32,
+    offset: usize,
+) -> SysResult {
+    if length == 0 || offset % PAGE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let shared = match flags & MAP_TYPE {
+        abi::MAP_PRIVATE => false,
+        abi::MAP_SHARED | abi::MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
+    };
+    // No huge page pool, as on a Linux that was given none.
+    if flags & abi::MAP_HUGETLB != 0 {
+        return Err(Errno::ENOMEM);
+    }
+    let backing = if flags & abi::MAP_ANONYMOUS != 0 {
+        Backing::Anonymous
+    } else {
+        crate::fs::map_source(fd, prot, shared, offset as u64 / PAGE as u64)?
+    };
+    let fixed = flags & abi::MAP_FIXED != 0;
+    let start = space().map(Request {
+        address: addr,
+        length,
+        protection: prot & PROT_KNOWN,
+        shared,
+        fixed,
+        no_replace: flags & abi::MAP_FIXED_NOREPLACE != 0,
+        backing,
+        name: "",
+    })?;
+    if flags & (abi::MAP_POPULATE | abi::MAP_LOCKED) != 0 {
+        // As on Linux, what cannot be populated is left to faults.
+        let _ = space().populate(
+            start,
+            start + length.next_multiple_of(PAGE),
+            prot & PROT_WRITE != 0,
+        );
+    }
+    Ok(start)
+}
+
+/// munmap(2).
+pub fn munmap(addr: usize, length: usize) -> SysResult {
+    space().unmap(addr, length).map(|()| 0)
+}
+
+/// mprotect(2).
+pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
+    if prot & !(PROT_KNOWN | abi::PROT_SEM | abi::PROT_GROWSDOWN | abi::PROT_GROWSUP) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if length == 0 {
+        return if addr % PAGE == 0 {
+            Ok(0)
+        } else {
+            Err(Errno::EINVAL)
+        };
+    }
+    space().protect(addr, length, prot & PROT_KNOWN).map(|()| 0)
+}
+
+/// The page-aligned range of a call: EINVAL if it starts in a page or wraps.
+fn range(addr: usize, length: usize) -> Result<(usize, usize), Errno> {
+    let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
+    let end = addr.checked_add(length).ok_or(Errno::EINVAL)?;
+    if addr % PAGE != 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Ok((addr, end))
+    }
+}
+
+/// madvise(2).
+pub fn madvise(addr: usize, length: usize, advice: u32) -> SysResult {
+    let known = matches!(
+        advice,
+        abi::MADV_NORMAL..=abi::MADV_DONTNEED
+            | abi::MADV_FREE..=abi::MADV_DOFORK
+            | abi::MADV_MERGEABLE..=abi::MADV_COLLAPSE
+    );
+    if !known {
+        return Err(Errno::EINVAL);
+    }
+    let (start, end) = range(addr, length)?;
+    if start == end {
+        return Ok(0);
+    }
+    let mut inner = space().lock();
+    let mapped = end <= USER_END && inner.covered_until(start, end) == end;
+    match advice {
+        abi::MADV_DONTNEED | abi::MADV_DONTNEED_LOCKED => inner.discard(start, end.min(USER_END)),
+        abi::MADV_NOHUGEPAGE => {
+            inner.change(start, end.min(USER_END), |area| area.small_pages = true)
+        }
+        abi::MADV_HUGEPAGE => {
+            inner.change(start, end.min(USER_END), |area| area.small_pages = false)
+        }
+        // MADV_REMOVE punches holes into files.
+        abi::MADV_REMOVE => return Err(Errno::EINVAL),
+        abi::MADV_POPULATE_READ | abi::MADV_POPULATE_WRITE if mapped => {
+            drop(inner);
+            let write = advice == abi::MADV_POPULATE_WRITE;
+            space()
+                .populate(start, end, write)
+                .map_err(|_| Errno::EFAULT)?;
+        }
+        // Hints: MADV_FREE may keep the pages, the rest changes nothing that can be seen.
+        _ => {}
+    }
+    if mapped { Ok(0) } else { Err(Errno::ENOMEM) }
+}
+
+/// mincore(2).
+pub fn mincore(addr: usize, length: usize, vec: usize) -> SysResult {
+    if addr % PAGE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
+    if !user::in_range(addr, length) {
+        return Err(Errno::ENOMEM);
+    }
+    for chunk in (0..length).step_by(PAGE * 256) {
+        let (start, end) = (addr + chunk, addr + length.min(chunk + PAGE * 256));
+        let mut bytes = [0u8; 256];
+        {
+            let inner = space().lock();
+            if inner.covered_until(start, end) != end {
+                return Err(Errno::ENOMEM);
+            }
+            for (index, page) in (start..end).step_by(PAGE).enumerate() {
+                bytes[index] = u8::from(crate::memory::kernel_table().lookup(page).is_some());
+            }
+        }
+        user::copy_out(
+            vec.wrapping_add(chunk / PAGE),
+            &bytes[..(end - start) / PAGE],
+        )?;
+    }
+    Ok(0)
+}
+
+/// mremap(2).
+pub fn mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usize) -> SysResult {
+    const KNOWN: u32 = abi::MREMAP_MAYMOVE | abi::MREMAP_FIXED | abi::MREMAP_DONTUNMAP;
+    let fixed = flags & abi::MREMAP_FIXED != 0;
+    let moves = flags & abi::MREMAP_MAYMOVE != 0;
+    if flags & !KNOWN != 0
+        || fixed && !moves
+        || flags & abi::MREMAP_DONTUNMAP != 0
+        || old % PAGE != 0
+        || new_size == 0
+    {
+        return Err(Errno::EINVAL);
+    }
+    let target = match (fixed, moves) {
+        (true, _) => Move::To(new),
+        (false, true) => Move::Anywhere,
+        (false, false) => Move::Never,
+    };
+    space().remap(old, old_size, new_size, target)
+}
+
+/// msync(2): files live in memory, so there is nothing to write back.
+pub fn msync(addr: usize, length: usize, flags: u32) -> SysResult {
+    const KNOWN: u32 = abi::MS_ASYNC | abi::MS_INVALIDATE | abi::MS_SYNC;
+    if flags & !KNOWN != 0 || flags & abi::MS_ASYNC != 0 && flags & abi::MS_SYNC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (start, end) = range(addr, length).map_err(|errno| {
+        if addr % PAGE == 0 {
+            Errno::ENOMEM
+        } else {
+            errno
+        }
+    })?;
+    if space().lock().covered_until(start, end) == end {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+/// mlock(2): nothing is ever swapped out; the pages are made present, as the man page promises.
+pub fn mlock(addr: usize, length: usize) -> SysResult {
+    let start = addr / PAGE * PAGE;
+    let end = addr
+        .checked_add(length)
+        .and_then(|end| end.checked_next_multiple_of(PAGE))
+        .ok_or(Errno::EINVAL)?;
+    if end > USER_END || space().lock().covered_until(start, end) != end {
+        return Err(Errno::ENOMEM);
+    }
+    space().populate(start, end, false)?;
+    Ok(0)
+}
+
+/// mlock2(2).
+pub fn mlock2(addr: usize, length: usize, flags: u32) -> SysResult {
+    match flags {
+        0 => mlock(addr, length),
+        abi::MLOCK_ONFAULT => munlock(addr, length),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// munlock(2).
+pub fn munlock(addr: usize, length: usize) -> SysResult {
+    let start = addr / PAGE * PAGE;
+    let end = addr
+        .checked_add(length)
+        .and_then(|end| end.checked_next_multiple_of(PAGE))
+        .ok_or(Errno::EINVAL)?;
+    if end <= USER_END && space().lock().covered_until(start, end) == end {
+        Ok(0)
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+/// mlockall(2).
+pub fn mlockall(flags: u32) -> SysResult {
+    const KNOWN: u32 = abi::MCL_CURRENT | abi::MCL_FUTURE | abi::MCL_ONFAULT;
+    if flags == 0 || flags & !KNOWN != 0 || flags == abi::MCL_ONFAULT {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(0)
+    }
+}
+
+/// munlockall(2).
+pub fn munlockall() -> SysResult {
+    Ok(0)
+}
+
+/// brk(2): there is no such area; the answer is the break that cannot be moved, which tells C libraries to use mmap.
+pub fn brk(_addr: usize) -> SysResult {
+    Ok(crate::program::loaded().map_or(0, |loaded| loaded.data.1.next_multiple_of(PAGE)))
+}
