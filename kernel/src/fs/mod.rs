@@ -1,11 +1,28 @@
-//! Files. (Room for the file system.)
+//! Files: what a descriptor stands for, and the trees that paths walk through.
+//!
+//! A descriptor number finds an [`OpenFile`] in the table of `fd.rs` without a lock; the open file holds flags and
+//! position and hands every operation to its [`FileOps`]: a RAM file, a pipe, a device, an epoll instance. Readiness is
+//! told through `poll.rs`'s [`PollQueue`].
+pub mod fd;
+pub mod file;
+pub mod poll;
+
+pub use file::{FileOps, OpenFile, Stat};
+pub use poll::{PollEvents, PollQueue};
+
 use crate::memory::space::Backing;
 use ringo_abi::Errno;
 
 /// What mmap(2) of a descriptor shows.
 ///
 /// # Errors
-/// EBADF, EACCES, ENODEV.
-pub fn map_source(_fd: i32, _protection: u32, _shared: bool, _page: u64) -> Result<Backing, Errno> {
-    Err(Errno::EBADF)
+/// EBADF; EACCES when the descriptor's mode does not allow it; ENODEV when the file cannot be mapped.
+pub fn map_source(fd: i32, protection: u32, shared: bool, page: u64) -> Result<Backing, Errno> {
+    use crate::memory::space::PROT_WRITE;
+    let file = fd::get(fd)?;
+    if !file.readable() || (shared && protection & PROT_WRITE != 0 && !file.writable()) {
+        return Err(Errno::EACCES);
+    }
+    let source = file.ops.map_source()?;
+    Ok(Backing::File { source, page })
 }

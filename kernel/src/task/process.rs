@@ -2,7 +2,7 @@
 use super::signal::ProcessSignals;
 use crate::cpu::{apic, interrupts, percpu};
 use crate::sync::SpinLock;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub use ringo_control::ExitStatus;
 
 /// The process.
@@ -11,6 +11,8 @@ pub struct Process {
     pub signals: ProcessSignals,
     /// File-creation mask (umask(2)).
     pub umask: AtomicU32,
+    /// RLIMIT_NOFILE: soft and hard.
+    pub nofile: [AtomicU64; 2],
     exiting: AtomicBool,
     /// CPU time (ns) of threads that have ended.
     pub dead_threads_time: SpinLock<u64>,
@@ -19,6 +21,7 @@ pub struct Process {
 static PROCESS: Process = Process {
     signals: ProcessSignals::new(),
     umask: AtomicU32::new(0o022),
+    nofile: [AtomicU64::new(1024), AtomicU64::new(1024 * 1024)],
     exiting: AtomicBool::new(false),
     dead_threads_time: SpinLock::new(0),
 };

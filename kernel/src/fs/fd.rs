@@ -1,0 +1,40 @@
+//! The process's descriptors.
+use super::OpenFile;
+use crate::sync::{Pool, PoolArc, SlotRef, SlotTable};
+use crate::task::process;
+use ringo_abi::Errno;
+
+static POOL: Pool<OpenFile> = Pool::new();
+static TABLE: SlotTable<OpenFile> = SlotTable::new();
+
+/// The table.
+pub fn table() -> &'static SlotTable<OpenFile> {
+    &TABLE
+}
+
+/// The open file of a descriptor.
+///
+/// # Errors
+/// EBADF.
+#[inline]
+pub fn get(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
+    TABLE.get(fd).ok_or(Errno::EBADF)
+}
+
+/// Makes an open file that can be installed.
+pub fn open_file(file: OpenFile) -> PoolArc<OpenFile> {
+    POOL.alloc(file)
+}
+
+/// Gives a new open file the lowest free descriptor.
+///
+/// # Errors
+/// EMFILE.
+pub fn install(file: OpenFile, close_on_exec: bool) -> Result<i32, Errno> {
+    TABLE.insert(0, limit(), POOL.alloc(file), close_on_exec)
+}
+
+/// RLIMIT_NOFILE's soft limit: descriptors are below it.
+pub fn limit() -> usize {
+    process().nofile[0].load(core::sync::atomic::Ordering::Relaxed) as usize
+}

@@ -1,0 +1,226 @@
+//! Open files: the object behind one or more descriptors (open(2), "open file description").
+//!
+//! [`FileOps`] is what a kind of file can do; every method's default gives the error Linux gives for files that cannot.
+//! Methods may block unless O_NONBLOCK is set and may touch the program's memory, so callers hold no spin lock.
+use super::poll::{PollEvents, PollQueue};
+use crate::memory::space::MapSource;
+use crate::memory::user::UserIo;
+use crate::sync::SleepMutex;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, Ordering};
+use linux_raw_sys::general::{O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
+use ringo_abi::{Errno, SysResult};
+
+/// What stat(2) tells; times in nanoseconds since the epoch.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stat {
+    /// Device number of the file system.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Type (S_IF*) and permissions.
+    pub mode: u32,
+    /// Names it has.
+    pub links: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number, for device files.
+    pub rdev: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Blocks of 512 bytes in use.
+    pub blocks: u64,
+    /// Preferred unit of I/O in bytes.
+    pub block_size: u32,
+    /// Last access.
+    pub atime: i64,
+    /// Last change of the contents.
+    pub mtime: i64,
+    /// Last change of the inode.
+    pub ctime: i64,
+    /// Creation.
+    pub btime: i64,
+}
+
+/// The operations of one open file.
+pub trait FileOps: Send + Sync + Any {
+    /// Reads into the program at `offset`, or at the file's position (which it then advances).
+    ///
+    /// # Errors
+    /// As read(2).
+    fn read(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes from the program at `offset`, or at the file's position (or end, with O_APPEND).
+    ///
+    /// # Errors
+    /// As write(2). EPIPE also sends SIGPIPE: the system call does that.
+    fn write(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
+    /// What it is ready for now.
+    fn poll(&self, _file: &OpenFile) -> PollEvents {
+        PollEvents::IN | PollEvents::OUT
+    }
+
+    /// Who is told when that changes. None: always ready, and nothing for epoll (EPERM).
+    fn poll_queue(&self) -> Option<&PollQueue> {
+        None
+    }
+
+    /// ioctl(2).
+    ///
+    /// # Errors
+    /// ENOTTY.
+    fn ioctl(&self, _file: &OpenFile, _request: u32, _argument: usize) -> SysResult {
+        Err(Errno::ENOTTY)
+    }
+
+    /// lseek(2): the new position.
+    ///
+    /// # Errors
+    /// ESPIPE for streams.
+    fn seek(&self, _file: &OpenFile, _offset: i64, _whence: u32) -> SysResult {
+        Err(Errno::ESPIPE)
+    }
+
+    /// fstat(2).
+    ///
+    /// # Errors
+    /// EIO.
+    fn stat(&self) -> Result<Stat, Errno>;
+
+    /// getdents64(2) into the program's buffer of `length` bytes at `buffer`.
+    ///
+    /// # Errors
+    /// ENOTDIR; EINVAL when the buffer holds no entry.
+    fn getdents(&self, _file: &OpenFile, _buffer: usize, _length: usize) -> SysResult {
+        Err(Errno::ENOTDIR)
+    }
+
+    /// ftruncate(2).
+    ///
+    /// # Errors
+    /// EINVAL.
+    fn truncate(&self, _length: u64) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// fallocate(2).
+    ///
+    /// # Errors
+    /// ESPIPE for pipes, ENODEV else.
+    fn allocate(&self, _mode: u32, _offset: u64, _length: u64) -> Result<(), Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// fsync(2).
+    ///
+    /// # Errors
+    /// EINVAL for what has nothing to sync.
+    fn sync(&self) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// What mmap(2) shows.
+    ///
+    /// # Errors
+    /// ENODEV.
+    fn map_source(&self) -> Result<Arc<dyn MapSource>, Errno> {
+        Err(Errno::ENODEV)
+    }
+
+    /// Whether F_SETFL may set these flags; told before they change.
+    ///
+    /// # Errors
+    /// EINVAL, EPERM.
+    fn set_flags(&self, _flags: u32) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// The last descriptor of this open file was closed.
+    fn release(&self, _file: &OpenFile) {}
+
+    /// What /proc/self/fd/N links to: a path, or "pipe:[7]", "anon_inode:[eventfd]".
+    fn name(&self) -> Vec<u8>;
+}
+
+impl dyn FileOps {
+    /// The concrete kind, for calls that work on one kind only.
+    pub fn downcast<T: FileOps>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+}
+
+/// An open file description.
+pub struct OpenFile {
+    /// What it does.
+    pub ops: Arc<dyn FileOps>,
+    /// Access mode and status flags (O_*).
+    flags: AtomicU32,
+    /// The position, for kinds that have one; its lock makes read and write at it one step each.
+    pub position: SleepMutex<u64>,
+}
+
+impl OpenFile {
+    /// An open file with these O_* flags at position 0.
+    pub fn new(ops: Arc<dyn FileOps>, flags: u32) -> Self {
+        Self {
+            ops,
+            flags: AtomicU32::new(flags),
+            position: SleepMutex::new(0),
+        }
+    }
+
+    /// Access mode and status flags.
+    #[inline]
+    pub fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Replaces the flags F_SETFL may change.
+    pub fn replace_flags(&self, mask: u32, flags: u32) {
+        let _ = self
+            .flags
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
+                Some(old & !mask | flags & mask)
+            });
+    }
+
+    /// Opened for reading.
+    #[inline]
+    pub fn readable(&self) -> bool {
+        matches!(self.flags() & (O_ACCMODE | O_PATH), O_RDONLY | 2)
+    }
+
+    /// Opened for writing.
+    #[inline]
+    pub fn writable(&self) -> bool {
+        matches!(self.flags() & (O_ACCMODE | O_PATH), O_WRONLY | 2)
+    }
+
+    /// O_NONBLOCK.
+    #[inline]
+    pub fn nonblocking(&self) -> bool {
+        self.flags() & O_NONBLOCK != 0
+    }
+
+    /// O_APPEND.
+    #[inline]
+    pub fn appending(&self) -> bool {
+        self.flags() & O_APPEND != 0
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let ops = self.ops.clone();
+        ops.release(self);
+    }
+}
