@@ -59,10 +59,10 @@ fn info(frame: u32) -> *mut FrameInfo {
 }
 
 /// Takes over `regions` of free memory (physical start and end), of which the array of infos takes its part. Once.
-pub fn init(regions: &[(usize, usize)]) {
+/// Every frame below `ram_end` gets an info, for the bundle's come to the allocator later ([`adopt`]).
+pub fn init(regions: &[(usize, usize)], ram_end: usize) {
     let mut allocator = ALLOCATOR.lock();
-    let highest = regions.iter().map(|region| region.1).max().unwrap_or(0);
-    let infos = (highest / FRAME * size_of::<FrameInfo>()).next_multiple_of(FRAME);
+    let infos = (ram_end.div_ceil(FRAME) * size_of::<FrameInfo>()).next_multiple_of(FRAME);
     let mut placed = false;
     let mut used = 0;
     for &(start, end) in regions {

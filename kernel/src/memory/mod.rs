@@ -57,8 +57,8 @@ pub fn init(boot: &BootInfo) {
             &[kernel_map::image(), boot.bundle_range()],
         );
     }
-    frames::init(&free);
     let ram_end = boot.ram.iter().map(|region| region.1).max().unwrap_or(0);
+    frames::init(&free, ram_end);
     kernel_map::init(ram_end);
     space::init();
 }
