@@ -56,6 +56,14 @@ pub fn set_paravirtual(on: bool) {
     PARAVIRTUAL.store(on, Ordering::Relaxed);
 }
 
+/// Tells this CPU's assembly where its page is.
+pub fn init_this_cpu() {
+    if paravirtual() {
+        let page = core::ptr::from_ref(vif()) as usize;
+        this_cpu().vif.store(page, Ordering::Relaxed);
+    }
+}
+
 #[inline]
 fn vif() -> &'static VifPage {
     &VIF_PAGES[this_cpu().id.get()]

@@ -29,6 +29,8 @@ pub struct PerCpu {
     current: Cell<Option<&'static Thread>>,
     /// System calls made here.
     pub syscalls: AtomicU64,
+    /// Address of the paravirtual interface page (kvm.rs), 0 without.
+    pub vif: AtomicUsize,
 
     /// 0, 1, 2... in the order of starting.
     pub id: Cell<usize>,
@@ -54,8 +56,6 @@ pub struct PerCpu {
     pub tlb_generation: AtomicU64,
     /// The CPU has been started and schedules.
     pub online: AtomicBool,
-    /// Address of the paravirtual interface page (kvm.rs), 0 without.
-    pub vif: AtomicUsize,
 }
 
 // SAFETY: the Cells are only used by the owning CPU (through `this_cpu`), in code that is never preempted.
@@ -69,6 +69,7 @@ pub mod offset {
     pub const KEEP_VECTORS: usize = 10;
     pub const KERNEL_STACK: usize = 16;
     pub const SYSCALLS: usize = 32;
+    pub const VIF: usize = 40;
 }
 
 const _: () = assert!(offset_of!(PerCpu, in_kernel) == offset::IN_KERNEL);
@@ -76,6 +77,7 @@ const _: () = assert!(offset_of!(PerCpu, pending) == offset::PENDING);
 const _: () = assert!(offset_of!(PerCpu, keep_vectors) == offset::KEEP_VECTORS);
 const _: () = assert!(offset_of!(PerCpu, kernel_stack) == offset::KERNEL_STACK);
 const _: () = assert!(offset_of!(PerCpu, syscalls) == offset::SYSCALLS);
+const _: () = assert!(offset_of!(PerCpu, vif) == offset::VIF);
 
 impl PerCpu {
     const fn new() -> Self {
@@ -87,6 +89,7 @@ impl PerCpu {
             kernel_stack: AtomicUsize::new(0),
             current: Cell::new(None),
             syscalls: AtomicU64::new(0),
+            vif: AtomicUsize::new(0),
             id: Cell::new(0),
             apic_id: AtomicU32::new(0),
             noted_vectors: [const { AtomicU64::new(0) }; 4],
@@ -99,7 +102,6 @@ impl PerCpu {
             switched_from: Cell::new(None),
             tlb_generation: AtomicU64::new(0),
             online: AtomicBool::new(false),
-            vif: AtomicUsize::new(0),
         }
     }
 

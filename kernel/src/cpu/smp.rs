@@ -97,6 +97,7 @@ pub fn enter(_id: usize) -> ! {
 
 /// What every CPU sets up for itself, the first one too.
 pub fn init_this_cpu() {
+    super::kvm::init_this_cpu();
     fpu::init_cpu();
     gdt::init_cpu();
     init_syscall();

@@ -14,7 +14,7 @@
 //! kernel is an iretq from the IST stack; on the paravirtual KVM, where unmasking and iretq are two steps, the frame is
 //! moved to the interrupted kernel stack first, so that a nested interrupt cannot overwrite it.
 //! Sources: Intel SDM 3A ch. 6; kvm.rs for the variant.
-use super::percpu::offset::{IN_KERNEL, KEEP_VECTORS, KERNEL_STACK, PENDING};
+use super::percpu::offset::{IN_KERNEL, KEEP_VECTORS, PENDING, VIF};
 use super::percpu::this_cpu;
 use super::{entry, interrupts, kvm};
 use crate::task;
@@ -189,7 +189,37 @@ trap_exit_end:
     mov esi, edx
     call {from_kernel}
     mov rsp, rax
-    jmp 3b
+    // Lets interrupts in and goes back. One that lands here starts this over with the same frame, see `half_returned`.
+    .global kernel_return, kernel_return_iretq, kernel_return_end
+kernel_return:
+    mov rax, gs:[{VIF}]
+    test rax, rax
+    jz 6f
+    mov byte ptr [rax], 1
+    cmp byte ptr [rax + 1], 0
+    je 6f
+    // A trap to the hypervisor, which then delivers what is pending (kvm.rs).
+    cli
+    mov byte ptr [rax], 1
+6:  mov r15, [rsp]
+    mov r14, [rsp + 8]
+    mov r13, [rsp + 16]
+    mov r12, [rsp + 24]
+    mov rbp, [rsp + 32]
+    mov rbx, [rsp + 40]
+    mov r11, [rsp + 48]
+    mov r10, [rsp + 56]
+    mov r9, [rsp + 64]
+    mov r8, [rsp + 72]
+    mov rax, [rsp + 80]
+    mov rcx, [rsp + 88]
+    mov rdx, [rsp + 96]
+    mov rsi, [rsp + 104]
+    mov rdi, [rsp + 112]
+    lea rsp, [rsp + 136]
+kernel_return_iretq:
+    iretq
+kernel_return_end:
 
     // A new thread's first instructions; its trap frame is above.
     .global thread_start
@@ -220,6 +250,7 @@ leave_with:
     IN_KERNEL = const IN_KERNEL,
     PENDING = const PENDING,
     KEEP_VECTORS = const KEEP_VECTORS,
+    VIF = const VIF,
     NO_VECTOR = const NO_VECTOR,
     classify = sym classify,
     from_program = sym from_program,
@@ -227,13 +258,15 @@ leave_with:
     exit_work = sym exit_work,
     thread_started = sym task::thread_started,
 );
-const _: usize = KERNEL_STACK;
 
 unsafe extern "C" {
     /// 256 stubs of 16 bytes.
     pub fn trap_stubs();
     fn trap_exit_tail();
     fn trap_exit_end();
+    fn kernel_return();
+    fn kernel_return_iretq();
+    fn kernel_return_end();
     /// Entry of a new thread.
     pub fn thread_start();
     #[link_name = "leave_with"]
@@ -345,7 +378,7 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
             };
         }
         return Verdict {
-            stack: move_to_kernel_stack(frame),
+            stack: half_returned(frame).unwrap_or_else(|| move_to_kernel_stack(frame)),
             action: RETURN_TO_KERNEL_PARAVIRTUAL,
         };
     }
@@ -390,6 +423,19 @@ fn fatal_vector(frame: &mut TrapFrame, here: usize) -> Verdict {
     crate::panic::trap(frame)
 }
 
+/// Where the frame is that an interrupted return to the kernel was about to leave with. Starting over with it, rather
+/// than with a frame of the return itself, bounds the stack however fast interrupts come: a CPU that flushes TLBs in a
+/// loop can hit every single return of another one.
+fn half_returned(frame: &TrapFrame) -> Option<usize> {
+    if frame.rip >= address(kernel_return) && frame.rip < address(kernel_return_iretq) {
+        Some(frame.rsp as usize)
+    } else if frame.rip >= address(kernel_return_iretq) && frame.rip < address(kernel_return_end) {
+        Some(frame.rsp as usize - core::mem::offset_of!(TrapFrame, rip))
+    } else {
+        None
+    }
+}
+
 /// Copies the frame below what the interrupted kernel code has on its stack.
 fn move_to_kernel_stack(frame: &TrapFrame) -> usize {
     let stack = (frame.rsp as usize - FRAME_SIZE) & !15;
@@ -423,9 +469,6 @@ extern "C" fn from_kernel(frame: &mut TrapFrame, action: u64) -> usize {
     }
     frame.cs = kernel_cs();
     frame.ss = kernel_ss();
-    if kvm::paravirtual() {
-        interrupts::unmask();
-    }
     core::ptr::from_mut(frame) as usize
 }
 
