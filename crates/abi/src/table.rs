@@ -42,8 +42,8 @@ macro_rules! for_each_syscall {
             9 => memory::mmap(addr: usize, length: usize, prot: u32, flags: u32, fd: i32, offset: usize), full;
             10 => memory::mprotect(addr: usize, length: usize, prot: u32), full;
             11 => memory::munmap(addr: usize, length: usize), full;
-            12 => memory::brk(addr: usize), partial("the break cannot be moved");
-            25 => memory::mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usize), partial("no MREMAP_DONTUNMAP");
+            12 => memory::brk(addr: usize), full;
+            25 => memory::mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usize), full;
             26 => memory::msync(addr: usize, length: usize, flags: u32), full;
             27 => memory::mincore(addr: usize, length: usize, vec: usize), full;
             28 => memory::madvise(addr: usize, length: usize, advice: u32), full;

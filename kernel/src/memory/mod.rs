@@ -2,7 +2,7 @@
 //!
 //! - frames.rs: physical memory, reference counts. paging.rs: page tables. kernel_map.rs: the kernel's mappings.
 //! - heap.rs, stack.rs: the kernel's own memory.
-//! - space.rs: the program's mappings (mmap and its family); fault.rs: page faults.
+//! - space.rs: the program's mappings (mmap and its family); remap.rs: mremap; fault.rs: page faults.
 //! - user.rs: the one way to the program's memory.
 //!
 //! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
@@ -12,6 +12,7 @@ pub mod frames;
 mod heap;
 mod kernel_map;
 pub mod paging;
+pub mod remap;
 pub mod space;
 pub mod stack;
 pub mod user;

@@ -140,13 +140,15 @@ pub struct Request {
     pub fixed: bool,
     /// MAP_FIXED_NOREPLACE.
     pub no_replace: bool,
+    /// MAP_NORESERVE: may be larger than memory.
+    pub no_reserve: bool,
     /// What to show.
     pub backing: Backing,
     /// Name for /proc/self/maps.
     pub name: &'static str,
 }
 
-fn round_up(length: usize) -> Option<usize> {
+pub(super) fn round_up(length: usize) -> Option<usize> {
     length
         .checked_next_multiple_of(PAGE)
         .filter(|&length| length <= USER_END)
@@ -167,7 +169,8 @@ impl AddressSpace {
         let mut inner = self.inner.lock();
         let anonymous = matches!(request.backing, Backing::Anonymous);
         let writable = request.protection & PROT_WRITE != 0;
-        if anonymous && request.protection != 0 && length / PAGE > frames::counts().1 {
+        let too_large = length / PAGE > frames::counts().1;
+        if anonymous && request.protection != 0 && !request.no_reserve && too_large {
             return Err(Errno::ENOMEM);
         }
         let start = if request.fixed || request.no_replace {
@@ -292,7 +295,7 @@ impl Inner {
         first.into_iter().chain(after).collect()
     }
 
-    fn overlaps(&self, start: usize, end: usize) -> bool {
+    pub(super) fn overlaps(&self, start: usize, end: usize) -> bool {
         self.area_at(start).is_some() || self.areas.range(start..end).next().is_some()
     }
 
@@ -306,7 +309,7 @@ impl Inner {
     }
 
     /// Whether `pages` more can be promised: not more than is free less what was promised and not touched.
-    fn has_room_for(&self, pages: usize) -> bool {
+    pub(super) fn has_room_for(&self, pages: usize) -> bool {
         let (free, total) = frames::counts();
         // A little is kept for tables, stacks and files.
         let reserve = (total / 64).min(2048);
@@ -326,7 +329,7 @@ impl Inner {
     }
 
     /// An address for `length` bytes: the hint if it is free, else the highest gap below the stack.
-    fn find_gap(&self, hint: usize, length: usize) -> Option<usize> {
+    pub(super) fn find_gap(&self, hint: usize, length: usize) -> Option<usize> {
         let hint = hint / PAGE * PAGE;
         if hint >= LOWEST && hint <= USER_END - length && !self.overlaps(hint, hint + length) {
             return Some(hint);
@@ -342,7 +345,7 @@ impl Inner {
     }
 
     /// Adds an area where nothing is, joined with neighbours that it continues.
-    fn insert(&mut self, start: usize, mut area: Area) {
+    pub(super) fn insert(&mut self, start: usize, mut area: Area) {
         let mut from = start;
         if let Some((&before, previous)) = self.areas.range(..start).next_back()
             && previous.end == start
@@ -363,7 +366,7 @@ impl Inner {
     }
 
     /// Cuts areas so that none sticks out of [start, end) on either side.
-    fn cut(&mut self, start: usize, end: usize) {
+    pub(super) fn cut(&mut self, start: usize, end: usize) {
         for at in [start, end] {
             let Some((first, area)) = self.area_at(at) else {
                 continue;
@@ -501,141 +504,4 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
             ) => Arc::ptr_eq(a, b) && first + ((at - start) / PAGE) as u64 == *second,
             _ => false,
         }
-}
-
-/// Where mremap(2) may put the mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Move {
-    /// It must stay.
-    Never,
-    /// Wherever there is room.
-    Anywhere,
-    /// There, replacing what is there.
-    To(usize),
-}
-
-impl AddressSpace {
-    /// mremap(2); gives the address. Pages are moved, not copied.
-    ///
-    /// # Errors
-    /// EINVAL, ENOMEM, EFAULT as mremap(2) lists them.
-    pub fn remap(
-        &self,
-        old: usize,
-        old_size: usize,
-        new_size: usize,
-        target: Move,
-    ) -> Result<usize, Errno> {
-        let old_size = round_up(old_size).ok_or(Errno::EINVAL)?;
-        let new_size = round_up(new_size).ok_or(Errno::EINVAL)?;
-        let mut inner = self.inner.lock();
-        let (start, area) = inner.area_at(old).ok_or(Errno::EFAULT)?;
-        if old_size == 0 || old > USER_END - old_size || area.end < old + old_size {
-            return Err(Errno::EFAULT);
-        }
-        let mut area = area.clone();
-        if let Backing::File { page, .. } = &mut area.backing {
-            *page += ((old - start) / PAGE) as u64;
-        }
-        if target == Move::Never || target == Move::Anywhere {
-            if new_size <= old_size {
-                inner.unmap(old + new_size, old + old_size);
-                return Ok(old);
-            }
-            let (end, wanted) = (old + old_size, old + new_size);
-            if wanted <= USER_END && area.end == end && !inner.overlaps(end, wanted) {
-                return inner.grow(end, wanted, &area, old).map(|()| old);
-            }
-            if target == Move::Never {
-                return Err(Errno::ENOMEM);
-            }
-        }
-        let to = match target {
-            Move::To(to) if to % PAGE != 0 || to < LOWEST || to > USER_END - new_size => {
-                return Err(Errno::EINVAL);
-            }
-            Move::To(to) if to < old + old_size && old < to + new_size => {
-                return Err(Errno::EINVAL);
-            }
-            Move::To(to) => {
-                inner.unmap(to, to + new_size);
-                to
-            }
-            _ => inner.find_gap(0, new_size).ok_or(Errno::ENOMEM)?,
-        };
-        if new_size < old_size {
-            inner.unmap(old + new_size, old + old_size);
-        }
-        let kept = old_size.min(new_size);
-        inner.move_pages(old, to, kept)?;
-        inner.forget(old, old + kept);
-        inner.insert(
-            to,
-            Area {
-                end: to + new_size,
-                committed: false,
-                ..area
-            },
-        );
-        Ok(to)
-    }
-}
-
-impl Inner {
-    /// Lets the area that begins at or before `old` and ends at `end` go on to `wanted`.
-    fn grow(&mut self, end: usize, wanted: usize, area: &Area, old: usize) -> Result<(), Errno> {
-        let mut more = Area {
-            end: wanted,
-            committed: false,
-            ..area.clone()
-        };
-        if let Backing::File { page, .. } = &mut more.backing {
-            *page += ((end - old) / PAGE) as u64;
-        }
-        self.insert(end, more);
-        Ok(())
-    }
-
-    /// Takes the areas of [start, end) away, whose pages were moved elsewhere.
-    fn forget(&mut self, start: usize, end: usize) {
-        self.cut(start, end);
-        for at in self.starts_in(start, end) {
-            if let Some(area) = self.areas.remove(&at)
-                && area.committed
-            {
-                // Nothing is touched there any more: what was promised for untouched pages is given up by the caller.
-                self.promised = self.promised.saturating_sub((area.end - at) / PAGE);
-            }
-        }
-    }
-
-    /// Moves the page-table entries of `length` bytes from `from` to `to`, where nothing is.
-    fn move_pages(&mut self, from: usize, to: usize, length: usize) -> Result<(), Errno> {
-        let table = kernel_table();
-        let mut pages: Vec<(usize, usize, u64)> = Vec::new();
-        table.edit(from, from + length, |address, mapping| {
-            let step = if mapping.huge {
-                frames::split_block(mapping.phys, frames::MAX_ORDER);
-                HUGE_PAGE
-            } else {
-                PAGE
-            };
-            for offset in (0..step).step_by(PAGE) {
-                pages.push((
-                    address - from + offset,
-                    mapping.phys + offset,
-                    mapping.flags,
-                ));
-            }
-            Edit::Unmap
-        });
-        tlb::flush_all();
-        for (offset, phys, flags) in pages {
-            if !table.map(to + offset, phys, flags) {
-                frames::release(phys);
-                self.resident -= 1;
-            }
-        }
-        Ok(())
-    }
 }

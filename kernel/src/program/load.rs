@@ -150,6 +150,7 @@ fn map_segment(segment: &Segment, bias: u64, source: &Arc<BundleFile>) -> Result
             shared: false,
             fixed: true,
             no_replace: false,
+            no_reserve: false,
             backing: Backing::File {
                 source: source.clone(),
                 page: segment.offset / PAGE as u64,
@@ -170,6 +171,7 @@ fn map_segment(segment: &Segment, bias: u64, source: &Arc<BundleFile>) -> Result
             shared: false,
             fixed: true,
             no_replace: false,
+            no_reserve: false,
             backing: Backing::Anonymous,
             name: "",
         })?;

@@ -43,6 +43,7 @@ pub fn rewrite(image: &Image<'_>, bias: u64) -> Result<(), Errno> {
         shared: false,
         fixed: true,
         no_replace: false,
+        no_reserve: false,
         backing: Backing::Anonymous,
         name: "[syscalls]",
     })?;

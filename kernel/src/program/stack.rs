@@ -40,6 +40,7 @@ pub fn build(start: &Start<'_>, loaded: &Loaded) -> Result<usize, Errno> {
         shared: false,
         fixed: true,
         no_replace: false,
+        no_reserve: false,
         backing: Backing::Anonymous,
         name: "[stack]",
     })?;

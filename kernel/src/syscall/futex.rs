@@ -49,11 +49,7 @@ pub fn futex(
             let expected = (command == CMP_REQUEUE).then_some(val3);
             let (woken, moved) =
                 futex::requeue(uaddr, uaddr2, wake as usize, moves as usize, expected)?;
-            Ok(if command == CMP_REQUEUE {
-                woken + moved
-            } else {
-                woken
-            })
+            Ok(woken + moved)
         }
         WAKE_OP => wake_op(uaddr, uaddr2, count(val), count(timeout as u32), val3),
         _ => Err(Errno::ENOSYS),

@@ -1,7 +1,9 @@
 //! Memory: arguments (mmap(2) and its family).
 use crate::memory::paging::PAGE;
-use crate::memory::space::{Backing, Move, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::remap::Move;
+use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
 use crate::memory::user::{self, USER_END};
+use crate::sync::SleepMutex;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -42,6 +44,7 @@ pub fn mmap(
         shared,
         fixed,
         no_replace: flags & abi::MAP_FIXED_NOREPLACE != 0,
+        no_reserve: flags & abi::MAP_NORESERVE != 0,
         backing,
         name: "",
     })?;
@@ -161,15 +164,12 @@ pub fn mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usi
     const KNOWN: u32 = abi::MREMAP_MAYMOVE | abi::MREMAP_FIXED | abi::MREMAP_DONTUNMAP;
     let fixed = flags & abi::MREMAP_FIXED != 0;
     let moves = flags & abi::MREMAP_MAYMOVE != 0;
-    if flags & !KNOWN != 0
-        || fixed && !moves
-        || flags & abi::MREMAP_DONTUNMAP != 0
-        || old % PAGE != 0
-        || new_size == 0
-    {
+    let leaves = flags & abi::MREMAP_DONTUNMAP != 0;
+    if flags & !KNOWN != 0 || (fixed || leaves) && !moves || old % PAGE != 0 || new_size == 0 {
         return Err(Errno::EINVAL);
     }
     let target = match (fixed, moves) {
+        _ if leaves => Move::Leaving(fixed.then_some(new)),
         (true, _) => Move::To(new),
         (false, true) => Move::Anywhere,
         (false, false) => Move::Never,
@@ -249,7 +249,37 @@ pub fn munlockall() -> SysResult {
     Ok(0)
 }
 
-/// brk(2): there is no such area; the answer is the break that cannot be moved, which tells C libraries to use mmap.
-pub fn brk(_addr: usize) -> SysResult {
-    Ok(crate::program::loaded().map_or(0, |loaded| loaded.data.1.next_multiple_of(PAGE)))
+/// brk(2): the address itself is the answer, the old break if it cannot be moved. The area is an ordinary mapping behind
+/// the program's data.
+pub fn brk(addr: usize) -> SysResult {
+    static BREAK: SleepMutex<usize> = SleepMutex::new(0);
+    let first = crate::program::loaded().map_or(0, |loaded| loaded.data.1.next_multiple_of(PAGE));
+    let mut current = BREAK.lock();
+    if *current == 0 {
+        *current = first;
+    }
+    if addr < first || addr > USER_END - PAGE {
+        return Ok(*current);
+    }
+    let (old_end, end) = (current.next_multiple_of(PAGE), addr.next_multiple_of(PAGE));
+    let moved = if end > old_end {
+        let more = Request {
+            address: old_end,
+            length: end - old_end,
+            protection: PROT_READ | PROT_WRITE,
+            shared: false,
+            fixed: false,
+            no_replace: true,
+            no_reserve: false,
+            backing: Backing::Anonymous,
+            name: "[heap]",
+        };
+        space().map(more).is_ok()
+    } else {
+        end == old_end || space().unmap(end, old_end - end).is_ok()
+    };
+    if moved {
+        *current = addr;
+    }
+    Ok(*current)
 }

@@ -1,0 +1,155 @@
+//! mremap(2): mappings that grow, shrink and move. Pages are moved, never copied.
+use super::paging::{Edit, HUGE_PAGE, PAGE};
+use super::space::{AddressSpace, Area, Backing, Inner, LOWEST, round_up};
+use super::user::USER_END;
+use super::{frames, kernel_table};
+use crate::cpu::tlb;
+use alloc::vec::Vec;
+use ringo_abi::Errno;
+
+/// Where mremap(2) may put the mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// It must stay.
+    Never,
+    /// Wherever there is room.
+    Anywhere,
+    /// There, replacing what is there.
+    To(usize),
+    /// Elsewhere, leaving an empty mapping behind (MREMAP_DONTUNMAP).
+    Leaving(Option<usize>),
+}
+
+impl AddressSpace {
+    /// mremap(2); gives the address.
+    ///
+    /// # Errors
+    /// EINVAL, ENOMEM, EFAULT as mremap(2) lists them.
+    pub fn remap(
+        &self,
+        old: usize,
+        old_size: usize,
+        new_size: usize,
+        target: Move,
+    ) -> Result<usize, Errno> {
+        let old_size = round_up(old_size).ok_or(Errno::EINVAL)?;
+        let new_size = round_up(new_size).ok_or(Errno::EINVAL)?;
+        let leaving = matches!(target, Move::Leaving(_));
+        let mut inner = self.lock();
+        let (start, area) = inner.area_at(old).ok_or(Errno::EFAULT)?;
+        if old_size == 0 || old > USER_END - old_size || area.end < old + old_size {
+            return Err(Errno::EFAULT);
+        }
+        if leaving && (new_size != old_size || !matches!(area.backing, Backing::Anonymous)) {
+            return Err(Errno::EINVAL);
+        }
+        let mut area = area.clone();
+        if let Backing::File { page, .. } = &mut area.backing {
+            *page += ((old - start) / PAGE) as u64;
+        }
+        let more = new_size.saturating_sub(old_size) / PAGE;
+        if area.committed && !inner.has_room_for(more) {
+            return Err(Errno::ENOMEM);
+        }
+        if matches!(target, Move::Never | Move::Anywhere) {
+            if new_size <= old_size {
+                inner.unmap(old + new_size, old + old_size);
+                return Ok(old);
+            }
+            let (end, wanted) = (old + old_size, old.saturating_add(new_size));
+            if wanted <= USER_END && area.end == end && !inner.overlaps(end, wanted) {
+                inner.grow(end, wanted, &area, old);
+                return Ok(old);
+            }
+            if target == Move::Never {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        let to = match target {
+            Move::To(to) | Move::Leaving(Some(to)) => {
+                let in_range = to % PAGE == 0 && to >= LOWEST && to <= USER_END - new_size;
+                if !in_range || to < old + old_size && old < to + new_size {
+                    return Err(Errno::EINVAL);
+                }
+                inner.unmap(to, to + new_size);
+                to
+            }
+            _ => inner.find_gap(0, new_size).ok_or(Errno::ENOMEM)?,
+        };
+        if new_size < old_size {
+            inner.unmap(old + new_size, old + old_size);
+        }
+        let kept = old_size.min(new_size);
+        inner.move_pages(old, to, kept, &area);
+        if area.committed {
+            inner.promised += more;
+        }
+        inner.leave(old, old + kept, leaving);
+        let end = to + new_size;
+        inner.insert(to, Area { end, ..area });
+        Ok(to)
+    }
+}
+
+impl Inner {
+    /// Lets the mapping that began at `old` as `area` and ends at `end` go on to `wanted`.
+    fn grow(&mut self, end: usize, wanted: usize, area: &Area, old: usize) {
+        let mut more = Area {
+            end: wanted,
+            ..area.clone()
+        };
+        if let Backing::File { page, .. } = &mut more.backing {
+            *page += ((end - old) / PAGE) as u64;
+        }
+        if more.committed {
+            self.promised += (wanted - end) / PAGE;
+        }
+        self.insert(end, more);
+    }
+
+    /// Takes the area [start, end) away, whose pages and promises were moved elsewhere; or leaves it empty.
+    fn leave(&mut self, start: usize, end: usize, stays: bool) {
+        self.cut(start, end);
+        if let Some(area) = self.areas.remove(&start)
+            && stays
+        {
+            let committed = false;
+            self.insert(start, Area { committed, ..area });
+        }
+    }
+
+    /// Moves the page-table entries of `length` bytes of `area` from `from` to `to`, where nothing is.
+    fn move_pages(&mut self, from: usize, to: usize, length: usize, area: &Area) {
+        let table = kernel_table();
+        let mut pages: Vec<(usize, usize, u64)> = Vec::new();
+        table.edit(from, from + length, |address, mapping| {
+            let step = if mapping.huge {
+                frames::split_block(mapping.phys, frames::MAX_ORDER);
+                HUGE_PAGE
+            } else {
+                PAGE
+            };
+            for offset in (0..step).step_by(PAGE) {
+                pages.push((
+                    address - from + offset,
+                    mapping.phys + offset,
+                    mapping.flags,
+                ));
+            }
+            Edit::Unmap
+        });
+        tlb::flush_all();
+        for (offset, phys, flags) in pages {
+            if !table.map(to + offset, phys, flags) {
+                frames::release(phys);
+                self.resident -= 1;
+                if area.committed {
+                    self.promised += 1;
+                }
+            }
+        }
+        if area.protection == 0 {
+            table.edit(to, to + length, |_, _| Edit::Hide);
+        }
+    }
+}
