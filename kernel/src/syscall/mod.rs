@@ -2,12 +2,15 @@
 //!
 //! A handler is `fn name(arguments) -> SysResult`; nothing here has state of its own. Calls that are not in the table
 //! (crates/abi) return ENOSYS, and are named once in the log.
+pub mod descriptor;
 pub mod file;
 pub mod futex;
 pub mod memory;
 pub mod signal;
 pub mod table;
 pub mod thread;
+pub mod time;
+pub mod transfer;
 
 pub use ringo_abi::SysResult;
 

@@ -1,0 +1,137 @@
+//! Descriptors themselves: close(2), dup(2), fcntl(2), ioctl(2).
+use crate::fs::OpenFile;
+use crate::fs::fd::{self, table};
+use crate::memory::user;
+use linux_raw_sys::general as abi;
+use linux_raw_sys::ioctl;
+use ringo_abi::{Errno, SysResult};
+
+const CLOSE_RANGE_UNSHARE: u32 = 2;
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
+
+/// close(2).
+pub fn close(fd: i32) -> SysResult {
+    drop(table().remove(fd).ok_or(Errno::EBADF)?);
+    Ok(0)
+}
+
+/// close_range(2).
+pub fn close_range(first: u32, last: u32, flags: u32) -> SysResult {
+    if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
+        return Err(Errno::EINVAL);
+    }
+    let mut next = i32::try_from(first).ok();
+    while let Some(from) = next
+        && let Some(fd) = table().next_used(from)
+        && fd.cast_unsigned() <= last
+    {
+        if flags & CLOSE_RANGE_CLOEXEC != 0 {
+            table().set_close_on_exec(fd, true);
+        } else {
+            drop(table().remove(fd));
+        }
+        next = fd.checked_add(1);
+    }
+    Ok(0)
+}
+
+/// dup(2).
+pub fn dup(fd: i32) -> SysResult {
+    let file = fd::get(fd)?;
+    to_result(table().insert(0, fd::limit(), file, false))
+}
+
+/// dup2(2).
+pub fn dup2(old: i32, new: i32) -> SysResult {
+    if old == new {
+        fd::get(old)?;
+        return to_result(Ok(new));
+    }
+    dup3(old, new, 0)
+}
+
+/// dup3(2).
+pub fn dup3(old: i32, new: i32, flags: u32) -> SysResult {
+    if old == new || flags & !abi::O_CLOEXEC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = fd::get(old)?;
+    let replaced = table().replace(new, fd::limit(), file, flags & abi::O_CLOEXEC != 0)?;
+    drop(replaced);
+    to_result(Ok(new))
+}
+
+fn to_result(fd: Result<i32, Errno>) -> SysResult {
+    fd.map(|fd| fd as usize)
+}
+
+/// Status flags that F_SETFL may change.
+const CHANGEABLE: u32 =
+    abi::O_APPEND | abi::O_NONBLOCK | abi::O_DIRECT | abi::O_NOATIME | abi::FASYNC;
+
+/// fcntl(2).
+pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
+    let file = fd::get(fd)?;
+    let path_only = file.flags() & abi::O_PATH != 0;
+    match cmd {
+        abi::F_DUPFD | abi::F_DUPFD_CLOEXEC => {
+            let limit = fd::limit();
+            if arg >= limit {
+                return Err(Errno::EINVAL);
+            }
+            to_result(table().insert(arg, limit, file, cmd == abi::F_DUPFD_CLOEXEC))
+        }
+        abi::F_DUPFD_QUERY => {
+            let other = fd::get(arg as i32)?;
+            Ok(usize::from(core::ptr::eq::<OpenFile>(&*file, &*other)))
+        }
+        abi::F_GETFD => {
+            let on = table().close_on_exec(fd).ok_or(Errno::EBADF)?;
+            Ok(usize::from(on))
+        }
+        abi::F_SETFD => {
+            if table().set_close_on_exec(fd, arg as u32 & abi::FD_CLOEXEC != 0) {
+                Ok(0)
+            } else {
+                Err(Errno::EBADF)
+            }
+        }
+        abi::F_GETFL => Ok(file.flags() as usize),
+        _ if path_only => Err(Errno::EBADF),
+        abi::F_SETFL => set_flags(&file, arg as u32),
+        // Nobody is ever sent SIGIO: there is no owner.
+        abi::F_GETOWN | abi::F_GETSIG => Ok(0),
+        abi::F_SETOWN | abi::F_SETSIG => Ok(0),
+        abi::F_GETLEASE => Ok(abi::F_UNLCK as usize),
+        _ => file.ops.control(&file, cmd, arg),
+    }
+}
+
+fn set_flags(file: &OpenFile, flags: u32) -> SysResult {
+    file.ops.set_flags(flags)?;
+    file.replace_flags(CHANGEABLE, flags);
+    Ok(0)
+}
+
+/// ioctl(2).
+pub fn ioctl(fd: i32, request: u32, arg: usize) -> SysResult {
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    match request {
+        ioctl::FIOCLEX | ioctl::FIONCLEX => {
+            table().set_close_on_exec(fd, request == ioctl::FIOCLEX);
+            Ok(0)
+        }
+        ioctl::FIONBIO => {
+            let on: u32 = user::read(arg)?;
+            let flags = if on != 0 { abi::O_NONBLOCK } else { 0 };
+            file.ops
+                .set_flags(file.flags() & !abi::O_NONBLOCK | flags)?;
+            file.replace_flags(abi::O_NONBLOCK, flags);
+            Ok(0)
+        }
+        _ => file.ops.ioctl(&file, request, arg),
+    }
+}
