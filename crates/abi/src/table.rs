@@ -39,7 +39,16 @@ macro_rules! for_each_syscall {
             297 => signal::rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize), full;
             // ---- time, timers ----
             35 => time::nanosleep(request: usize, left: usize), full;
+            96 => time::gettimeofday(tv: usize, tz: usize), full;
+            100 => time::times(at: usize), full;
+            159 => time::adjtimex(buf: usize), partial("reads only: the clock follows the host's");
+            164 => time::settimeofday(tv: usize, tz: usize), partial("EPERM: the clock is the host's");
+            201 => time::time(at: usize), full;
+            227 => time::clock_settime(clock: i32, at: usize), partial("EPERM: the clock is the host's");
             228 => time::clock_gettime(clock: i32, at: usize), full;
+            229 => time::clock_getres(clock: i32, at: usize), full;
+            230 => time::clock_nanosleep(clock: i32, flags: i32, request: usize, left: usize), full;
+            305 => time::clock_adjtime(clock: i32, buf: usize), partial("reads only: the clock follows the host's");
             // ---- memory ----
             9 => memory::mmap(addr: usize, length: usize, prot: u32, flags: u32, fd: i32, offset: usize), full;
             10 => memory::mprotect(addr: usize, length: usize, prot: u32), full;
@@ -88,6 +97,16 @@ macro_rules! for_each_syscall {
             436 => descriptor::close_range(first: u32, last: u32, flags: u32), partial("CLOSE_RANGE_UNSHARE: threads share one table");
             // ---- paths and directories ----
             // ---- poll, epoll, pipes, events ----
+            22 => event::pipe(fds: usize), full;
+            213 => event::epoll_create(size: i32), full;
+            232 => event::epoll_wait(epfd: i32, events: usize, max: i32, timeout: i32), full;
+            233 => event::epoll_ctl(epfd: i32, op: u32, fd: i32, event: usize), full;
+            281 => event::epoll_pwait(epfd: i32, events: usize, max: i32, timeout: i32, mask: usize, size: usize), full;
+            284 => event::eventfd(count: u32), full;
+            290 => event::eventfd2(count: u32, flags: u32), full;
+            291 => event::epoll_create1(flags: u32), full;
+            293 => event::pipe2(fds: usize, flags: u32), partial("no packet mode (O_DIRECT)");
+            441 => event::epoll_pwait2(epfd: i32, events: usize, max: i32, timeout: usize, mask: usize, size: usize), full;
             // ---- process and system ----
         }
     };

@@ -2,6 +2,7 @@
 //!
 //! [`FileOps`] is what a kind of file can do; every method's default gives the error Linux gives for files that cannot.
 //! Methods may block unless O_NONBLOCK is set and may touch the program's memory, so callers hold no spin lock.
+use super::epoll::Watches;
 use super::poll::{PollEvents, PollQueue};
 use crate::memory::space::MapSource;
 use crate::memory::user::UserIo;
@@ -184,6 +185,8 @@ pub struct OpenFile {
     flags: AtomicU32,
     /// The position, for kinds that have one; its lock makes read and write at it one step each.
     pub position: SleepMutex<u64>,
+    /// The epoll items that end with it.
+    pub watches: Watches,
 }
 
 impl OpenFile {
@@ -193,6 +196,7 @@ impl OpenFile {
             ops,
             flags: AtomicU32::new(flags),
             position: SleepMutex::new(0),
+            watches: Watches::new(),
         }
     }
 
@@ -239,6 +243,7 @@ impl OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         let ops = self.ops.clone();
+        self.watches.end(&*ops);
         ops.release(self);
     }
 }

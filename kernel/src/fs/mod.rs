@@ -3,9 +3,13 @@
 //! A descriptor number finds an [`OpenFile`] in the table of `fd.rs` without a lock; the open file holds flags and
 //! position and hands every operation to its [`FileOps`]: a RAM file, a pipe, a device, an epoll instance. Readiness is
 //! told through `poll.rs`'s [`PollQueue`].
+pub mod anon;
 mod early;
+pub mod epoll;
+pub mod eventfd;
 pub mod fd;
 pub mod file;
+pub mod pipe;
 pub mod poll;
 
 pub use file::{FileOps, OpenFile, Stat};

@@ -70,7 +70,7 @@ impl PollQueue {
         let mut observers = self.observers.lock();
         let at = observers
             .iter()
-            .position(|other| Arc::ptr_eq(other, observer));
+            .position(|other| core::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(observer)));
         let gone = at.map(|at| observers.swap_remove(at));
         self.count.store(observers.len(), Ordering::Relaxed);
         drop(observers);

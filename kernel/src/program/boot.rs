@@ -94,6 +94,7 @@ fn start_program(boot: &BootInfo) -> Result<(), LoadError> {
         Bundle::parse(bytes).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
     let config = bundle.config();
     time::set_realtime(kvm::realtime().unwrap_or(config.started_ns));
+    task::process().set_up(config);
     crate::fs::init(&bundle, phys)?;
     let program = config.program;
     let loaded = load::load(

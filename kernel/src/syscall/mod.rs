@@ -3,6 +3,7 @@
 //! A handler is `fn name(arguments) -> SysResult`; nothing here has state of its own. Calls that are not in the table
 //! (crates/abi) return ENOSYS, and are named once in the log.
 pub mod descriptor;
+pub mod event;
 pub mod file;
 pub mod futex;
 pub mod memory;

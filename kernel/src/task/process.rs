@@ -13,6 +13,7 @@ pub struct Process {
     pub umask: AtomicU32,
     /// RLIMIT_NOFILE: soft and hard.
     pub nofile: [AtomicU64; 2],
+    ids: [AtomicU32; 2],
     exiting: AtomicBool,
     /// CPU time (ns) of threads that have ended.
     pub dead_threads_time: SpinLock<u64>,
@@ -22,6 +23,7 @@ static PROCESS: Process = Process {
     signals: ProcessSignals::new(),
     umask: AtomicU32::new(0o022),
     nofile: [AtomicU64::new(1024), AtomicU64::new(1024 * 1024)],
+    ids: [const { AtomicU32::new(0) }; 2],
     exiting: AtomicBool::new(false),
     dead_threads_time: SpinLock::new(0),
 };
@@ -37,6 +39,21 @@ impl Process {
     #[inline]
     pub fn exiting(&self) -> bool {
         self.exiting.load(Ordering::Relaxed)
+    }
+
+    /// User and group: real, effective and saved are the same.
+    pub fn ids(&self) -> (u32, u32) {
+        let [uid, gid] = &self.ids;
+        (uid.load(Ordering::Relaxed), gid.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what the parent process would have handed on.
+    pub fn set_up(&self, config: &ringo_bundle::Config<'_>) {
+        self.umask.store(config.umask, Ordering::Relaxed);
+        self.nofile[0].store(config.nofile.0, Ordering::Relaxed);
+        self.nofile[1].store(config.nofile.1, Ordering::Relaxed);
+        self.ids[0].store(config.uid, Ordering::Relaxed);
+        self.ids[1].store(config.gid, Ordering::Relaxed);
     }
 
     /// CPU time of all threads, in ns.

@@ -86,6 +86,8 @@ pub struct Thread {
     pub wakes_and_blocks: AtomicU8,
     /// Timer of the deadline it sleeps for: see time/.
     pub sleep_timer: SleepTimer,
+    /// When the sleep ends that a signal interrupted, by the sleep's clock: it goes on if no handler runs. 0 for none.
+    pub restart_deadline: AtomicU64,
     /// Voluntary and involuntary switches.
     pub switches: [AtomicU32; 2],
     /// Faults served for it (getrusage).
@@ -171,6 +173,7 @@ impl Thread {
             moves_to: AtomicU32::new(0),
             wakes_and_blocks: AtomicU8::new(0),
             sleep_timer: SleepTimer::new(),
+            restart_deadline: AtomicU64::new(0),
             switches: [const { AtomicU32::new(0) }; 2],
             faults: AtomicU64::new(0),
         }
@@ -205,6 +208,7 @@ impl Thread {
             counter.store(0, Ordering::Relaxed);
         }
         thread.cpu_time.store(0, Ordering::Relaxed);
+        thread.restart_deadline.store(0, Ordering::Relaxed);
         thread.affinity.store(u64::MAX, Ordering::Relaxed);
         thread.wakes_and_blocks.store(0, Ordering::Relaxed);
         Ok(thread)

@@ -5,6 +5,8 @@
 //! tick: the hardware timer is armed for the next real deadline, and only before the CPU runs a thread or halts.
 //! An idle CPU that still polls looks at its queue itself.
 mod clock;
+pub mod clocks;
+pub mod convert;
 mod timer;
 pub mod vdso;
 

@@ -4,6 +4,7 @@ use crate::cpu::trap::{NO_VECTOR, SYSCALL_VECTOR, TrapFrame};
 use crate::program;
 use crate::task::process::ExitStatus;
 use crate::task::{current, exit_group, process};
+use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
@@ -82,6 +83,7 @@ fn interrupt_call(frame: &mut TrapFrame, restart: bool) {
             || is(result, Errno::ERESTART_RESTARTBLOCK)
         {
             frame.rax = Errno::EINTR.to_register() as u64;
+            current().restart_deadline.store(0, Ordering::Relaxed);
         }
     }
     frame.vector = NO_VECTOR;
