@@ -9,6 +9,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod fd;
 pub mod file;
+pub mod pidfd;
 pub mod pipe;
 pub mod poll;
 

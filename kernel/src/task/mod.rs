@@ -8,6 +8,7 @@
 mod clone;
 mod context;
 pub mod futex;
+pub mod limits;
 pub mod process;
 mod queue;
 mod sched;

@@ -4,6 +4,7 @@ use crate::cpu::{apic, interrupts, percpu};
 use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub use ringo_control::ExitStatus;
+use spin::Once;
 
 /// The process.
 pub struct Process {
@@ -14,6 +15,7 @@ pub struct Process {
     /// RLIMIT_NOFILE: soft and hard.
     pub nofile: [AtomicU64; 2],
     ids: [AtomicU32; 2],
+    hostname: Once<&'static [u8]>,
     exiting: AtomicBool,
     /// CPU time (ns) of threads that have ended.
     pub dead_threads_time: SpinLock<u64>,
@@ -24,6 +26,7 @@ static PROCESS: Process = Process {
     umask: AtomicU32::new(0o022),
     nofile: [AtomicU64::new(1024), AtomicU64::new(1024 * 1024)],
     ids: [const { AtomicU32::new(0) }; 2],
+    hostname: Once::new(),
     exiting: AtomicBool::new(false),
     dead_threads_time: SpinLock::new(0),
 };
@@ -48,12 +51,27 @@ impl Process {
     }
 
     /// Takes over what the parent process would have handed on.
-    pub fn set_up(&self, config: &ringo_bundle::Config<'_>) {
+    pub fn set_up(&self, config: &ringo_bundle::Config<'static>) {
         self.umask.store(config.umask, Ordering::Relaxed);
         self.nofile[0].store(config.nofile.0, Ordering::Relaxed);
         self.nofile[1].store(config.nofile.1, Ordering::Relaxed);
         self.ids[0].store(config.uid, Ordering::Relaxed);
         self.ids[1].store(config.gid, Ordering::Relaxed);
+        self.hostname.call_once(|| config.hostname);
+        let ignore = super::signal::Action {
+            handler: super::signal::SIG_IGN,
+            ..super::signal::Action::default()
+        };
+        for signo in 1..=super::signal::MAX_SIGNAL {
+            if config.ignored_signals & super::signal::bit(signo) != 0 {
+                self.signals.set_action(signo, ignore);
+            }
+        }
+    }
+
+    /// uname(2)'s nodename.
+    pub fn hostname(&self) -> &'static [u8] {
+        self.hostname.get().copied().unwrap_or(b"localhost")
     }
 
     /// CPU time of all threads, in ns.

@@ -1,0 +1,38 @@
+//! pidfd_open(2): a descriptor for the process, which is this one.
+//!
+//! It becomes readable when the process ends, which nobody lives to see; so it only names.
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use alloc::vec::Vec;
+use ringo_abi::Errno;
+
+/// The process.
+pub struct PidFd {
+    queue: PollQueue,
+}
+
+impl PidFd {
+    /// For this process.
+    pub const fn new() -> Self {
+        Self {
+            queue: PollQueue::new(),
+        }
+    }
+}
+
+impl FileOps for PidFd {
+    fn poll(&self, _file: &OpenFile) -> PollEvents {
+        PollEvents::empty()
+    }
+
+    fn poll_queue(&self) -> Option<&PollQueue> {
+        Some(&self.queue)
+    }
+
+    fn stat(&self) -> Result<Stat, Errno> {
+        Ok(anon::stat())
+    }
+
+    fn name(&self) -> Vec<u8> {
+        b"anon_inode:[pidfd]".to_vec()
+    }
+}

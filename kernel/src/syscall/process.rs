@@ -1,0 +1,502 @@
+//! The process and its place among others: ids, groups, sessions, limits, priorities, children. There is one process, the
+//! leader of its group and session, without children; its user is the one who called the command.
+use crate::memory::user;
+use crate::task::{self, PARENT_PID, PID, limits, process, thread};
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use linux_raw_sys::general as abi;
+use ringo_abi::{Errno, SysResult};
+
+/// EPERM unless every id that is to change (u32::MAX leaves one alone) is the one it has, or the user is root, who has no
+/// use for another one here.
+fn change_ids(ids: &[u32], current: u32) -> SysResult {
+    if ids.iter().all(|&id| id == u32::MAX || id == current) {
+        Ok(0)
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
+fn write_ids(at: [usize; 3], id: u32) -> SysResult {
+    for at in at {
+        user::write(at, &id)?;
+    }
+    Ok(0)
+}
+
+/// Refuses pids but 0 and our own.
+fn own(pid: i32) -> Result<(), Errno> {
+    match pid {
+        0 => Ok(()),
+        _ if thread::by_tid(pid).is_some() => Ok(()),
+        _ => Err(Errno::ESRCH),
+    }
+}
+
+/// getppid(2).
+pub fn getppid() -> SysResult {
+    Ok(PARENT_PID as usize)
+}
+
+/// getuid(2).
+pub fn getuid() -> SysResult {
+    Ok(process().ids().0 as usize)
+}
+
+/// geteuid(2).
+pub fn geteuid() -> SysResult {
+    getuid()
+}
+
+/// getgid(2).
+pub fn getgid() -> SysResult {
+    Ok(process().ids().1 as usize)
+}
+
+/// getegid(2).
+pub fn getegid() -> SysResult {
+    getgid()
+}
+
+/// getresuid(2).
+pub fn getresuid(real: usize, effective: usize, saved: usize) -> SysResult {
+    write_ids([real, effective, saved], process().ids().0)
+}
+
+/// getresgid(2).
+pub fn getresgid(real: usize, effective: usize, saved: usize) -> SysResult {
+    write_ids([real, effective, saved], process().ids().1)
+}
+
+/// setuid(2).
+pub fn setuid(id: u32) -> SysResult {
+    if id == u32::MAX {
+        return Err(Errno::EINVAL);
+    }
+    change_ids(&[id], process().ids().0)
+}
+
+/// setgid(2).
+pub fn setgid(id: u32) -> SysResult {
+    if id == u32::MAX {
+        return Err(Errno::EINVAL);
+    }
+    change_ids(&[id], process().ids().1)
+}
+
+/// setreuid(2).
+pub fn setreuid(real: u32, effective: u32) -> SysResult {
+    change_ids(&[real, effective], process().ids().0)
+}
+
+/// setregid(2).
+pub fn setregid(real: u32, effective: u32) -> SysResult {
+    change_ids(&[real, effective], process().ids().1)
+}
+
+/// setresuid(2).
+pub fn setresuid(real: u32, effective: u32, saved: u32) -> SysResult {
+    change_ids(&[real, effective, saved], process().ids().0)
+}
+
+/// setresgid(2).
+pub fn setresgid(real: u32, effective: u32, saved: u32) -> SysResult {
+    change_ids(&[real, effective, saved], process().ids().1)
+}
+
+/// setfsuid(2): gives the old one, whatever happens.
+pub fn setfsuid(_id: u32) -> SysResult {
+    getuid()
+}
+
+/// setfsgid(2).
+pub fn setfsgid(_id: u32) -> SysResult {
+    getgid()
+}
+
+/// getgroups(2): the group alone.
+pub fn getgroups(count: i32, list: usize) -> SysResult {
+    match count {
+        ..0 => Err(Errno::EINVAL),
+        0 => Ok(1),
+        _ => user::write(list, &process().ids().1).map(|()| 1),
+    }
+}
+
+/// setgroups(2).
+pub fn setgroups(_count: usize, _list: usize) -> SysResult {
+    Err(Errno::EPERM)
+}
+
+/// getpgid(2).
+pub fn getpgid(pid: i32) -> SysResult {
+    own(pid).map(|()| PID as usize)
+}
+
+/// getpgrp(2).
+pub fn getpgrp() -> SysResult {
+    Ok(PID as usize)
+}
+
+/// getsid(2).
+pub fn getsid(pid: i32) -> SysResult {
+    own(pid).map(|()| PID as usize)
+}
+
+/// setsid(2): it leads its group already.
+pub fn setsid() -> SysResult {
+    Err(Errno::EPERM)
+}
+
+/// setpgid(2): a session's leader stays where it is.
+pub fn setpgid(pid: i32, group: i32) -> SysResult {
+    if group < 0 {
+        return Err(Errno::EINVAL);
+    }
+    own(pid)?;
+    Err(Errno::EPERM)
+}
+
+/// getrlimit(2).
+pub fn getrlimit(resource: u32, at: usize) -> SysResult {
+    user::write(at, &limits::get(resource)?).map(|()| 0)
+}
+
+/// setrlimit(2).
+pub fn setrlimit(resource: u32, at: usize) -> SysResult {
+    limits::set(resource, user::read(at)?).map(|()| 0)
+}
+
+/// prlimit64(2).
+pub fn prlimit64(pid: i32, resource: u32, new: usize, old: usize) -> SysResult {
+    let wanted: Option<[u64; 2]> = match new {
+        0 => None,
+        at => Some(user::read(at)?),
+    };
+    own(pid)?;
+    let before = limits::get(resource)?;
+    if let Some(wanted) = wanted {
+        limits::set(resource, wanted)?;
+    }
+    if old != 0 {
+        user::write(old, &before)?;
+    }
+    Ok(0)
+}
+
+/// getrusage(2).
+pub fn getrusage(who: i32, at: usize) -> SysResult {
+    const SELF: i32 = 0;
+    const CHILDREN: i32 = -1;
+    const THREAD: i32 = 1;
+    let mut usage = [0u64; 18];
+    let mut cpu = 0;
+    let mut add = |thread: &'static task::Thread| {
+        usage[8] += thread.faults.load(Ordering::Relaxed);
+        usage[16] += u64::from(thread.switches[0].load(Ordering::Relaxed));
+        usage[17] += u64::from(thread.switches[1].load(Ordering::Relaxed));
+        false
+    };
+    match who {
+        SELF => {
+            thread::find(&mut add);
+            cpu = process().cpu_time();
+        }
+        CHILDREN => {}
+        THREAD => {
+            add(task::current());
+            cpu = task::current().cpu_time_now();
+        }
+        _ => return Err(Errno::EINVAL),
+    }
+    // All time is the program's: kernel and program are not told apart.
+    [usage[0], usage[1]] = crate::time::convert::timeval(cpu);
+    if who != CHILDREN {
+        usage[4] = super::system::memory_used() / 1024;
+    }
+    user::write(at, &usage).map(|()| 0)
+}
+
+/// wait4(2): no children. The pid cannot be negated away: i32::MIN is Linux's ESRCH.
+pub fn wait4(pid: i32, _status: usize, options: u32, _usage: usize) -> SysResult {
+    let known = abi::WNOHANG | abi::WUNTRACED | abi::WCONTINUED | abi::__WNOTHREAD | abi::__WALL;
+    if options & !(known | abi::__WCLONE) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if pid == i32::MIN {
+        return Err(Errno::ESRCH);
+    }
+    Err(Errno::ECHILD)
+}
+
+/// waitid(2).
+pub fn waitid(kind: u32, _id: i32, _info: usize, options: u32, _usage: usize) -> SysResult {
+    let events = abi::WEXITED | abi::WSTOPPED | abi::WCONTINUED;
+    if kind > abi::P_PIDFD || options & events == 0 {
+        return Err(Errno::EINVAL);
+    }
+    Err(Errno::ECHILD)
+}
+
+/// fork(2) and vfork(2): the image of one program has no second one.
+pub fn fork() -> SysResult {
+    Err(Errno::ENOSYS)
+}
+
+/// vfork(2).
+pub fn vfork() -> SysResult {
+    Err(Errno::ENOSYS)
+}
+
+/// execve(2).
+pub fn execve(_path: usize, _argv: usize, _envp: usize) -> SysResult {
+    Err(Errno::ENOSYS)
+}
+
+/// execveat(2).
+pub fn execveat(_dir: i32, _path: usize, _argv: usize, _envp: usize, _flags: u32) -> SysResult {
+    Err(Errno::ENOSYS)
+}
+
+/// The nice value, which nothing competes for.
+static NICE: AtomicI32 = AtomicI32::new(0);
+
+fn priority_target(which: u32, who: i32) -> Result<(), Errno> {
+    match which {
+        abi::PRIO_PROCESS | abi::PRIO_PGRP => own(who),
+        abi::PRIO_USER if who == 0 || who as u32 == process().ids().0 => Ok(()),
+        abi::PRIO_USER => Err(Errno::ESRCH),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// getpriority(2): 20 less the nice value.
+pub fn getpriority(which: u32, who: i32) -> SysResult {
+    priority_target(which, who)?;
+    Ok((20 - NICE.load(Ordering::Relaxed)) as usize)
+}
+
+/// setpriority(2).
+pub fn setpriority(which: u32, who: i32, nice: i32) -> SysResult {
+    priority_target(which, who)?;
+    let nice = nice.clamp(-20, 19);
+    if nice < NICE.load(Ordering::Relaxed) && process().ids().0 != 0 {
+        return Err(Errno::EACCES);
+    }
+    NICE.store(nice, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// sched_getscheduler(2): SCHED_OTHER.
+pub fn sched_getscheduler(pid: i32) -> SysResult {
+    if pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    own(pid).map(|()| abi::SCHED_NORMAL as usize)
+}
+
+/// sched_setscheduler(2).
+pub fn sched_setscheduler(pid: i32, policy: u32, parameter: usize) -> SysResult {
+    let priority: i32 = user::read(parameter)?;
+    if pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    own(pid)?;
+    match policy & !abi::SCHED_RESET_ON_FORK {
+        abi::SCHED_NORMAL | abi::SCHED_BATCH | abi::SCHED_IDLE if priority == 0 => Ok(0),
+        abi::SCHED_FIFO | abi::SCHED_RR if (1..=99).contains(&priority) => Err(Errno::EPERM),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// sched_getparam(2).
+pub fn sched_getparam(pid: i32, parameter: usize) -> SysResult {
+    if pid < 0 || parameter == 0 {
+        return Err(Errno::EINVAL);
+    }
+    own(pid)?;
+    user::write(parameter, &0i32).map(|()| 0)
+}
+
+/// sched_setparam(2).
+pub fn sched_setparam(pid: i32, parameter: usize) -> SysResult {
+    sched_setscheduler(pid, abi::SCHED_NORMAL, parameter)
+}
+
+/// sched_get_priority_max(2).
+pub fn sched_get_priority_max(policy: u32) -> SysResult {
+    match policy {
+        abi::SCHED_FIFO | abi::SCHED_RR => Ok(99),
+        abi::SCHED_NORMAL | abi::SCHED_BATCH | abi::SCHED_IDLE | abi::SCHED_DEADLINE => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// sched_get_priority_min(2).
+pub fn sched_get_priority_min(policy: u32) -> SysResult {
+    sched_get_priority_max(policy).map(|max| max.min(1))
+}
+
+/// sched_rr_get_interval(2).
+pub fn sched_rr_get_interval(pid: i32, at: usize) -> SysResult {
+    const SLICE_NS: u64 = 3_000_000;
+    if pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    own(pid)?;
+    user::write(at, &[0, SLICE_NS]).map(|()| 0)
+}
+
+/// getcpu(2).
+pub fn getcpu(cpu: usize, node: usize, _cache: usize) -> SysResult {
+    if cpu != 0 {
+        let id = crate::cpu::percpu::this_cpu().id.get() as u32;
+        user::write(cpu, &id)?;
+    }
+    if node != 0 {
+        user::write(node, &0u32)?;
+    }
+    Ok(0)
+}
+
+/// personality(2): PER_LINUX, which nothing can change; 0xffffffff asks.
+pub fn personality(persona: u32) -> SysResult {
+    match persona {
+        0 | u32::MAX => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// struct __user_cap_header_struct's versions, and how many words each has.
+fn capability_words(header: usize) -> Result<usize, Errno> {
+    const VERSION_1: u32 = 0x1998_0330;
+    const VERSION_2: u32 = 0x2007_1026;
+    const VERSION_3: u32 = 0x2008_0522;
+    let [version, pid]: [u32; 2] = user::read(header)?;
+    let words = match version {
+        VERSION_1 => 1,
+        VERSION_2 | VERSION_3 => 2,
+        _ => {
+            user::write(header, &VERSION_3)?;
+            return Err(Errno::EINVAL);
+        }
+    };
+    own(pid as i32)?;
+    Ok(words)
+}
+
+/// capget(2): none.
+pub fn capget(header: usize, data: usize) -> SysResult {
+    let words = match capability_words(header) {
+        // "Which version?"
+        Err(Errno::EINVAL) if data == 0 => return Ok(0),
+        words => words?,
+    };
+    if data != 0 {
+        user::zero(data, words * 12)?;
+    }
+    Ok(0)
+}
+
+/// capset(2): none can be had.
+pub fn capset(header: usize, data: usize) -> SysResult {
+    for word in 0..capability_words(header)? {
+        let sets: [u32; 3] = user::read(data.wrapping_add(word * 12))?;
+        if sets != [0; 3] {
+            return Err(Errno::EPERM);
+        }
+    }
+    Ok(0)
+}
+
+/// set_robust_list(2): kept for get_robust_list; a thread's end wakes only clear_child_tid.
+pub fn set_robust_list(_head: usize, length: usize) -> SysResult {
+    const HEAD_SIZE: usize = 24;
+    if length == HEAD_SIZE {
+        Ok(0)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// membarrier(2): commands by a store barrier on every CPU that runs the program.
+pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
+    const QUERY: i32 = 0;
+    const GLOBAL: i32 = 1;
+    const PRIVATE_EXPEDITED: i32 = 8;
+    const REGISTER_PRIVATE_EXPEDITED: i32 = 16;
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match command {
+        QUERY => Ok((GLOBAL | PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED) as usize),
+        REGISTER_PRIVATE_EXPEDITED => Ok(0),
+        GLOBAL | PRIVATE_EXPEDITED => {
+            // An answered flush request is a full barrier there.
+            crate::cpu::tlb::flush_all();
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+static NO_NEW_PRIVS: AtomicU32 = AtomicU32::new(0);
+
+/// prctl(2).
+pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
+    use linux_raw_sys::prctl as pr;
+    match option {
+        pr::PR_SET_NAME => {
+            let mut name = [0; 16];
+            let mut length = 0;
+            while length < 15 {
+                let byte: u8 = user::read(a.wrapping_add(length))?;
+                if byte == 0 {
+                    break;
+                }
+                name[length] = byte;
+                length += 1;
+            }
+            *task::current().name.lock() = name;
+            Ok(0)
+        }
+        pr::PR_GET_NAME => {
+            let name = *task::current().name.lock();
+            user::copy_out(a, &name).map(|()| 0)
+        }
+        pr::PR_SET_VMA if a == pr::PR_SET_VMA_ANON_NAME as usize => {
+            // Names of anonymous memory, for /proc/self/maps; kept by nobody.
+            if b % 4096 != 0 || d != 0 && user::cstr(d, 80).is_err() {
+                return Err(Errno::EINVAL);
+            }
+            Ok(0)
+        }
+        // The parent never dies.
+        pr::PR_SET_PDEATHSIG if a <= 64 => Ok(0),
+        pr::PR_GET_PDEATHSIG => user::write(a, &0i32).map(|()| 0),
+        pr::PR_GET_DUMPABLE => Ok(1),
+        pr::PR_SET_DUMPABLE if a <= 1 => Ok(0),
+        pr::PR_GET_KEEPCAPS => Ok(0),
+        pr::PR_SET_KEEPCAPS if a <= 1 => Ok(0),
+        pr::PR_GET_TIMERSLACK => Ok(50_000),
+        pr::PR_SET_TIMERSLACK => Ok(0),
+        pr::PR_SET_NO_NEW_PRIVS if a == 1 && b == 0 && c == 0 && d == 0 => {
+            NO_NEW_PRIVS.store(1, Ordering::Relaxed);
+            Ok(0)
+        }
+        pr::PR_GET_NO_NEW_PRIVS if a == 0 && b == 0 && c == 0 && d == 0 => {
+            Ok(NO_NEW_PRIVS.load(Ordering::Relaxed) as usize)
+        }
+        pr::PR_GET_SECCOMP => Ok(0),
+        pr::PR_SET_THP_DISABLE if b == 0 && c == 0 && d == 0 => Ok(0),
+        pr::PR_GET_THP_DISABLE if a == 0 && b == 0 && c == 0 && d == 0 => Ok(0),
+        pr::PR_CAPBSET_READ if a <= 40 => Ok(0),
+        pr::PR_SET_CHILD_SUBREAPER => Ok(0),
+        pr::PR_GET_CHILD_SUBREAPER => user::write(a, &0i32).map(|()| 0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// vhangup(2) and others only a privileged user has: see the table.
+pub fn vhangup() -> SysResult {
+    Err(Errno::EPERM)
+}

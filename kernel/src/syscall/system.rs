@@ -1,0 +1,149 @@
+//! The system: its name, its figures, and what only its administrator may do.
+use crate::fs::pidfd::PidFd;
+use crate::fs::{OpenFile, fd};
+use crate::memory::frames;
+use crate::memory::user;
+use crate::task::signal::{SI_USER, SigInfo, send_process};
+use crate::task::{PID, process, thread};
+use crate::time;
+use alloc::sync::Arc;
+use linux_raw_sys::general as abi;
+use ringo_abi::{Errno, SysResult};
+
+/// The Linux whose calls these are.
+pub const RELEASE: &str = "6.12.0-ringo";
+/// uname -v.
+pub const VERSION: &str = "#1 SMP Ringo";
+const FRAME: u64 = frames::FRAME as u64;
+
+/// uname(2).
+pub fn uname(at: usize) -> SysResult {
+    const FIELD: usize = 65;
+    let mut name = [0; FIELD * 6];
+    let fields: [&[u8]; 6] = [
+        b"Linux",
+        process().hostname(),
+        RELEASE.as_bytes(),
+        VERSION.as_bytes(),
+        b"x86_64",
+        b"(none)",
+    ];
+    for (slot, field) in name.chunks_exact_mut(FIELD).zip(fields) {
+        let length = field.len().min(FIELD - 1);
+        slot[..length].copy_from_slice(&field[..length]);
+    }
+    user::copy_out(at, &name).map(|()| 0)
+}
+
+/// Bytes of RAM in use.
+pub fn memory_used() -> u64 {
+    let (free, total) = frames::counts();
+    (total - free) as u64 * FRAME
+}
+
+/// sysinfo(2).
+pub fn sysinfo(at: usize) -> SysResult {
+    const SIZE: usize = 112;
+    let (free, total) = frames::counts();
+    let mut info = [0u8; SIZE];
+    let mut put = |word: usize, value: u64| {
+        info[word * 8..word * 8 + 8].copy_from_slice(&value.to_ne_bytes());
+    };
+    put(0, time::now() / time::convert::SECOND);
+    // Words 1 to 3 are load averages, 6 to 9 shared, buffers, swap.
+    put(4, total as u64 * FRAME);
+    put(5, free as u64 * FRAME);
+    put(10, thread::count() as u64 & 0xffff);
+    // Unit of the sizes, after two words of high memory.
+    put(13, 1);
+    user::copy_out(at, &info).map(|()| 0)
+}
+
+/// pidfd_open(2).
+pub fn pidfd_open(pid: i32, flags: u32) -> SysResult {
+    if pid <= 0 || flags & !abi::O_NONBLOCK != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if pid != PID {
+        return Err(Errno::ESRCH);
+    }
+    let file = OpenFile::new(Arc::new(PidFd::new()), abi::O_RDWR | flags);
+    fd::install(file, true).map(|fd| fd as usize)
+}
+
+/// pidfd_send_signal(2).
+pub fn pidfd_send_signal(pidfd: i32, signo: i32, info: usize, flags: u32) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = fd::get(pidfd)?;
+    file.ops.downcast::<PidFd>().ok_or(Errno::EBADF)?;
+    if info != 0 {
+        return super::signal::rt_sigqueueinfo(PID, signo, info);
+    }
+    if !(0..=crate::task::signal::MAX_SIGNAL).contains(&signo) {
+        return Err(Errno::EINVAL);
+    }
+    if signo != 0 {
+        send_process(SigInfo::from_user(signo, SI_USER))?;
+    }
+    Ok(0)
+}
+
+macro_rules! privileged {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $($(#[$doc])* pub fn $name() -> SysResult {
+            Err(Errno::EPERM)
+        })*
+    };
+}
+
+// The VM is the program's alone, but its name, devices and mounts come from the command line.
+privileged! {
+    /// sethostname(2).
+    sethostname;
+    /// setdomainname(2).
+    setdomainname;
+    /// mount(2).
+    mount;
+    /// umount2(2).
+    umount2;
+    /// pivot_root(2).
+    pivot_root;
+    /// swapon(2).
+    swapon;
+    /// swapoff(2).
+    swapoff;
+    /// reboot(2).
+    reboot;
+    /// init_module(2).
+    init_module;
+    /// delete_module(2).
+    delete_module;
+    /// finit_module(2).
+    finit_module;
+    /// ioperm(2).
+    ioperm;
+    /// iopl(2).
+    iopl;
+    /// acct(2).
+    acct;
+    /// syslog(2).
+    syslog;
+    /// quotactl(2).
+    quotactl;
+    /// unshare(2).
+    unshare;
+    /// setns(2).
+    setns;
+    /// ptrace(2).
+    ptrace;
+    /// bpf(2).
+    bpf;
+    /// perf_event_open(2).
+    perf_event_open;
+    /// kexec_load(2).
+    kexec_load;
+    /// open_by_handle_at(2).
+    open_by_handle_at;
+}
