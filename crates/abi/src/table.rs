@@ -38,6 +38,17 @@ macro_rules! for_each_syscall {
             234 => signal::tgkill(tgid: i32, tid: i32, signo: i32), full;
             297 => signal::rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize), full;
             // ---- time, timers ----
+            36 => timer::getitimer(which: u32, at: usize), full;
+            37 => timer::alarm(seconds: u32), full;
+            38 => timer::setitimer(which: u32, new: usize, old: usize), full;
+            222 => timer::timer_create(clock: i32, event: usize, id: usize), full;
+            223 => timer::timer_settime(id: i32, flags: i32, new: usize, old: usize), full;
+            224 => timer::timer_gettime(id: i32, at: usize), full;
+            225 => timer::timer_getoverrun(id: i32), full;
+            226 => timer::timer_delete(id: i32), full;
+            283 => timer::timerfd_create(clock: u32, flags: u32), full;
+            286 => timer::timerfd_settime(fd: i32, flags: u32, new: usize, old: usize), full;
+            287 => timer::timerfd_gettime(fd: i32, at: usize), full;
             35 => time::nanosleep(request: usize, left: usize), full;
             96 => time::gettimeofday(tv: usize, tz: usize), full;
             100 => time::times(at: usize), full;
@@ -102,6 +113,8 @@ macro_rules! for_each_syscall {
             232 => event::epoll_wait(epfd: i32, events: usize, max: i32, timeout: i32), full;
             233 => event::epoll_ctl(epfd: i32, op: u32, fd: i32, event: usize), full;
             281 => event::epoll_pwait(epfd: i32, events: usize, max: i32, timeout: i32, mask: usize, size: usize), full;
+            282 => event::signalfd(fd: i32, mask: usize, size: usize), full;
+            289 => event::signalfd4(fd: i32, mask: usize, size: usize, flags: u32), full;
             284 => event::eventfd(count: u32), full;
             290 => event::eventfd2(count: u32, flags: u32), full;
             291 => event::epoll_create1(flags: u32), full;

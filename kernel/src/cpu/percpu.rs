@@ -44,6 +44,12 @@ pub struct PerCpu {
     pub timers: TimerQueue,
     /// What the APIC timer is armed for (ns since boot), u64::MAX if not.
     pub timer_armed: Cell<u64>,
+    /// When to look at the running thread's CPU-time alarms (ns), u64::MAX if it has none; see time/cpu_alarm.rs.
+    pub cpu_alarm: AtomicU64,
+    /// CPU time (ns) that threads used here, up to the last switch.
+    pub threads_time: AtomicU64,
+    /// When the running thread was switched in (ns), 0 while none runs.
+    pub running_since: AtomicU64,
     /// When the running thread should give way to others (ns), u64::MAX while nobody else wants this CPU.
     pub slice_end: AtomicU64,
     /// 0 busy, 1 idle and polling, 2 halted: who wants to wake this CPU needs an interrupt only for 2.
@@ -96,6 +102,9 @@ impl PerCpu {
             run_queue: RunQueue::new(),
             timers: TimerQueue::new(),
             timer_armed: Cell::new(u64::MAX),
+            cpu_alarm: AtomicU64::new(u64::MAX),
+            threads_time: AtomicU64::new(0),
+            running_since: AtomicU64::new(0),
             slice_end: AtomicU64::new(u64::MAX),
             idle: AtomicU8::new(0),
             idle_thread: Cell::new(None),
@@ -112,6 +121,15 @@ impl PerCpu {
             Some(thread) => thread,
             None => unreachable!("no thread before task::init"),
         }
+    }
+
+    /// CPU time (ns) that threads used here.
+    pub fn threads_time_now(&self) -> u64 {
+        let running = match self.running_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => crate::time::now().saturating_sub(since),
+        };
+        self.threads_time.load(Ordering::Relaxed) + running
     }
 
     /// Whether a thread has been set: false early in boot.

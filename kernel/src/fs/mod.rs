@@ -12,6 +12,8 @@ pub mod file;
 pub mod pidfd;
 pub mod pipe;
 pub mod poll;
+pub mod signalfd;
+pub mod timerfd;
 
 pub use file::{FileOps, OpenFile, Stat};
 pub use poll::{PollEvents, PollQueue};

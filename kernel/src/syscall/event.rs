@@ -1,6 +1,7 @@
 //! Pipes, epoll and event descriptors: arguments.
 use crate::fs::epoll::{Epoll, Request};
 use crate::fs::eventfd::EventFd;
+use crate::fs::signalfd::SignalFd;
 use crate::fs::{OpenFile, fd, pipe};
 use crate::memory::user;
 use crate::task;
@@ -170,4 +171,28 @@ pub fn epoll_pwait2(
 ) -> SysResult {
     let deadline = read_deadline(timeout)?;
     with_mask(mask, size, || wait(epfd, events, max, deadline))
+}
+
+/// signalfd(2).
+pub fn signalfd(fd: i32, mask: usize, size: usize) -> SysResult {
+    signalfd4(fd, mask, size, 0)
+}
+
+/// signalfd4(2).
+pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: u32) -> SysResult {
+    if flags & !(abi::O_NONBLOCK | abi::O_CLOEXEC) != 0 || size != SET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let set: u64 = user::read(mask)?;
+    if fd == -1 {
+        return install(
+            Arc::new(SignalFd::new(set)),
+            abi::O_RDWR | flags & abi::O_NONBLOCK,
+            flags & abi::O_CLOEXEC != 0,
+        );
+    }
+    let file = fd::get(fd)?;
+    let signals = file.ops.downcast::<SignalFd>().ok_or(Errno::EINVAL)?;
+    signals.set(set);
+    Ok(fd as usize)
 }

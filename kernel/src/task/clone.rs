@@ -1,7 +1,7 @@
 //! The beginning and the end of a thread: clone(2) as runtime.newosproc uses it, exit(2).
 use super::context;
 use super::futex;
-use super::process::{ExitStatus, process};
+use super::process::ExitStatus;
 use super::sched;
 use super::thread::{self, State, Thread};
 use crate::cpu::entry::SyscallFrame;
@@ -120,7 +120,6 @@ pub fn exit_thread(status: i32) -> ! {
     if thread::count() == 1 {
         super::exit_group(ExitStatus::Code(status as u8));
     }
-    *process().dead_threads_time.lock() += thread.cpu_time_now();
     super::signal::thread_ends(thread);
     thread.unregister();
     sched::schedule(thread);

@@ -235,6 +235,12 @@ pub fn schedule(thread: &'static Thread) {
 fn account(thread: &Thread) {
     let used = time::now().saturating_sub(thread.switched_in.load(Ordering::Relaxed));
     thread.cpu_time.fetch_add(used, Ordering::Relaxed);
+    let cpu = this_cpu();
+    if thread.tid() != 0 {
+        cpu.threads_time.fetch_add(used, Ordering::Relaxed);
+    }
+    cpu.running_since.store(0, Ordering::Relaxed);
+    cpu.cpu_alarm.store(u64::MAX, Ordering::Relaxed);
 }
 
 /// Switches to `next`; returns when `thread` is switched to again, on whatever CPU.
@@ -282,6 +288,13 @@ fn after_pick(cpu: &PerCpu) {
         u64::MAX
     };
     cpu.slice_end.store(slice_end, Ordering::Relaxed);
+    let thread = cpu.current();
+    let since = match thread.tid() {
+        0 => 0,
+        _ => thread.switched_in.load(Ordering::Relaxed),
+    };
+    cpu.running_since.store(since, Ordering::Relaxed);
+    time::cpu_alarm::arm_for_current(cpu);
     time::program_hardware();
     // The new thread may have signals to take.
     cpu.pending.store(1, Ordering::Relaxed);

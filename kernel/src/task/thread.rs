@@ -18,6 +18,7 @@ use super::signal::ThreadSignals;
 use crate::cpu::fpu::FpuState;
 use crate::memory::stack::KernelStack;
 use crate::sync::SpinLock;
+use crate::time::cpu_alarm::CpuAlarms;
 use crate::time::{self, SleepTimer};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -86,6 +87,8 @@ pub struct Thread {
     pub wakes_and_blocks: AtomicU8,
     /// Timer of the deadline it sleeps for: see time/.
     pub sleep_timer: SleepTimer,
+    /// Alarms by its CPU time.
+    pub cpu_alarms: CpuAlarms,
     /// When the sleep ends that a signal interrupted, by the sleep's clock: it goes on if no handler runs. 0 for none.
     pub restart_deadline: AtomicU64,
     /// Voluntary and involuntary switches.
@@ -173,6 +176,7 @@ impl Thread {
             moves_to: AtomicU32::new(0),
             wakes_and_blocks: AtomicU8::new(0),
             sleep_timer: SleepTimer::new(),
+            cpu_alarms: CpuAlarms::new(),
             restart_deadline: AtomicU64::new(0),
             switches: [const { AtomicU32::new(0) }; 2],
             faults: AtomicU64::new(0),
@@ -209,6 +213,7 @@ impl Thread {
         }
         thread.cpu_time.store(0, Ordering::Relaxed);
         thread.restart_deadline.store(0, Ordering::Relaxed);
+        thread.cpu_alarms.clear();
         thread.affinity.store(u64::MAX, Ordering::Relaxed);
         thread.wakes_and_blocks.store(0, Ordering::Relaxed);
         Ok(thread)

@@ -7,6 +7,9 @@
 mod clock;
 pub mod clocks;
 pub mod convert;
+pub mod cpu_alarm;
+pub mod interval;
+pub mod posix;
 mod timer;
 pub mod vdso;
 

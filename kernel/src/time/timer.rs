@@ -85,6 +85,9 @@ pub fn run_expired() {
             Target::Callback(callback) => callback.expired(),
         }
     }
+    if this_cpu().cpu_alarm.load(Ordering::Relaxed) <= now() {
+        super::cpu_alarm::run_due();
+    }
 }
 
 /// Arms this CPU's hardware timer for the next deadline or the end of the slice, unless it already fires early enough.
@@ -92,7 +95,9 @@ pub fn run_expired() {
 /// forward.
 pub fn program_hardware() {
     let cpu = this_cpu();
-    let wanted = next_deadline().min(cpu.slice_end.load(Ordering::Relaxed));
+    let wanted = next_deadline()
+        .min(cpu.slice_end.load(Ordering::Relaxed))
+        .min(cpu.cpu_alarm.load(Ordering::Relaxed));
     if wanted < cpu.timer_armed.get() {
         cpu.timer_armed.set(wanted);
         cpu::apic::arm_timer(wanted);

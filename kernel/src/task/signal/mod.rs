@@ -14,6 +14,7 @@ mod send;
 pub use deliver::deliver;
 pub use send::{force_current, send_process, send_thread, thread_ends};
 
+use crate::fs::PollQueue;
 use crate::sync::{SpinLock, WaitQueue};
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -322,6 +323,8 @@ pub struct ProcessSignals {
     pub pending: Pending,
     /// Who waits for signals to become pending: signalfd, sigtimedwait. Woken at each arrival.
     pub arrivals: WaitQueue,
+    /// Who polls signalfds. Told at each arrival.
+    pub observers: PollQueue,
 }
 
 impl ProcessSignals {
@@ -338,6 +341,7 @@ impl ProcessSignals {
             ),
             pending: Pending::new(),
             arrivals: WaitQueue::new(),
+            observers: PollQueue::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Sending: which thread gets it, and how it learns.
 use super::{SIG_DFL, SigInfo, bit, ignores};
 use crate::cpu::{apic, interrupts, percpu};
+use crate::fs::PollEvents;
 use crate::task::thread::{self, State, Thread, Tid};
 use crate::task::{PID, process, wake};
 use core::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ pub fn send_thread(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> 
     }
     thread.signals.pending.push(info)?;
     process().signals.arrivals.wake_all();
+    process().signals.observers.notify(PollEvents::IN);
     if thread.signals.mask() & bit(info.signo) == 0 {
         notify(thread);
     }
@@ -39,6 +41,7 @@ pub fn send_process(info: SigInfo) -> Result<(), Errno> {
     }
     process().signals.pending.push(info)?;
     process().signals.arrivals.wake_all();
+    process().signals.observers.notify(PollEvents::IN);
     if let Some(taker) = taker {
         notify(taker);
     }
