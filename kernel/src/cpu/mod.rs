@@ -3,7 +3,7 @@
 //! - boot.rs, smp.rs: how each CPU gets here. percpu.rs: what each has for itself, through GS.
 //! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. interrupts.rs: devices' view of them.
 //! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
-//! - tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
+//! - vdso.rs: the code the program reads clocks with. tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
 //!
 //! Nothing here takes a lock inside a trap; nothing above needs to know which hypervisor runs underneath.
 pub mod apic;
@@ -22,6 +22,7 @@ pub mod port;
 pub mod smp;
 pub mod tlb;
 pub mod trap;
+pub mod vdso;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 

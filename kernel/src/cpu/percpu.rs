@@ -76,6 +76,7 @@ pub mod offset {
     pub const KERNEL_STACK: usize = 16;
     pub const SYSCALLS: usize = 32;
     pub const VIF: usize = 40;
+    pub const ID: usize = 48;
 }
 
 const _: () = assert!(offset_of!(PerCpu, in_kernel) == offset::IN_KERNEL);
@@ -84,6 +85,7 @@ const _: () = assert!(offset_of!(PerCpu, keep_vectors) == offset::KEEP_VECTORS);
 const _: () = assert!(offset_of!(PerCpu, kernel_stack) == offset::KERNEL_STACK);
 const _: () = assert!(offset_of!(PerCpu, syscalls) == offset::SYSCALLS);
 const _: () = assert!(offset_of!(PerCpu, vif) == offset::VIF);
+const _: () = assert!(offset_of!(PerCpu, id) == offset::ID);
 
 impl PerCpu {
     const fn new() -> Self {
