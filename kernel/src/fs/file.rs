@@ -2,6 +2,7 @@
 //!
 //! [`FileOps`] is what a kind of file can do; every method's default gives the error Linux gives for files that cannot.
 //! Methods may block unless O_NONBLOCK is set and may touch the program's memory, so callers hold no spin lock.
+use super::Dentry;
 use super::epoll::Watches;
 use super::poll::{PollEvents, PollQueue};
 use crate::memory::space::MapSource;
@@ -145,6 +146,11 @@ pub trait FileOps: Send + Sync + Any {
     /// EINVAL for what has nothing to sync.
     fn sync(&self) -> Result<(), Errno> {
         Err(Errno::EINVAL)
+    }
+
+    /// The file by its name, for kinds that have one: what fchmod(2), openat(2) and kin work on.
+    fn dentry(&self) -> Option<Arc<Dentry>> {
+        None
     }
 
     /// What mmap(2) shows.

@@ -3,18 +3,33 @@
 //! A descriptor number finds an [`OpenFile`] in the table of `fd.rs` without a lock; the open file holds flags and
 //! position and hands every operation to its [`FileOps`]: a RAM file, a pipe, a device, an epoll instance. Readiness is
 //! told through `poll.rs`'s [`PollQueue`].
+//! Names: `dentry.rs` (a name), `inode.rs` (what it stands for), `walk.rs` (from path to name), `open.rs`; file systems:
+//! `ram/`, `dev/`, `virtual_file.rs` for what is generated. `populate.rs` makes the tree at boot.
+pub mod access;
 pub mod anon;
+mod dentry;
+pub mod dev;
 mod early;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;
 pub mod file;
+pub mod inode;
+pub mod lock;
+pub mod open;
 pub mod pidfd;
 pub mod pipe;
 pub mod poll;
+mod populate;
+pub mod ram;
+mod ranges;
 pub mod signalfd;
 pub mod timerfd;
+pub mod tree;
+mod virtual_file;
+pub mod walk;
 
+pub use dentry::Dentry;
 pub use file::{FileOps, OpenFile, Stat};
 pub use poll::{PollEvents, PollQueue};
 
@@ -28,7 +43,9 @@ use ringo_bundle::Bundle;
 ///
 /// # Errors
 /// ENOMEM.
-pub fn init(_bundle: &Bundle<'static>, _bundle_phys: usize) -> Result<(), Errno> {
+pub fn init(bundle: &Bundle<'static>, bundle_phys: usize) -> Result<(), Errno> {
+    dev::random::seed(&bundle.config().entropy);
+    populate::tree(bundle, bundle_phys)?;
     let streams = Arc::new(early::Serial);
     for _ in 0..3 {
         fd::install(OpenFile::new(streams.clone(), O_RDWR), false)?;

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod frames;
 mod heap;
 mod kernel_map;
+pub mod page;
 pub mod paging;
 pub mod remap;
 pub mod space;

@@ -505,3 +505,31 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
             _ => false,
         }
 }
+
+impl AddressSpace {
+    /// Takes the pages from `first` up to `end` of a file out of all mappings of it: it was cut, or lost a part. Copies
+    /// that private mappings made of them go, too, if `copies`.
+    pub fn unmap_file(&self, id: usize, first: u64, end: u64, copies: bool) {
+        let mut inner = self.inner.lock();
+        let mut ranges: Vec<(usize, usize)> = Vec::new();
+        for (&start, area) in &inner.areas {
+            let Backing::File { source, page } = &area.backing else {
+                continue;
+            };
+            let pages = ((area.end - start) / PAGE) as u64;
+            if source.id() != id
+                || page + pages <= first
+                || end <= *page
+                || !(area.shared || copies)
+            {
+                continue;
+            }
+            let from = first.saturating_sub(*page) as usize * PAGE;
+            let to = (end - page).min(pages) as usize * PAGE;
+            ranges.push((start + from, start + to));
+        }
+        for (from, to) in ranges {
+            inner.drop_pages(from, to);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Descriptors themselves: close(2), dup(2), fcntl(2), ioctl(2).
-use crate::fs::OpenFile;
 use crate::fs::fd::{self, table};
+use crate::fs::{OpenFile, lock};
 use crate::memory::user;
 use linux_raw_sys::general as abi;
 use linux_raw_sys::ioctl;
@@ -11,7 +11,8 @@ const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
 /// close(2).
 pub fn close(fd: i32) -> SysResult {
-    drop(table().remove(fd).ok_or(Errno::EBADF)?);
+    let file = table().remove(fd).ok_or(Errno::EBADF)?;
+    lock::descriptor_closed(&file);
     Ok(0)
 }
 
@@ -27,8 +28,8 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> SysResult {
     {
         if flags & CLOSE_RANGE_CLOEXEC != 0 {
             table().set_close_on_exec(fd, true);
-        } else {
-            drop(table().remove(fd));
+        } else if let Some(file) = table().remove(fd) {
+            lock::descriptor_closed(&file);
         }
         next = fd.checked_add(1);
     }
@@ -57,7 +58,9 @@ pub fn dup3(old: i32, new: i32, flags: u32) -> SysResult {
     }
     let file = fd::get(old)?;
     let replaced = table().replace(new, fd::limit(), file, flags & abi::O_CLOEXEC != 0)?;
-    drop(replaced);
+    if let Some(file) = replaced {
+        lock::descriptor_closed(&file);
+    }
     to_result(Ok(new))
 }
 
@@ -99,6 +102,9 @@ pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
         abi::F_GETFL => Ok(file.flags() as usize),
         _ if path_only => Err(Errno::EBADF),
         abi::F_SETFL => set_flags(&file, arg as u32),
+        abi::F_GETLK | abi::F_OFD_GETLK => lock::get(&file, arg, cmd == abi::F_OFD_GETLK),
+        abi::F_SETLK | abi::F_OFD_SETLK => lock::set(&file, arg, cmd == abi::F_OFD_SETLK, false),
+        abi::F_SETLKW | abi::F_OFD_SETLKW => lock::set(&file, arg, cmd == abi::F_OFD_SETLKW, true),
         // Nobody is ever sent SIGIO: there is no owner.
         abi::F_GETOWN | abi::F_GETSIG => Ok(0),
         abi::F_SETOWN | abi::F_SETSIG => Ok(0),
@@ -134,4 +140,13 @@ pub fn ioctl(fd: i32, request: u32, arg: usize) -> SysResult {
         }
         _ => file.ops.ioctl(&file, request, arg),
     }
+}
+
+/// flock(2).
+pub fn flock(fd: i32, operation: u32) -> SysResult {
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    lock::flock(&file, operation)
 }

@@ -3,10 +3,12 @@
 //! A handler is `fn name(arguments) -> SysResult`; nothing here has state of its own. Calls that are not in the table
 //! (crates/abi) return ENOSYS, and are named once in the log.
 pub mod descriptor;
+pub mod dir;
 pub mod event;
 pub mod file;
 pub mod futex;
 pub mod memory;
+pub mod path;
 pub mod process;
 pub mod signal;
 pub mod system;
@@ -15,6 +17,7 @@ pub mod thread;
 pub mod time;
 pub mod timer;
 pub mod transfer;
+pub mod xattr;
 
 pub use ringo_abi::SysResult;
 

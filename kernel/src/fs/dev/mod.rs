@@ -1,0 +1,129 @@
+//! Devices without hardware: null(4), zero(4), full(4), random(4), tty(4).
+//!
+//! A device file's open file is a [`Device`]: a small function a direction. Writing to /dev/null is as short as it gets:
+//! no lock, no copy, no look at the bytes.
+pub mod random;
+
+use super::{Dentry, FileOps, OpenFile, Stat};
+use crate::memory::user::UserIo;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use ringo_abi::{Errno, SysResult};
+
+/// makedev(3).
+pub const fn number(major: u64, minor: u64) -> u64 {
+    minor & 0xff | (major & 0xfff) << 8 | (minor & !0xff) << 12
+}
+
+/// The devices there are: name, number, permissions.
+pub const DEVICES: &[(&str, u64, u32)] = &[
+    ("null", number(1, 3), 0o666),
+    ("zero", number(1, 5), 0o666),
+    ("full", number(1, 7), 0o666),
+    ("random", number(1, 8), 0o666),
+    ("urandom", number(1, 9), 0o666),
+    ("tty", number(5, 0), 0o666),
+];
+
+struct Null(Arc<Dentry>);
+struct Zero(Arc<Dentry>);
+struct Full(Arc<Dentry>);
+struct Random(Arc<Dentry>);
+
+/// What an open file of device `number` does.
+///
+/// # Errors
+/// ENXIO without such a device, or without a terminal for /dev/tty.
+pub fn open(number: u64, dentry: &Arc<Dentry>, _flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
+    const NULL: u64 = DEVICES[0].1;
+    const ZERO: u64 = DEVICES[1].1;
+    const FULL: u64 = DEVICES[2].1;
+    const RANDOM: u64 = DEVICES[3].1;
+    const URANDOM: u64 = DEVICES[4].1;
+    let dentry = dentry.clone();
+    Ok(match number {
+        NULL => Arc::new(Null(dentry)),
+        ZERO => Arc::new(Zero(dentry)),
+        FULL => Arc::new(Full(dentry)),
+        RANDOM | URANDOM => Arc::new(Random(dentry)),
+        _ => return Err(Errno::ENXIO),
+    })
+}
+
+/// What all of them have in common.
+macro_rules! device {
+    () => {
+        fn seekable(&self) -> bool {
+            true
+        }
+
+        fn seek(&self, _file: &OpenFile, _offset: i64, _whence: u32) -> SysResult {
+            Ok(0)
+        }
+
+        fn stat(&self) -> Result<Stat, Errno> {
+            Ok(self.0.inode.stat())
+        }
+
+        fn dentry(&self) -> Option<Arc<Dentry>> {
+            Some(self.0.clone())
+        }
+
+        fn release(&self, file: &OpenFile) {
+            self.0.inode.locks.file_released(file);
+        }
+
+        fn name(&self) -> Vec<u8> {
+            self.0.shown_path()
+        }
+    };
+}
+
+impl FileOps for Null {
+    fn read(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Ok(0)
+    }
+
+    fn write(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Ok(io.remaining())
+    }
+
+    device!();
+}
+
+impl FileOps for Zero {
+    fn read(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        io.zero(io.remaining())
+    }
+
+    fn write(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Ok(io.remaining())
+    }
+
+    device!();
+}
+
+impl FileOps for Full {
+    fn read(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        io.zero(io.remaining())
+    }
+
+    fn write(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Err(Errno::ENOSPC)
+    }
+
+    device!();
+}
+
+impl FileOps for Random {
+    fn read(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        random::fill_user(io)
+    }
+
+    /// What is written is taken for entropy; there is enough of it.
+    fn write(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        Ok(io.remaining())
+    }
+
+    device!();
+}

@@ -1,0 +1,357 @@
+//! Directories in RAM, and the operations on names: create, link, unlink, rmdir, rename.
+//!
+//! Entries by name for look-up and by a number that only grows for reading: the position in a directory is the number to
+//! go on at, so entries that come and go never make another one show twice or not at all.
+//! A directory's entries have a spin lock. What changes two directories or looks into one that is to go (rename, rmdir)
+//! holds `TREE` as well, and only under it are two of the spin locks nested; so their order does not matter.
+use crate::fs::Dentry;
+use crate::fs::inode::{Content, Entry, Inode};
+use crate::sync::{SleepMutex, SpinLock};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use ringo_abi::Errno;
+
+static TREE: SleepMutex<()> = SleepMutex::new(());
+
+#[derive(Default)]
+struct Entries {
+    by_name: BTreeMap<Box<[u8]>, (u64, Arc<Dentry>)>,
+    by_number: BTreeMap<u64, Arc<Dentry>>,
+    next: u64,
+    /// Removed: takes no entries any more.
+    dead: bool,
+}
+
+impl Entries {
+    fn insert(&mut self, name: &[u8], dentry: Arc<Dentry>) {
+        let number = self.next;
+        self.next += 1;
+        self.by_number.insert(number, dentry.clone());
+        if let Some((old, _)) = self.by_name.insert(name.into(), (number, dentry)) {
+            self.by_number.remove(&old);
+        }
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<Arc<Dentry>> {
+        let (number, dentry) = self.by_name.remove(name)?;
+        self.by_number.remove(&number);
+        Some(dentry)
+    }
+
+    fn is(&self, name: &[u8], dentry: &Arc<Dentry>) -> bool {
+        self.by_name
+            .get(name)
+            .is_some_and(|(_, found)| Arc::ptr_eq(found, dentry))
+    }
+}
+
+/// The entries of a directory.
+#[derive(Default)]
+pub struct Directory(SpinLock<Entries>);
+
+impl Directory {
+    /// The entry with this name.
+    pub fn lookup(&self, name: &[u8]) -> Option<Arc<Dentry>> {
+        let entries = self.0.lock();
+        entries.by_name.get(name).map(|(_, dentry)| dentry.clone())
+    }
+
+    /// The first entry at or after `cursor`.
+    pub fn entry(&self, cursor: u64) -> Option<Entry> {
+        let (number, dentry) = {
+            let entries = self.0.lock();
+            let (&number, dentry) = entries.by_number.range(cursor..).next()?;
+            (number, dentry.clone())
+        };
+        Some(Entry {
+            next: number + 1,
+            name: dentry.name(),
+            inode: dentry.inode.number,
+            kind: dentry.inode.kind(),
+        })
+    }
+}
+
+/// The entries of a dentry that must be a directory in RAM; names of generated ones cannot be changed.
+fn entries(directory: &Dentry) -> Result<&Directory, Errno> {
+    match &directory.inode.content {
+        Content::Directory(entries) => Ok(entries),
+        Content::Virtual(_) => Err(Errno::EPERM),
+        _ => Err(Errno::ENOTDIR),
+    }
+}
+
+/// Gives a new inode its name.
+///
+/// # Errors
+/// EEXIST; ENOENT when the directory was removed.
+pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
+    let directory = entries(parent)?;
+    let is_directory = inode.is_directory();
+    let dentry = Dentry::new(Some(parent), name, inode);
+    let mut entries = directory.0.lock();
+    if entries.dead {
+        return Err(Errno::ENOENT);
+    }
+    if entries.by_name.contains_key(name) {
+        return Err(Errno::EEXIST);
+    }
+    dentry
+        .inode
+        .links
+        .fetch_add(if is_directory { 2 } else { 1 }, Ordering::Relaxed);
+    entries.insert(name, dentry.clone());
+    drop(entries);
+    if is_directory {
+        parent.inode.links.fetch_add(1, Ordering::Relaxed);
+    }
+    parent.inode.modified();
+    Ok(dentry)
+}
+
+/// link(2): another name.
+///
+/// # Errors
+/// EEXIST; ENOENT when the directory was removed.
+pub fn link(parent: &Arc<Dentry>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
+    create(parent, name, inode.clone())?;
+    inode.changed();
+    Ok(())
+}
+
+/// unlink(2) of `victim`, which a look-up found.
+///
+/// # Errors
+/// ENOENT when it is gone meanwhile; EBUSY for a mount point.
+pub fn unlink(parent: &Arc<Dentry>, name: &[u8], victim: &Arc<Dentry>) -> Result<(), Errno> {
+    if victim.mounted.load(Ordering::Relaxed) {
+        return Err(Errno::EBUSY);
+    }
+    let removed = {
+        let mut entries = entries(parent)?.0.lock();
+        if !entries.is(name, victim) {
+            return Err(Errno::ENOENT);
+        }
+        entries.remove(name)
+    };
+    gone(victim);
+    parent.inode.modified();
+    drop(removed);
+    Ok(())
+}
+
+/// A dentry lost its name.
+fn gone(dentry: &Dentry) {
+    dentry.set_deleted();
+    let names = if dentry.inode.is_directory() { 2 } else { 1 };
+    dentry.inode.links.fetch_sub(names, Ordering::Relaxed);
+    dentry.inode.changed();
+}
+
+/// Marks an empty directory as removed. `TREE` is held.
+fn kill(directory: &Dentry) -> Result<(), Errno> {
+    let mut entries = entries(directory)?.0.lock();
+    if !entries.by_name.is_empty() {
+        return Err(Errno::ENOTEMPTY);
+    }
+    entries.dead = true;
+    Ok(())
+}
+
+/// rmdir(2) of `victim`, which a look-up found.
+///
+/// # Errors
+/// ENOTDIR, ENOTEMPTY, ENOENT when it is gone meanwhile, EBUSY for a mount point.
+pub fn remove_directory(
+    parent: &Arc<Dentry>,
+    name: &[u8],
+    victim: &Arc<Dentry>,
+) -> Result<(), Errno> {
+    if victim.mounted.load(Ordering::Relaxed) {
+        return Err(Errno::EBUSY);
+    }
+    let _tree = TREE.lock();
+    let parent_directory = entries(parent)?;
+    if !parent_directory.0.lock().is(name, victim) {
+        return Err(Errno::ENOENT);
+    }
+    // Under TREE nobody else removes the directory; somebody may fill it until it is marked.
+    kill(victim)?;
+    let removed = parent_directory.0.lock().remove(name);
+    gone(victim);
+    parent.inode.links.fetch_sub(1, Ordering::Relaxed);
+    parent.inode.modified();
+    drop(removed);
+    Ok(())
+}
+
+/// What renameat2(2) shall do about the new name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum RenameHow {
+    /// Replace what has it.
+    Replace,
+    /// Fail if something has it.
+    NoReplace,
+    /// Swap the two.
+    Exchange,
+}
+
+/// rename(2) of `from.1` in `from.0` to `to.1` in `to.0`. Permissions are checked by then.
+///
+/// # Errors
+/// As renameat2(2).
+pub fn exchange_or_rename(
+    from: (&Arc<Dentry>, &[u8]),
+    to: (&Arc<Dentry>, &[u8]),
+    how: RenameHow,
+) -> Result<(), Errno> {
+    let _tree = TREE.lock();
+    let (source, target) = (entries(from.0)?, entries(to.0)?);
+    let moved = source.lookup(from.1).ok_or(Errno::ENOENT)?;
+    let replaced = target.lookup(to.1);
+    if let Some(replaced) = &replaced {
+        if how == RenameHow::NoReplace {
+            return Err(Errno::EEXIST);
+        }
+        if Arc::ptr_eq(&replaced.inode, &moved.inode) {
+            return Ok(());
+        }
+    } else if how == RenameHow::Exchange {
+        return Err(Errno::ENOENT);
+    }
+    let busy = |dentry: &Dentry| dentry.mounted.load(Ordering::Relaxed);
+    if busy(&moved) || replaced.as_deref().is_some_and(busy) {
+        return Err(Errno::EBUSY);
+    }
+    if moved.contains(to.0) {
+        return Err(Errno::EINVAL);
+    }
+    if let Some(replaced) = &replaced
+        && replaced.contains(from.0)
+    {
+        return Err(if how == RenameHow::Exchange {
+            Errno::EINVAL
+        } else {
+            Errno::ENOTEMPTY
+        });
+    }
+    match (how, replaced) {
+        (RenameHow::Exchange, Some(other)) => exchange(from, to, &moved, &other),
+        (_, replaced) => replace(from, to, &moved, replaced),
+    }
+}
+
+fn replace(
+    from: (&Arc<Dentry>, &[u8]),
+    to: (&Arc<Dentry>, &[u8]),
+    moved: &Arc<Dentry>,
+    replaced: Option<Arc<Dentry>>,
+) -> Result<(), Errno> {
+    let moves_directory = moved.inode.is_directory();
+    if let Some(replaced) = &replaced {
+        match (moves_directory, replaced.inode.is_directory()) {
+            (true, false) => return Err(Errno::ENOTDIR),
+            (false, true) => return Err(Errno::EISDIR),
+            (true, true) => kill(replaced)?,
+            (false, false) => {}
+        }
+    }
+    let same = Arc::ptr_eq(from.0, to.0);
+    let (mut old, mut new) = {
+        let first = entries(from.0)?.0.lock();
+        let second = if same {
+            None
+        } else {
+            Some(entries(to.0)?.0.lock())
+        };
+        (first, second)
+    };
+    if !old.is(from.1, moved) {
+        return Err(Errno::ENOENT);
+    }
+    let into = new.as_deref_mut().unwrap_or(&mut old);
+    if into.dead {
+        return Err(Errno::ENOENT);
+    }
+    // A name that appeared or went since the look-up is treated as if it had been there then, but for a directory.
+    let now_there = into.by_name.get(to.1).map(|(_, dentry)| dentry.clone());
+    if let Some(there) = &now_there
+        && !replaced
+            .as_ref()
+            .is_some_and(|replaced| Arc::ptr_eq(there, replaced))
+        && (there.inode.is_directory() || moves_directory)
+    {
+        return Err(Errno::EEXIST);
+    }
+    let removed = into.remove(to.1);
+    old.remove(from.1);
+    let into = new.as_deref_mut().unwrap_or(&mut old);
+    into.insert(to.1, moved.clone());
+    moved.set_place(to.0, to.1);
+    drop(new);
+    drop(old);
+    if let Some(removed) = &removed {
+        gone(removed);
+    }
+    if moves_directory {
+        let replaced_directory = removed
+            .as_ref()
+            .is_some_and(|removed| removed.inode.is_directory());
+        from.0.inode.links.fetch_sub(1, Ordering::Relaxed);
+        if !replaced_directory {
+            to.0.inode.links.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    settle(from.0, to.0, moved);
+    Ok(())
+}
+
+fn exchange(
+    from: (&Arc<Dentry>, &[u8]),
+    to: (&Arc<Dentry>, &[u8]),
+    a: &Arc<Dentry>,
+    b: &Arc<Dentry>,
+) -> Result<(), Errno> {
+    let same = Arc::ptr_eq(from.0, to.0);
+    let mut first = entries(from.0)?.0.lock();
+    let mut second = if same {
+        None
+    } else {
+        Some(entries(to.0)?.0.lock())
+    };
+    let there = second.as_deref().unwrap_or(&first).is(to.1, b);
+    if !first.is(from.1, a) || !there {
+        return Err(Errno::ENOENT);
+    }
+    first.insert(from.1, b.clone());
+    second
+        .as_deref_mut()
+        .unwrap_or(&mut first)
+        .insert(to.1, a.clone());
+    a.set_place(to.0, to.1);
+    b.set_place(from.0, from.1);
+    drop(second);
+    drop(first);
+    match (a.inode.is_directory(), b.inode.is_directory()) {
+        (true, false) => {
+            from.0.inode.links.fetch_sub(1, Ordering::Relaxed);
+            to.0.inode.links.fetch_add(1, Ordering::Relaxed);
+        }
+        (false, true) => {
+            from.0.inode.links.fetch_add(1, Ordering::Relaxed);
+            to.0.inode.links.fetch_sub(1, Ordering::Relaxed);
+        }
+        _ => {}
+    }
+    settle(from.0, to.0, a);
+    b.inode.changed();
+    Ok(())
+}
+
+fn settle(from: &Dentry, to: &Dentry, moved: &Dentry) {
+    from.inode.modified();
+    to.inode.modified();
+    moved.inode.changed();
+}

@@ -1,0 +1,130 @@
+//! One counted frame in the hands of a file: [`Page`].
+//!
+//! The program may have the same frame mapped and change it at any time, so bytes are only ever copied, by the routines
+//! that copy to and from the program or by plain copies; nothing holds a reference to them.
+use super::frames::{self, FRAME};
+use super::phys_to_virt;
+use super::user::UserIo;
+use core::num::NonZeroU32;
+use ringo_abi::Errno;
+
+/// A reference to a frame: cloning takes one more, dropping gives it back. 4 bytes, also as an Option.
+pub struct Page(NonZeroU32);
+
+impl Page {
+    fn from_phys(phys: usize) -> Option<Self> {
+        u32::try_from(phys / FRAME)
+            .ok()
+            .and_then(NonZeroU32::new)
+            .map(Self)
+    }
+
+    /// A new frame of zeros.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn zeroed() -> Result<Self, Errno> {
+        let phys = frames::alloc_zeroed(0).ok_or(Errno::ENOMEM)?;
+        Self::from_phys(phys).ok_or(Errno::ENOMEM)
+    }
+
+    /// A new frame whose bytes will all be written: what it held before shows until then.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn uninit() -> Result<Self, Errno> {
+        let block = frames::alloc(0).ok_or(Errno::ENOMEM)?;
+        Self::from_phys(block.phys).ok_or(Errno::ENOMEM)
+    }
+
+    /// A frame of the bundle that nobody has adopted before (or only by this).
+    pub fn adopt(phys: usize) -> Option<Self> {
+        frames::adopt(phys, 1);
+        Self::from_phys(phys)
+    }
+
+    /// Where it is.
+    #[inline]
+    pub fn phys(&self) -> usize {
+        self.0.get() as usize * FRAME
+    }
+
+    /// Gives the reference away: whoever has the address releases it.
+    pub fn into_phys(self) -> usize {
+        let phys = self.phys();
+        core::mem::forget(self);
+        phys
+    }
+
+    fn bytes(&self) -> *mut u8 {
+        phys_to_virt(self.phys()) as *mut u8
+    }
+
+    /// Copies [offset, offset + count) of the page out to `io`, as much as goes.
+    ///
+    /// # Errors
+    /// EFAULT if nothing went.
+    pub fn copy_out(&self, offset: usize, count: usize, io: &mut UserIo) -> Result<usize, Errno> {
+        let count = count.min(FRAME.saturating_sub(offset));
+        // SAFETY: inside the frame, which our reference keeps; the copy tolerates that the program changes it meanwhile.
+        io.copy_out(unsafe { core::slice::from_raw_parts(self.bytes().add(offset), count) })
+    }
+
+    /// Fills [offset, offset + count) of the page from `io`, as far as goes.
+    ///
+    /// # Errors
+    /// EFAULT if nothing went.
+    pub fn copy_in(&self, offset: usize, count: usize, io: &mut UserIo) -> Result<usize, Errno> {
+        let count = count.min(FRAME.saturating_sub(offset));
+        // SAFETY: as above.
+        io.copy_in(unsafe { core::slice::from_raw_parts_mut(self.bytes().add(offset), count) })
+    }
+
+    /// Zeroes [from, to) of the page.
+    pub fn clear(&self, from: usize, to: usize) {
+        let to = to.min(FRAME);
+        if from < to {
+            // SAFETY: inside the frame, which our reference keeps.
+            unsafe { core::ptr::write_bytes(self.bytes().add(from), 0, to - from) };
+        }
+    }
+
+    /// Copies another page's bytes.
+    pub fn copy_from(&self, other: &Self) {
+        // SAFETY: two frames that our references keep; `copy` allows that they are one.
+        unsafe { core::ptr::copy(other.bytes(), self.bytes(), FRAME) };
+    }
+
+    /// Copies bytes from the kernel into the page.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        let count = bytes.len().min(FRAME.saturating_sub(offset));
+        // SAFETY: inside the frame, which our reference keeps.
+        unsafe {
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.bytes().add(offset), count);
+        }
+    }
+
+    /// Copies bytes from the page into the kernel.
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) {
+        let count = bytes.len().min(FRAME.saturating_sub(offset));
+        // SAFETY: inside the frame, which our reference keeps.
+        unsafe {
+            core::ptr::copy_nonoverlapping(self.bytes().add(offset), bytes.as_mut_ptr(), count);
+        }
+    }
+}
+
+impl Clone for Page {
+    #[inline]
+    fn clone(&self) -> Self {
+        frames::retain(self.phys());
+        Self(self.0)
+    }
+}
+
+impl Drop for Page {
+    #[inline]
+    fn drop(&mut self) {
+        frames::release(self.phys());
+    }
+}
