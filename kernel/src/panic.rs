@@ -4,6 +4,7 @@ use crate::cpu::{apic, trap::TrapFrame};
 use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
+use ringo_control::CrashKind;
 
 const MAX_FRAMES: usize = 48;
 
@@ -55,7 +56,7 @@ fn on_panic(info: &PanicInfo) -> ! {
     if let Some(place) = info.location() {
         let _ = write!(reason, " ({}:{})", place.file(), place.line());
     }
-    stop(&reason, None)
+    stop(CrashKind::Panic, &reason, None)
 }
 
 /// An exception that the kernel should not have raised.
@@ -80,15 +81,28 @@ pub fn trap(frame: &TrapFrame) -> ! {
         "{name} (vector {}, error {:#x}) in the kernel at {:#x}, address {address:#x}, rsp {:#x}",
         frame.vector, frame.error, frame.rip, frame.rsp
     );
-    stop(&reason, Some(frame))
+    let kind = match frame.vector {
+        8 => CrashKind::DoubleFault,
+        2 | 18 => CrashKind::Hardware,
+        _ => CrashKind::Fault,
+    };
+    stop(kind, &reason, Some(frame))
 }
 
-fn stop(reason: &Text, frame: Option<&TrapFrame>) -> ! {
+fn stop(kind: CrashKind, reason: &Text, frame: Option<&TrapFrame>) -> ! {
     if STOPPING.swap(true, Ordering::SeqCst) {
         crate::cpu::trap::halt_forever();
     }
     apic::stop_others();
-    let mut addresses = [0u64; MAX_FRAMES];
-    let count = crate::cpu::backtrace(frame, &mut addresses);
-    crate::drivers::power::crash(reason.as_str(), &addresses[..count])
+    let mut kernel = [0u64; MAX_FRAMES];
+    let mut program = [0u64; MAX_FRAMES];
+    let (count, base) = crate::cpu::backtrace(frame, &mut kernel);
+    let callers = crate::cpu::program_backtrace(base, &mut program);
+    crate::drivers::power::crash(
+        kind,
+        reason.as_str(),
+        crate::program::bias(),
+        &kernel[..count],
+        &program[..callers],
+    )
 }

@@ -56,17 +56,22 @@ pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4
     // QEMU appends the places of the virtio devices.
     arguments.option("-append", format!("ringo.cpus={}", config.cpus));
     arguments.option("-global", "virtio-mmio.force-legacy=false");
+    // What the kernel says before its ports are there (only that it cannot go on) comes out as QEMU's own words.
+    arguments.option("-debugcon", "file:/dev/stderr");
     // The kernel's last resort: a write to this port ends QEMU.
     arguments.option("-device", "isa-debug-exit,iobase=0xf4,iosize=4");
 
     let bus = if pci { "pci" } else { "device" };
-    arguments.option("-device", format!("virtio-serial-{bus},max_ports=8"));
+    arguments.option("-device", format!("virtio-serial-{bus},max_ports=5"));
     let names = [port::STDIN, port::STDOUT, port::STDERR, port::CONTROL];
     for (index, (name, fd)) in names.into_iter().zip(ports).enumerate() {
         arguments.option("-chardev", format!("socket,id=port{index},fd={fd}"));
         arguments.option(
             "-device",
-            format!("virtserialport,chardev=port{index},name={name}"),
+            format!(
+                "virtserialport,chardev=port{index},name={name},nr={}",
+                port::NUMBERS[index]
+            ),
         );
     }
     if config.host_files {

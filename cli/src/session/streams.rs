@@ -156,6 +156,10 @@ impl Credit {
         usize::try_from(*credit).unwrap_or(usize::MAX)
     }
 
+    fn reset(&self) {
+        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+    }
+
     fn spend(&self, bytes: usize) {
         let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         if *credit != u64::MAX {
@@ -185,6 +189,9 @@ impl Input {
                     if !self.is_terminal || hung_up() {
                         break;
                     }
+                    // The guest forgets what it had asked for, too: a terminal that never waits (VMIN 0) is read when
+                    // the program reads.
+                    self.credit.reset();
                 }
                 Ok(n) => {
                     self.credit.spend(n);

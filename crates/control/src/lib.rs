@@ -46,4 +46,15 @@ pub mod port {
     pub const STDERR: &str = "org.ringo.stderr";
     /// Both ways: the frames of this crate.
     pub const CONTROL: &str = "org.ringo.control";
+
+    /// Their numbers on the device, which the command fixes so that the kernel need not ask (0 is the console proper).
+    pub const STDIN_NUMBER: u32 = 1;
+    /// Standard output.
+    pub const STDOUT_NUMBER: u32 = 2;
+    /// Standard error.
+    pub const STDERR_NUMBER: u32 = 3;
+    /// Control.
+    pub const CONTROL_NUMBER: u32 = 4;
+    /// All, in this order.
+    pub const NUMBERS: [u32; 4] = [STDIN_NUMBER, STDOUT_NUMBER, STDERR_NUMBER, CONTROL_NUMBER];
 }

@@ -45,6 +45,9 @@ pub struct SyscallFrame {
     pub rsp: usize,
 }
 
+/// How far below the top of the kernel stack the entry has pushed the program's RIP.
+pub const SAVED_RIP: usize = 24;
+
 global_asm!(
     r#"
     .pushsection .text.entry, "ax"

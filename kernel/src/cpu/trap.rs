@@ -109,7 +109,8 @@ trap_common:
     cmp edx, 1
     je 3f
     ja 4f
-    // 0: from the program, on its thread's kernel stack.
+    // 0: from the program, on its thread's kernel stack. Backtraces end here.
+    xor ebp, ebp
     mov rdi, rsp
     call {from_program}
 
@@ -306,7 +307,7 @@ fn roll(frame: &mut TrapFrame) -> bool {
     let within = |from: unsafe extern "C" fn(), to: unsafe extern "C" fn()| {
         rip >= address(from) && rip < address(to)
     };
-    // SAFETY (both reads below): in these ranges RSP is the kernel stack with the words the path has not popped yet.
+    // SAFETY: in the ranges that read words, RSP is the kernel stack with what the path has not popped yet.
     let word = |at: u64| unsafe { *(at as *const u64) };
     if within(entry::syscall_entry, entry::syscall_entry_switched) {
         // The stack pointer is only changed by the last instruction of the range.

@@ -1,8 +1,39 @@
-//! Devices. (Stand-in until the drivers land.)
+//! Devices.
+//!
+//! - virtio/: the transport and its queues. console.rs: the ports to the `ringo` command; control.rs: messages;
+//!   out_port.rs, in_port.rs: the program's standard streams. power.rs: the end of the VM.
+//!
+//! Drivers know nothing of system calls or files but the program's buffers they copy from and to.
+pub mod console;
+pub mod control;
+mod in_port;
+mod out_port;
 pub mod power;
+pub mod virtio;
+
+pub use console::console;
+
+use alloc::vec::Vec;
+use virtio::{Device, kind};
+
+/// Finds the machine's devices and starts those the kernel needs; gives the others.
+///
+/// # Errors
+/// What the user should know: there is no way to talk to the command.
+pub fn init(command_line: &[u8]) -> Result<Vec<Device>, &'static str> {
+    let mut devices = virtio::find(command_line);
+    let console = devices
+        .iter()
+        .position(|device| device.id == kind::CONSOLE)
+        .ok_or("the machine has no virtio console")?;
+    console::init(devices.swap_remove(console)).map_err(|error| match error {
+        virtio::VirtioError::NoMemory => "too little memory for the console",
+        _ => "the virtio console cannot be used",
+    })?;
+    Ok(devices)
+}
+
 /// A line of the log.
 pub fn log_line(text: &str) {
-    for byte in text.bytes().chain(*b"\r\n") {
-        crate::cpu::port::outb(0x3f8, byte);
-    }
+    control::log(text);
 }

@@ -5,11 +5,11 @@
 //! told through `poll.rs`'s [`PollQueue`].
 //! Names: `dentry.rs` (a name), `inode.rs` (what it stands for), `walk.rs` (from path to name), `open.rs`; file systems:
 //! `ram/`, `dev/`, `virtual_file.rs` for what is generated. `populate.rs` makes the tree at boot.
+//! Standard streams: `stdio.rs`, `terminal.rs`.
 pub mod access;
 pub mod anon;
 mod dentry;
 pub mod dev;
-mod early;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;
@@ -24,6 +24,8 @@ mod populate;
 pub mod ram;
 mod ranges;
 pub mod signalfd;
+mod stdio;
+pub mod terminal;
 pub mod timerfd;
 pub mod tree;
 mod virtual_file;
@@ -33,24 +35,25 @@ pub use dentry::Dentry;
 pub use file::{FileOps, OpenFile, Stat};
 pub use poll::{PollEvents, PollQueue};
 
+use crate::drivers::virtio::Device;
 use crate::memory::space::Backing;
-use alloc::sync::Arc;
-use linux_raw_sys::general::O_RDWR;
+use alloc::vec::Vec;
 use ringo_abi::Errno;
 use ringo_bundle::Bundle;
 
 /// Makes what the program finds at its start: the tree of the bundle, which lies at `bundle_phys`, and descriptors 0 to 2.
+/// `devices` are those that hold files.
 ///
 /// # Errors
 /// ENOMEM.
-pub fn init(bundle: &Bundle<'static>, bundle_phys: usize) -> Result<(), Errno> {
+pub fn init(
+    bundle: &Bundle<'static>,
+    bundle_phys: usize,
+    _devices: Vec<Device>,
+) -> Result<(), Errno> {
     dev::random::seed(&bundle.config().entropy);
     populate::tree(bundle, bundle_phys)?;
-    let streams = Arc::new(early::Serial);
-    for _ in 0..3 {
-        fd::install(OpenFile::new(streams.clone(), O_RDWR), false)?;
-    }
-    Ok(())
+    stdio::init(bundle.config())
 }
 
 /// What mmap(2) of a descriptor shows.

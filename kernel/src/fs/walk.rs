@@ -113,7 +113,7 @@ pub fn lookup(dirfd: i32, path: Vec<u8>, follow: bool) -> Result<Arc<Dentry>, Er
 /// # Errors
 /// As path_resolution(7); a missing last component is none.
 pub fn walk(start: Arc<Dentry>, path: Vec<u8>, how: How) -> Result<Found, Errno> {
-    let confined = how.has(abi::RESOLVE_BENEATH as u32 | abi::RESOLVE_IN_ROOT as u32);
+    let confined = how.has(abi::RESOLVE_BENEATH | abi::RESOLVE_IN_ROOT);
     let top = if confined {
         start.clone()
     } else {
@@ -184,7 +184,7 @@ pub fn walk(start: Arc<Dentry>, path: Vec<u8>, how: How) -> Result<Found, Errno>
         };
         if next.inode.kind() == abi::S_IFLNK && (!is_last || how.follow || slash) {
             links += 1;
-            if links > LINKS_MAX || how.has(abi::RESOLVE_NO_SYMLINKS as u32) {
+            if links > LINKS_MAX || how.has(abi::RESOLVE_NO_SYMLINKS) {
                 return Err(Errno::ELOOP);
             }
             match next.link()? {
@@ -196,7 +196,7 @@ pub fn walk(start: Arc<Dentry>, path: Vec<u8>, how: How) -> Result<Found, Errno>
                     }
                 }
                 Link::File(file) => {
-                    if how.has(abi::RESOLVE_NO_MAGICLINKS as u32) {
+                    if how.has(abi::RESOLVE_NO_MAGICLINKS) {
                         return Err(Errno::ELOOP);
                     }
                     if confined {
@@ -215,7 +215,7 @@ pub fn walk(start: Arc<Dentry>, path: Vec<u8>, how: How) -> Result<Found, Errno>
             }
             continue;
         }
-        if how.has(abi::RESOLVE_NO_XDEV as u32)
+        if how.has(abi::RESOLVE_NO_XDEV)
             && !core::ptr::eq(next.inode.file_system, current.inode.file_system)
         {
             return Err(Errno::EXDEV);
@@ -241,7 +241,7 @@ fn skip_slashes(path: &[u8], from: usize) -> usize {
 
 /// Where an absolute path starts.
 fn from_root(how: How, top: &Arc<Dentry>) -> Result<Arc<Dentry>, Errno> {
-    if how.has(abi::RESOLVE_BENEATH as u32) {
+    if how.has(abi::RESOLVE_BENEATH) {
         Err(Errno::EXDEV)
     } else {
         Ok(top.clone())
@@ -253,7 +253,7 @@ fn above(current: &Arc<Dentry>, top: &Arc<Dentry>, how: How) -> Result<Arc<Dentr
     if !Arc::ptr_eq(current, top) {
         return Ok(current.parent());
     }
-    if how.has(abi::RESOLVE_BENEATH as u32) {
+    if how.has(abi::RESOLVE_BENEATH) {
         Err(Errno::EXDEV)
     } else {
         Ok(current.clone())

@@ -17,6 +17,11 @@ unsafe extern "C" {
     static kernel_end: u8;
 }
 
+/// Whether all of [phys, phys + length) is device memory, mapped uncached in the direct map.
+pub fn is_device_memory(phys: usize, length: usize) -> bool {
+    phys >= DEVICES.0 && phys.checked_add(length).is_some_and(|end| end <= DEVICES.1)
+}
+
 /// The kernel's top-level table.
 pub fn kernel_table() -> PageTable {
     PageTable::at(ROOT.load(Ordering::Relaxed))

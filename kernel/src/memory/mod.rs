@@ -18,9 +18,8 @@ pub mod space;
 pub mod stack;
 pub mod user;
 
-pub use fault::FaultSignal;
-pub use kernel_map::{kernel_table, share_with_boot_tables, use_kernel_tables};
-pub use space::{AddressSpace, space};
+pub use kernel_map::{is_device_memory, kernel_table, share_with_boot_tables, use_kernel_tables};
+pub use space::space;
 
 use crate::program::boot::BootInfo;
 use arrayvec::ArrayVec;

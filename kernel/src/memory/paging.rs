@@ -179,7 +179,7 @@ impl PageTable {
                     continue;
                 }
             };
-            if huge && (address % HUGE_PAGE != 0 || end - address < HUGE_PAGE) {
+            if huge && (!address.is_multiple_of(HUGE_PAGE) || end - address < HUGE_PAGE) {
                 // No memory for the table: leave the page as it is rather than touch what is not in the range.
                 if self.split(slot, value).is_none() {
                     address = (address / HUGE_PAGE + 1) * HUGE_PAGE;

@@ -175,7 +175,7 @@ impl AddressSpace {
         }
         let start = if request.fixed || request.no_replace {
             let start = request.address;
-            if start % PAGE != 0 {
+            if !start.is_multiple_of(PAGE) {
                 return Err(Errno::EINVAL);
             }
             if start > USER_END - length {
@@ -228,7 +228,7 @@ impl AddressSpace {
         let length = round_up(length)
             .filter(|&length| length != 0)
             .ok_or(Errno::EINVAL)?;
-        if start % PAGE != 0 || start > USER_END - length {
+        if !start.is_multiple_of(PAGE) || start > USER_END - length {
             return Err(Errno::EINVAL);
         }
         self.inner.lock().unmap(start, start + length);
@@ -241,7 +241,7 @@ impl AddressSpace {
     /// EINVAL; ENOMEM where nothing is mapped (what comes before is changed, as on Linux).
     pub fn protect(&self, start: usize, length: usize, protection: u32) -> Result<(), Errno> {
         let length = round_up(length).ok_or(Errno::ENOMEM)?;
-        if start % PAGE != 0 {
+        if !start.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         if start > USER_END - length {

@@ -112,20 +112,20 @@ pub fn may_fault(rip: usize) -> bool {
 /// Where to go on after a fault at `rip` that could not be served.
 pub fn fixup(rip: usize) -> usize {
     if is(rip, user_copy_words) {
-        user_copy_fixup as usize
+        user_copy_fixup as *const () as usize
     } else if is(rip, user_copy_bytes) {
-        user_copy_bytes_fixup as usize
+        user_copy_bytes_fixup as *const () as usize
     } else {
-        user_zero_fixup as usize
+        user_zero_fixup as *const () as usize
     }
 }
 
 /// Where to go on at once after a fault at `rip`, if that is one of the accesses that must not be served.
 pub fn fixup_at_once(rip: usize) -> Option<usize> {
     if is(rip, user_read_u32_access) {
-        Some(user_read_u32_fixup as usize)
+        Some(user_read_u32_fixup as *const () as usize)
     } else if is(rip, user_cas_u32_access) {
-        Some(user_cas_u32_fixup as usize)
+        Some(user_cas_u32_fixup as *const () as usize)
     } else {
         None
     }

@@ -3,11 +3,13 @@
 use super::load::{self, LoadError};
 use super::stack;
 use crate::cpu::{kvm, smp};
+use crate::drivers::{self, virtio::Device};
 use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
-use ringo_bundle::Bundle;
+use ringo_bundle::{Bundle, Flags};
+use ringo_control::ToHost;
 
 /// The start info, read.
 pub struct BootInfo {
@@ -72,20 +74,25 @@ impl BootInfo {
 
 /// Everything after memory, time and the first CPU.
 pub fn start(boot: BootInfo) -> ! {
+    drivers::control::set_receiver(super::host::receive);
+    let devices = match drivers::init(&boot.command_line) {
+        Ok(devices) => devices,
+        Err(reason) => drivers::power::fail(reason),
+    };
     let cpus = smp::start_others();
     klog!(
         "{cpus} CPUs, {} frames free, {} us after entry",
         memory::frames::counts().0,
         time::now() / 1000
     );
-    match start_program(&boot) {
+    match start_program(&boot, devices) {
         Ok(()) => task::idle_forever(),
-        Err(error) => crate::drivers::power::fail(&alloc::format!("{error}")),
+        Err(error) => drivers::power::fail(&alloc::format!("{error}")),
     }
 }
 
 /// Loads the bundle's program and makes its first thread runnable.
-fn start_program(boot: &BootInfo) -> Result<(), LoadError> {
+fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError> {
     let (phys, length) = boot.bundle;
     // SAFETY: the bundle lies in the direct map, is reserved, and is not written but by its owner, page by page.
     let bytes: &'static [u8] =
@@ -93,9 +100,14 @@ fn start_program(boot: &BootInfo) -> Result<(), LoadError> {
     let bundle =
         Bundle::parse(bytes).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
     let config = bundle.config();
-    time::set_realtime(kvm::realtime().unwrap_or(config.started_ns));
+    drivers::control::set_verbose(config.flags.contains(Flags::VERBOSE));
+    super::stats::set_wanted(config.flags.contains(Flags::STATS));
+    match kvm::realtime() {
+        Some(now) => time::set_realtime(now),
+        None => super::host::ask_time(config.started_ns),
+    }
     task::process().set_up(config);
-    crate::fs::init(&bundle, phys)?;
+    crate::fs::init(&bundle, phys, devices)?;
     let program = config.program;
     let loaded = load::load(
         bundle.program(),
@@ -122,6 +134,11 @@ fn start_program(boot: &BootInfo) -> Result<(), LoadError> {
         },
         loaded,
     )?;
+    super::host::await_time();
+    drivers::control::send(&ToHost::Booted {
+        since_entry_ns: time::now(),
+    });
+    super::stats::program_starts();
     task::start_program(loaded.entry, stack)?;
     Ok(())
 }

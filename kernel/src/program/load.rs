@@ -29,6 +29,8 @@ pub struct Loaded {
     pub text: (usize, usize),
     /// [start, end) of the writable part with bss.
     pub data: (usize, usize),
+    /// How far a position-independent program was moved from its link addresses.
+    pub bias: u64,
 }
 
 static LOADED: Once<Loaded> = Once::new();
@@ -36,6 +38,11 @@ static LOADED: Once<Loaded> = Once::new();
 /// The loaded program; none while booting.
 pub fn loaded() -> Option<&'static Loaded> {
     LOADED.get()
+}
+
+/// How far the program was moved; 0 without one.
+pub fn bias() -> u64 {
+    LOADED.get().map_or(0, |loaded| loaded.bias)
 }
 
 /// Why a program could not be loaded: for the user.
@@ -114,6 +121,7 @@ pub fn load(bytes: &'static [u8], phys: usize, path: &[u8]) -> Result<&'static L
         ),
         text: range(|segment| segment.executable),
         data: range(|segment| segment.writable),
+        bias,
     }))
 }
 

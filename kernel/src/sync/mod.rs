@@ -14,5 +14,5 @@ mod wait;
 
 pub use mutex::{SleepGuard, SleepMutex};
 pub use slots::{Pool, PoolArc, PoolWeak, SlotRef, SlotTable};
-pub use spin::{SpinGuard, SpinLock};
+pub use spin::{SpinGuard, SpinLock, lock_by_force};
 pub use wait::{Wait, WaitQueue};

@@ -64,3 +64,17 @@ impl RawSpinLock {
 pub type SpinLock<T> = lock_api::Mutex<RawSpinLock, T>;
 /// Holding a [`SpinLock`].
 pub type SpinGuard<'a, T> = lock_api::MutexGuard<'a, RawSpinLock, T>;
+
+/// Takes a lock even if somebody else holds it: only for a kernel that is going down, whose other CPUs were stopped.
+pub fn lock_by_force<T>(lock: &SpinLock<T>) -> SpinGuard<'_, T> {
+    for _ in 0..1_000_000 {
+        if let Some(guard) = lock.try_lock() {
+            return guard;
+        }
+        core::hint::spin_loop();
+    }
+    // SAFETY: its holder was stopped or is this CPU, which never comes back to it; what it left half done may be wrong,
+    // which is a risk the last words are worth.
+    unsafe { lock.force_unlock() };
+    lock.lock()
+}

@@ -57,7 +57,7 @@ pub fn futex(
 }
 
 fn check(address: usize) -> Result<(), Errno> {
-    if address % 4 != 0 {
+    if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
     if user::in_range(address, 4) {

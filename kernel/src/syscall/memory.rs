@@ -19,7 +19,7 @@ pub fn mmap(
     fd: i32,
     offset: usize,
 ) -> SysResult {
-    if length == 0 || offset % PAGE != 0 {
+    if length == 0 || !offset.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
     let shared = match flags & MAP_TYPE {
@@ -70,7 +70,7 @@ pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     if length == 0 {
-        return if addr % PAGE == 0 {
+        return if addr.is_multiple_of(PAGE) {
             Ok(0)
         } else {
             Err(Errno::EINVAL)
@@ -83,7 +83,7 @@ pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
 fn range(addr: usize, length: usize) -> Result<(usize, usize), Errno> {
     let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
     let end = addr.checked_add(length).ok_or(Errno::EINVAL)?;
-    if addr % PAGE != 0 {
+    if !addr.is_multiple_of(PAGE) {
         Err(Errno::EINVAL)
     } else {
         Ok((addr, end))
@@ -132,7 +132,7 @@ pub fn madvise(addr: usize, length: usize, advice: u32) -> SysResult {
 
 /// mincore(2).
 pub fn mincore(addr: usize, length: usize, vec: usize) -> SysResult {
-    if addr % PAGE != 0 {
+    if !addr.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
     let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
@@ -165,7 +165,11 @@ pub fn mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usi
     let fixed = flags & abi::MREMAP_FIXED != 0;
     let moves = flags & abi::MREMAP_MAYMOVE != 0;
     let leaves = flags & abi::MREMAP_DONTUNMAP != 0;
-    if flags & !KNOWN != 0 || (fixed || leaves) && !moves || old % PAGE != 0 || new_size == 0 {
+    if flags & !KNOWN != 0
+        || (fixed || leaves) && !moves
+        || !old.is_multiple_of(PAGE)
+        || new_size == 0
+    {
         return Err(Errno::EINVAL);
     }
     let target = match (fixed, moves) {
@@ -184,7 +188,7 @@ pub fn msync(addr: usize, length: usize, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let (start, end) = range(addr, length).map_err(|errno| {
-        if addr % PAGE == 0 {
+        if addr.is_multiple_of(PAGE) {
             Errno::ENOMEM
         } else {
             errno

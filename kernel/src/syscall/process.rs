@@ -465,7 +465,7 @@ pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
         }
         pr::PR_SET_VMA if a == pr::PR_SET_VMA_ANON_NAME as usize => {
             // Names of anonymous memory, for /proc/self/maps; kept by nobody.
-            if b % 4096 != 0 || d != 0 && user::cstr(d, 80).is_err() {
+            if !b.is_multiple_of(4096) || d != 0 && user::cstr(d, 80).is_err() {
                 return Err(Errno::EINVAL);
             }
             Ok(0)

@@ -81,7 +81,7 @@ fn online() -> u64 {
 /// sched_getaffinity(2): gives the size of the mask.
 pub fn sched_getaffinity(pid: i32, len: usize, mask: usize) -> SysResult {
     const MASK_BYTES: usize = 8;
-    if len < MASK_BYTES || len % MASK_BYTES != 0 {
+    if len < MASK_BYTES || !len.is_multiple_of(MASK_BYTES) {
         return Err(Errno::EINVAL);
     }
     let affinity = target(pid)?.affinity.load(Ordering::Relaxed) & online();

@@ -19,7 +19,7 @@ pub use clone::{clone, exit_thread, start_program, thread_started};
 pub use process::{exit_group, process};
 pub use queue::RunQueue;
 pub use sched::{
-    block, cancel_block, finish_switch, idle_forever, init_cpu, kick, move_to_allowed_cpu,
+    block, cancel_block, finish_switch, idle_forever, init_cpu, move_to_allowed_cpu,
     preempt_if_due, prepare_block, sleep_until, wake, yield_now,
 };
 pub use thread::{State, Thread, Tid};

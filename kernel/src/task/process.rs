@@ -93,7 +93,7 @@ pub fn exit_group(status: ExitStatus) -> ! {
         cpu.pending.store(1, Ordering::SeqCst);
         apic::send_ipi(cpu, interrupts::RESCHEDULE);
     }
-    crate::drivers::power::exit(status)
+    crate::drivers::power::exit(status, &crate::program::stats::json())
 }
 
 /// Blocks the calling thread for good: the program is over.

@@ -67,10 +67,10 @@ pub fn block(deadline: Option<u64>, interruptible: bool) {
     }
     thread.signals.set_interruptible(interruptible);
     // A signal that came before the flag was set did not wake us.
-    if !(interruptible && thread.signals.deliverable()) {
-        if thread.change_state(State::Blocking, State::Blocked) {
-            schedule(thread);
-        }
+    if !(interruptible && thread.signals.deliverable())
+        && thread.change_state(State::Blocking, State::Blocked)
+    {
+        schedule(thread);
     }
     thread.set_state(State::Running);
     thread.signals.set_interruptible(false);

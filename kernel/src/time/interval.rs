@@ -47,17 +47,18 @@ impl State {
     /// Moves `next` past `now`; gives how many expiries that were.
     fn advance(&mut self, now: u64) -> u64 {
         if self.next == 0 || now < self.next {
-            0
-        } else if self.interval == 0 {
-            self.next = 0;
-            1
-        } else {
-            let count = (now - self.next) / self.interval + 1;
-            self.next = self
-                .next
-                .saturating_add(count.saturating_mul(self.interval));
-            count
+            return 0;
         }
+        let Some(intervals) = (now - self.next).checked_div(self.interval) else {
+            // Once only.
+            self.next = 0;
+            return 1;
+        };
+        let count = intervals + 1;
+        self.next = self
+            .next
+            .saturating_add(count.saturating_mul(self.interval));
+        count
     }
 
     fn left(&self, now: u64) -> Setting {

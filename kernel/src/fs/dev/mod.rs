@@ -40,14 +40,26 @@ pub fn open(number: u64, dentry: &Arc<Dentry>, _flags: u32) -> Result<Arc<dyn Fi
     const FULL: u64 = DEVICES[2].1;
     const RANDOM: u64 = DEVICES[3].1;
     const URANDOM: u64 = DEVICES[4].1;
+    const TTY: u64 = DEVICES[5].1;
     let dentry = dentry.clone();
     Ok(match number {
         NULL => Arc::new(Null(dentry)),
         ZERO => Arc::new(Zero(dentry)),
         FULL => Arc::new(Full(dentry)),
         RANDOM | URANDOM => Arc::new(Random(dentry)),
+        TTY => return super::terminal::open_tty(),
         _ => return Err(Errno::ENXIO),
     })
+}
+
+/// The open file of /dev/null, for standard streams that are it.
+///
+/// # Errors
+/// ENOENT if the tree has none.
+pub fn open_null() -> Result<Arc<dyn FileOps>, Errno> {
+    let path = b"/dev/null".to_vec();
+    let null = super::walk::walk(super::tree::root(), path, super::walk::How::follow(true))?;
+    Ok(Arc::new(Null(null.existing()?)))
 }
 
 /// What all of them have in common.

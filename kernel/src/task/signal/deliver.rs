@@ -44,6 +44,12 @@ fn handle(frame: &mut TrapFrame, info: &SigInfo) -> bool {
         SIG_IGN => false,
         SIG_DFL => match default_action(info.signo) {
             DefaultAction::Ignore => false,
+            DefaultAction::Stop => {
+                crate::drivers::control::send(&ringo_control::ToHost::Stopped {
+                    signal: info.signo as u8,
+                });
+                false
+            }
             DefaultAction::Terminate => exit_group(ExitStatus::Signal(info.signo as u8)),
         },
         _ => {

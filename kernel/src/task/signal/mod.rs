@@ -64,6 +64,16 @@ impl SigInfo {
         }
     }
 
+    /// Sent by a process outside of the VM, which has no number here.
+    pub fn from_host(signo: i32) -> Self {
+        Self {
+            signo,
+            code: SI_USER,
+            errno: 0,
+            fields: [0; 3],
+        }
+    }
+
     /// From the kernel itself.
     pub fn from_kernel(signo: i32) -> Self {
         Self {
@@ -117,15 +127,17 @@ pub const SIG_IGN: usize = 1;
 pub enum DefaultAction {
     /// Nothing.
     Ignore,
+    /// The command on the host stops itself and the VM, as a shell's job control expects it.
+    Stop,
     /// The program ends with 128 + the signal.
     Terminate,
 }
 
-/// The default action. Stopping is ignored: a program alone in its VM has nobody who would continue it.
+/// The default action.
 pub fn default_action(signo: i32) -> DefaultAction {
     match signo as u32 {
         abi::SIGCHLD | abi::SIGURG | abi::SIGWINCH | abi::SIGCONT => DefaultAction::Ignore,
-        abi::SIGSTOP | abi::SIGTSTP | abi::SIGTTIN | abi::SIGTTOU => DefaultAction::Ignore,
+        abi::SIGSTOP | abi::SIGTSTP | abi::SIGTTIN | abi::SIGTTOU => DefaultAction::Stop,
         _ => DefaultAction::Terminate,
     }
 }

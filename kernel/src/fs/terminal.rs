@@ -1,0 +1,331 @@
+//! Terminals: the host's, seen through the console's ports (tty_ioctl(4), termios(3)).
+//!
+//! The line discipline is the host's: the program's settings are applied to the real terminal by the `ringo` command, and
+//! what is typed arrives as the host's read(2) gives it. The kernel keeps a copy of settings and size, so that asking costs
+//! nothing; setting waits for the command's answer. Streams that are the same terminal share one [`Terminal`].
+//! Locks: `REQUEST` (sleeping: one request to the command at a time), then a terminal's state.
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, stdio};
+use crate::drivers::{console, control};
+use crate::memory::user::{self, UserIo};
+use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
+use crate::task::{PID, process};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use linux_raw_sys::general as abi;
+use linux_raw_sys::ioctl;
+use ringo_abi::{Errno, SysResult};
+use ringo_control::{Stream, Termios, ToHost, WhenToSet, WinSize};
+
+/// The first pseudo-terminal: the number fstat(2) shows.
+const DEVICE: u64 = super::dev::number(136, 0);
+/// /dev/tty's.
+const TTY_DEVICE: u64 = super::dev::number(5, 0);
+/// struct termios2: two speeds behind struct termios and its padding.
+const TERMIOS2_SIZE: usize = 44;
+
+struct State {
+    termios: Termios,
+    size: WinSize,
+    /// TIOCSPGRP: kept and told again.
+    group: i32,
+}
+
+/// One terminal, named by the lowest stream that is it.
+static TERMINALS: [SpinLock<Option<State>>; 3] = [const { SpinLock::new(None) }; 3];
+static REQUEST: SleepMutex<()> = SleepMutex::new(());
+static ANSWERED: WaitQueue = WaitQueue::new();
+/// The answer to the request that is under way: errno, or this.
+static ANSWER: AtomicU32 = AtomicU32::new(NO_ANSWER);
+const NO_ANSWER: u32 = u32::MAX;
+
+/// An open file of a terminal.
+struct Terminal {
+    /// Which one.
+    device: Stream,
+    /// Through which port what is written goes.
+    port: Stream,
+    /// The standard stream it is; none for /dev/tty.
+    stream: Option<Stream>,
+    inode: u64,
+}
+
+/// The open file of a standard stream that is a terminal.
+pub(super) fn open_stream(
+    stream: Stream,
+    port: Stream,
+    terminal: ringo_bundle::Terminal,
+) -> Arc<dyn FileOps> {
+    let device = terminal.device;
+    TERMINALS[device as usize].lock().get_or_insert(State {
+        termios: terminal.termios,
+        size: terminal.size,
+        group: PID,
+    });
+    if stream == Stream::Stdin
+        && let Some(console) = console()
+    {
+        console.input.set_terminal();
+    }
+    stdio::opened(port);
+    Arc::new(Terminal {
+        device,
+        // What is written to a terminal's standard input goes out where the terminal shows it.
+        port: if port == Stream::Stdin {
+            Stream::Stdout
+        } else {
+            port
+        },
+        stream: Some(port),
+        inode: 3,
+    })
+}
+
+/// /dev/tty.
+///
+/// # Errors
+/// ENXIO without a terminal.
+pub fn open_tty() -> Result<Arc<dyn FileOps>, Errno> {
+    let device = Stream::ALL
+        .into_iter()
+        .find(|&stream| TERMINALS[stream as usize].lock().is_some())
+        .ok_or(Errno::ENXIO)?;
+    let port = if device == Stream::Stderr {
+        Stream::Stderr
+    } else {
+        Stream::Stdout
+    };
+    Ok(Arc::new(Terminal {
+        device,
+        port,
+        stream: None,
+        inode: 9,
+    }))
+}
+
+/// The terminal that a stream is, by its own or another stream's name.
+fn with_state<R>(device: Stream, f: impl FnOnce(&mut State) -> R) -> Option<R> {
+    TERMINALS[device as usize].lock().as_mut().map(f)
+}
+
+/// The size changed.
+pub fn resized(stream: Stream, size: WinSize) {
+    with_state(stream, |state| state.size = size);
+}
+
+/// The settings changed behind the program's back.
+pub fn changed(stream: Stream, termios: Termios) {
+    with_state(stream, |state| state.termios = termios);
+}
+
+/// The command's answer.
+pub fn acknowledged(_stream: Stream, errno: u16) {
+    ANSWER.store(u32::from(errno), Ordering::Release);
+    ANSWERED.wake_all();
+}
+
+/// Sends a request and waits for its answer. `REQUEST` is held.
+fn ask(message: &ToHost<'_>) -> Result<(), Errno> {
+    ANSWER.store(NO_ANSWER, Ordering::Release);
+    control::send(message);
+    let answer = ANSWERED.wait_until(Wait::uninterruptible(), || {
+        match ANSWER.load(Ordering::Acquire) {
+            NO_ANSWER => None,
+            answer => Some(answer),
+        }
+    })?;
+    match Errno::from_number(answer as i32) {
+        None => Ok(()),
+        Some(errno) => Err(errno),
+    }
+}
+
+impl Terminal {
+    fn state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Result<R, Errno> {
+        with_state(self.device, f).ok_or(Errno::EIO)
+    }
+
+    fn set(&self, when: WhenToSet, termios: Termios) -> SysResult {
+        let _request = REQUEST.lock();
+        if let Some(console) = console() {
+            if when != WhenToSet::Now {
+                console.output(self.port).drain();
+            }
+            if when == WhenToSet::Flush {
+                console.input.discard();
+            }
+        }
+        ask(&ToHost::TermiosSet {
+            stream: self.device,
+            when,
+            termios,
+        })?;
+        self.state(|state| state.termios = termios).map(|()| 0)
+    }
+
+    /// struct termios2, with the speeds that c_cflag names.
+    fn read_termios2(at: usize) -> Result<Termios, Errno> {
+        let mut bytes = [0; TERMIOS2_SIZE];
+        user::copy_in(&mut bytes, at)?;
+        let mut termios = [0; Termios::LEN];
+        termios.copy_from_slice(&bytes[..Termios::LEN]);
+        Ok(Termios(termios))
+    }
+
+    fn read_termios(at: usize) -> Result<Termios, Errno> {
+        let mut bytes = [0; Termios::LEN];
+        user::copy_in(&mut bytes, at)?;
+        Ok(Termios(bytes))
+    }
+
+    fn flush(&self, queue: usize) -> SysResult {
+        let _request = REQUEST.lock();
+        let queue = u8::try_from(queue).ok().filter(|&queue| queue <= 2);
+        let queue = queue.ok_or(Errno::EINVAL)?;
+        if queue != 1
+            && let Some(console) = console()
+        {
+            console.input.discard();
+        }
+        ask(&ToHost::TermiosFlush {
+            stream: self.device,
+            queue,
+        })
+        .map(|()| 0)
+    }
+
+    fn set_size(&self, at: usize) -> SysResult {
+        let [rows, cols, xpixel, ypixel]: [u16; 4] = user::read(at)?;
+        let size = WinSize {
+            rows,
+            cols,
+            xpixel,
+            ypixel,
+        };
+        let _request = REQUEST.lock();
+        ask(&ToHost::WinSizeSet {
+            stream: self.device,
+            size,
+        })?;
+        self.state(|state| state.size = size).map(|()| 0)
+    }
+}
+
+impl FileOps for Terminal {
+    fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        if self.device != Stream::Stdin {
+            // Its input belongs to the host's other programs: only standard input's terminal is read through the port.
+            return Err(Errno::EIO);
+        }
+        stdio::read(file, io)
+    }
+
+    fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        stdio::write(self.port, file, io)
+    }
+
+    fn poll(&self, _file: &OpenFile) -> PollEvents {
+        let mut events = stdio::poll(self.port, self.port);
+        if self.device == Stream::Stdin {
+            events |= stdio::poll(Stream::Stdin, Stream::Stdin);
+        }
+        events
+    }
+
+    fn poll_queue(&self) -> Option<&PollQueue> {
+        stdio::poll_queue(self.device, self.port)
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, argument: usize) -> SysResult {
+        match request {
+            ioctl::TCGETS => {
+                let termios = self.state(|state| state.termios)?;
+                user::copy_out(argument, &termios.0).map(|()| 0)
+            }
+            ioctl::TCGETS2 => {
+                let termios = self.state(|state| state.termios)?;
+                let mut bytes = [0; TERMIOS2_SIZE];
+                bytes[..Termios::LEN].copy_from_slice(&termios.0);
+                // 38400, as pseudo-terminals have it.
+                for speed in [36, 40] {
+                    bytes[speed..speed + 4].copy_from_slice(&38_400u32.to_ne_bytes());
+                }
+                user::copy_out(argument, &bytes).map(|()| 0)
+            }
+            ioctl::TCSETS => self.set(WhenToSet::Now, Self::read_termios(argument)?),
+            ioctl::TCSETSW => self.set(WhenToSet::Drain, Self::read_termios(argument)?),
+            ioctl::TCSETSF => self.set(WhenToSet::Flush, Self::read_termios(argument)?),
+            ioctl::TCSETS2 => self.set(WhenToSet::Now, Self::read_termios2(argument)?),
+            ioctl::TCSETSW2 => self.set(WhenToSet::Drain, Self::read_termios2(argument)?),
+            ioctl::TCSETSF2 => self.set(WhenToSet::Flush, Self::read_termios2(argument)?),
+            ioctl::TIOCGWINSZ => {
+                let size = self.state(|state| state.size)?;
+                let words = [size.rows, size.cols, size.xpixel, size.ypixel];
+                user::write(argument, &words).map(|()| 0)
+            }
+            ioctl::TIOCSWINSZ => self.set_size(argument),
+            ioctl::TCFLSH => self.flush(argument),
+            // Wait for output to be written, break: nothing more than that.
+            ioctl::TCSBRK | ioctl::TCSBRKP => {
+                if let Some(console) = console() {
+                    console.output(self.port).drain();
+                }
+                Ok(0)
+            }
+            ioctl::TCXONC => Ok(0),
+            ioctl::TIOCGPGRP => {
+                let group = self.state(|state| state.group)?;
+                user::write(argument, &group).map(|()| 0)
+            }
+            ioctl::TIOCSPGRP => match user::read::<i32>(argument)? {
+                PID => self.state(|state| state.group = PID).map(|()| 0),
+                ..0 => Err(Errno::EINVAL),
+                _ => Err(Errno::ESRCH),
+            },
+            ioctl::TIOCGSID => user::write(argument, &PID).map(|()| 0),
+            ioctl::TIOCSCTTY | ioctl::TIOCNOTTY => Ok(0),
+            ioctl::FIONREAD => {
+                let available = console().map_or(0, |console| console.input.available());
+                user::write(argument, &(available as u32)).map(|()| 0)
+            }
+            ioctl::TIOCOUTQ => user::write(argument, &0u32).map(|()| 0),
+            _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn stat(&self) -> Result<Stat, Errno> {
+        let (uid, gid) = process().ids();
+        let now = anon::now();
+        Ok(Stat {
+            device: 0x18,
+            inode: self.inode,
+            mode: abi::S_IFCHR | 0o620,
+            links: 1,
+            uid,
+            gid,
+            rdev: if self.stream.is_none() {
+                TTY_DEVICE
+            } else {
+                DEVICE
+            },
+            block_size: 1024,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            ..Stat::default()
+        })
+    }
+
+    fn release(&self, _file: &OpenFile) {
+        if let Some(stream) = self.stream {
+            stdio::closed(stream);
+        }
+    }
+
+    fn name(&self) -> Vec<u8> {
+        match self.stream {
+            None => b"/dev/tty".to_vec(),
+            Some(_) => b"/dev/pts/0".to_vec(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The kernel's half of `--stats`: figures at the program's end, as a JSON object.
+use super::site_counts;
+use crate::cpu::percpu;
+use crate::memory::{frames, space};
+use crate::{task, time};
+use alloc::string::String;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+static WANTED: AtomicBool = AtomicBool::new(false);
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the user wants them.
+pub fn set_wanted(on: bool) {
+    WANTED.store(on, Ordering::Relaxed);
+}
+
+/// The program's first instruction follows.
+pub fn program_starts() {
+    STARTED.store(time::now(), Ordering::Relaxed);
+}
+
+/// The object, or nothing if nobody wants it.
+pub fn json() -> String {
+    if !WANTED.load(Ordering::Relaxed) {
+        return String::new();
+    }
+    let (patched, found) = site_counts();
+    let calls: u64 = (0..percpu::cpu_count())
+        .map(|id| percpu::cpu(id).syscalls.load(Ordering::Relaxed))
+        .sum();
+    let (free, total) = frames::counts();
+    let peak = space().lock().resident_peak;
+    alloc::format!(
+        "{{\"sites\":\"{patched}/{found}\",\"syscalls\":{calls},\"program_ns\":{},\"cpu_ns\":{},\
+         \"memory_total_bytes\":{},\"memory_used_bytes\":{},\"program_peak_bytes\":{},\"threads\":{}}}",
+        time::now() - STARTED.load(Ordering::Relaxed),
+        task::process().cpu_time(),
+        total * frames::FRAME,
+        (total - free) * frames::FRAME,
+        peak * frames::FRAME,
+        task::thread::count(),
+    )
+}
