@@ -21,6 +21,8 @@ pub enum Normalise {
     /// The last line of standard error before the first goroutine that starts with `fatal error`: how much was in use when
     /// memory ran out is nobody's promise.
     FatalLine,
+    /// How long something took: `12ms`, `1.5s`.
+    Times,
     /// Only the exit code and standard output count.
     StdoutOnly,
 }
@@ -36,6 +38,7 @@ pattern!(GOROUTINE, r"goroutine \d+( gp=\S+)?( m=\S+)?( mp=\S+)?");
 pattern!(CREATED, r"in goroutine \d+");
 pattern!(WAIT, r"\[([^\],]+)(, [^\]]+)?\]:");
 pattern!(REGISTER, r"(?m)^(r[a-z0-9]{1,2}|rflags|cs|fs|gs) +0x.*\n");
+pattern!(TIME, r"\b\d+(\.\d+)?(ns|µs|ms|s)\b");
 pattern!(PID, r"(PC|pc|sigcode|m|pid)=(0x[0-9a-f]+|\d+)");
 
 fn traceback(text: &str) -> String {
@@ -75,6 +78,7 @@ impl Normalise {
                 .unwrap_or(&text)
                 .to_owned()
                 .into(),
+            Normalise::Times => TIME.replace_all(&text, "TIME").into_owned().into(),
             Normalise::StdoutOnly => "".into(),
         }
     }

@@ -4,7 +4,7 @@
 //! `tools/setup.sh go VERSION`.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
@@ -64,6 +64,7 @@ type Memory<T> = LazyLock<Mutex<HashMap<String, Arc<OnceLock<Result<T, String>>>
 static TOOLCHAINS: Memory<()> = LazyLock::new(Default::default);
 static PROGRAMS: Memory<PathBuf> = LazyLock::new(Default::default);
 static THIRD: Memory<PathBuf> = LazyLock::new(Default::default);
+static PACKAGES: Memory<String> = LazyLock::new(Default::default);
 
 fn toolchain(version: &str) -> Result<()> {
     once(&TOOLCHAINS, version, || {
@@ -146,4 +147,56 @@ pub fn third(package: &str) -> Result<PathBuf> {
 pub fn tool(path: &str) -> Result<PathBuf> {
     toolchain(newest())?;
     Ok(goroot(newest()).join(path))
+}
+
+/// Builds a package of go/third for WebAssembly (wasip1) into `file`.
+pub fn wasm(package: &str, file: &Path) -> std::io::Result<()> {
+    let build = || {
+        toolchain(newest())?;
+        let mut go = command(newest());
+        go.current_dir(top().join("go/third"))
+            .env("GOOS", "wasip1")
+            .env("GOARCH", "wasm")
+            .args(["build", "-trimpath", "-o"])
+            .arg(file)
+            .arg(package);
+        run(go)
+    };
+    build().map_err(std::io::Error::other)
+}
+
+/// Fills a folder with what compiler and linker want for a main package that imports nothing: the runtime's packages, compiled, the
+/// file `importcfg` that says where they are, and `main.a`, compiled from `main.go`.
+pub fn packages(folder: &Path) -> std::io::Result<()> {
+    let fill = || -> Result<()> {
+        let text = once(&PACKAGES, "runtime", || {
+            toolchain(newest())?;
+            let mut go = command(newest());
+            const FORMAT: &str = "{{if .Export}}{{.ImportPath}} {{.Export}}{{end}}";
+            go.args(["list", "-export", "-deps", "-f", FORMAT, "runtime"]);
+            let output = go.output()?;
+            ensure!(output.status.success(), "{go:?}");
+            Ok(String::from_utf8(output.stdout)?)
+        })?;
+        let mut config = String::new();
+        for line in text.lines() {
+            let (package, file) = line.split_once(' ').context("go list -export")?;
+            let name = format!("{}.a", package.replace('/', "_"));
+            std::fs::copy(file, folder.join(&name))?;
+            config.push_str(&format!("packagefile {package}={name}\n"));
+        }
+        std::fs::write(folder.join("importcfg"), config)?;
+        let mut compile = Command::new(tool("pkg/tool/linux_amd64/compile")?);
+        compile.current_dir(folder).args([
+            "-p",
+            "main",
+            "-importcfg",
+            "importcfg",
+            "-o",
+            "main.a",
+            "main.go",
+        ]);
+        run(compile)
+    };
+    fill().map_err(std::io::Error::other)
 }

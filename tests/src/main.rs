@@ -3,7 +3,7 @@
 //! Linux is the oracle: standard output, standard error and the exit code must be the same byte for byte, after the
 //! case's own normaliser has taken out what differs between any two runs (addresses, goroutine numbers).
 //!
-//! * `table.rs` lists the cases; `commands.rs` has those that drive the `ringo` command itself; `malformed.rs` those
+//! * `table.rs` lists the cases, `third.rs` those with programs nobody here wrote; `commands.rs` has those that drive the `ringo` command itself; `malformed.rs` those
 //!   with broken executables.
 //! * `case.rs` is the shape of a case, `execute.rs` starts programs under a time limit, `compare.rs` normalises and
 //!   shows differences, `go.rs` builds the programs with every Go version in `tools/go-versions`.
@@ -20,13 +20,14 @@ mod go;
 mod machine;
 mod malformed;
 mod table;
+mod third;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = Vec::new();
-    for case in table::cases() {
+    for case in table::cases().into_iter().chain(third::cases()) {
         trials.extend(case.trials());
     }
     trials.extend(commands::trials());
