@@ -3,7 +3,7 @@
 //! The trap entry notes each vector in a bitmap of its CPU; handlers run later, as ordinary kernel code on that CPU: on
 //! the way out to the program, or in the idle loop. They may take locks and wake threads, not block. Only a TLB flush
 //! and a stop are acted on inside the trap, since a CPU that spins on a lock must answer them too.
-use super::percpu::this_cpu;
+use super::percpu::{PerCpu, this_cpu};
 use super::{apic, kvm, tlb};
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
@@ -45,6 +45,7 @@ pub fn register(handler: Box<dyn Fn() + Send + Sync>) -> Option<u8> {
 
 /// Inside the trap, on the IST stack: no locks.
 pub fn note(vector: usize) {
+    PerCpu::count(&this_cpu().interrupts);
     match vector as u8 {
         SPURIOUS => return,
         TLB_FLUSH => tlb::flush_requested(),

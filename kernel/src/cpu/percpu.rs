@@ -60,6 +60,10 @@ pub struct PerCpu {
     pub switched_from: Cell<Option<&'static Thread>>,
     /// TLB generation this CPU has caught up with; see tlb.rs.
     pub tlb_generation: AtomicU64,
+    /// Interrupts that arrived, and switches from one thread to another: for /proc/stat.
+    pub interrupts: AtomicU64,
+    /// See above.
+    pub switches: AtomicU64,
     /// The CPU has been started and schedules.
     pub online: AtomicBool,
 }
@@ -112,6 +116,8 @@ impl PerCpu {
             idle_thread: Cell::new(None),
             switched_from: Cell::new(None),
             tlb_generation: AtomicU64::new(0),
+            interrupts: AtomicU64::new(0),
+            switches: AtomicU64::new(0),
             online: AtomicBool::new(false),
         }
     }
@@ -132,6 +138,12 @@ impl PerCpu {
             since => crate::time::now().saturating_sub(since),
         };
         self.threads_time.load(Ordering::Relaxed) + running
+    }
+
+    /// Counts one more. On the CPU's own counters only, so that it needs no locked instruction.
+    #[inline]
+    pub fn count(counter: &AtomicU64) {
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     /// Whether a thread has been set: false early in boot.

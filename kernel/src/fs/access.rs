@@ -2,7 +2,7 @@
 //!
 //! Root may do everything but execute what nobody may; others are checked against owner, group and the rest.
 use super::Dentry;
-use super::inode::Inode;
+use super::inode::{Content, Inode};
 use crate::task::process;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
@@ -32,6 +32,12 @@ pub fn owns(inode: &Inode) -> bool {
 pub fn check(inode: &Inode, wanted: u32) -> Result<(), Errno> {
     let mode = inode.mode();
     let (uid, gid) = process().ids();
+    if let Content::Virtual(content) = &inode.content
+        && wanted & WRITE != 0
+        && content.read_only()
+    {
+        return Err(Errno::EACCES);
+    }
     if uid == 0 {
         let executable = mode & 0o111 != 0 || inode.is_directory();
         return if wanted & EXECUTE == 0 || executable {

@@ -5,6 +5,7 @@
 use super::Dentry;
 use super::epoll::Watches;
 use super::poll::{PollEvents, PollQueue};
+use super::text::Text;
 use crate::memory::space::MapSource;
 use crate::memory::user::UserIo;
 use crate::sync::SleepMutex;
@@ -171,6 +172,22 @@ pub trait FileOps: Send + Sync + Any {
 
     /// The last descriptor of this open file was closed.
     fn release(&self, _file: &OpenFile) {}
+
+    /// The file is opened once more, by way of /proc/self/fd: what the new open file, with these O_* flags, does.
+    ///
+    /// # Errors
+    /// ENXIO for what cannot be opened by name.
+    fn reopen(&self, _file: &OpenFile, _flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
+        Err(Errno::ENXIO)
+    }
+
+    /// What /proc/self/fdinfo/N tells of this kind.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    fn describe(&self, _out: &mut Text) -> Result<(), Errno> {
+        Ok(())
+    }
 
     /// What /proc/self/fd/N links to: a path, or "pipe:[7]", "anon_inode:[eventfd]".
     fn name(&self) -> Vec<u8>;

@@ -101,6 +101,16 @@ pub trait Virtual: Send + Sync {
     fn store(&self, _text: &[u8]) -> SysResult {
         Err(Errno::EINVAL)
     }
+
+    /// Whether nobody may open it for writing, not even root.
+    fn read_only(&self) -> bool {
+        false
+    }
+
+    /// What stat(2) shows as its size.
+    fn size(&self) -> u64 {
+        0
+    }
 }
 
 /// What an inode holds.
@@ -185,15 +195,26 @@ fn now() -> i64 {
 impl Inode {
     /// A new one, without a name so far.
     pub fn new(file_system: &'static FileSystem, owner: Owner, content: Content) -> Arc<Self> {
+        Self::numbered(file_system, file_system.number(), owner, content, 0)
+    }
+
+    /// One that has its number, and this many names, without being in a directory.
+    pub fn numbered(
+        file_system: &'static FileSystem,
+        number: u64,
+        owner: Owner,
+        content: Content,
+        links: u32,
+    ) -> Arc<Self> {
         let now = now();
         Arc::new(Self {
             file_system,
-            number: file_system.number(),
+            number,
             content,
             mode: AtomicU32::new(owner.mode),
             uid: AtomicU32::new(owner.uid),
             gid: AtomicU32::new(owner.gid),
-            links: AtomicU32::new(0),
+            links: AtomicU32::new(links),
             atime: AtomicI64::new(now),
             mtime: AtomicI64::new(now),
             ctime: AtomicI64::new(now),
@@ -234,6 +255,7 @@ impl Inode {
             Content::File(data) => (data.size(), data.pages() * 8),
             Content::Symlink(target) => (target.len() as u64, 0),
             Content::Directory(_) => (4096, 8),
+            Content::Virtual(content) => (content.size(), 0),
             _ => (0, 0),
         };
         let rdev = match self.content {

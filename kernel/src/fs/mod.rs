@@ -4,8 +4,8 @@
 //! position and hands every operation to its [`FileOps`]: a RAM file, a pipe, a device, an epoll instance. Readiness is
 //! told through `poll.rs`'s [`PollQueue`].
 //! Names: `dentry.rs` (a name), `inode.rs` (what it stands for), `walk.rs` (from path to name), `open.rs`; file systems:
-//! `ram/`, `dev/`, `virtual_file.rs` for what is generated. `populate.rs` makes the tree at boot.
-//! Standard streams: `stdio.rs`, `terminal.rs`.
+//! `ram/`, `dev/`; `proc/` and `sys/` are generated, by `virtual_tree.rs` and `virtual_file.rs`. `populate.rs` makes the
+//! tree at boot. Standard streams: `stdio.rs`, `terminal.rs`.
 pub mod access;
 pub mod anon;
 mod dentry;
@@ -21,14 +21,18 @@ pub mod pidfd;
 pub mod pipe;
 pub mod poll;
 mod populate;
+pub mod proc;
 pub mod ram;
 mod ranges;
 pub mod signalfd;
 mod stdio;
+mod sys;
 pub mod terminal;
+mod text;
 pub mod timerfd;
 pub mod tree;
 mod virtual_file;
+mod virtual_tree;
 pub mod walk;
 
 pub use dentry::Dentry;

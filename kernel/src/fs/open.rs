@@ -82,6 +82,9 @@ fn create(found: &Found, flags: u32, mode: u32) -> Result<Option<Arc<Dentry>>, E
     if found.slash {
         return Err(Errno::EISDIR);
     }
+    if let Content::Virtual(_) = found.parent.inode.content {
+        return Err(Errno::EACCES);
+    }
     access::check_add(&found.parent)?;
     let inode = new_file(&found.parent, mode);
     ram::create(&found.parent, name, inode).map(Some)
@@ -163,14 +166,7 @@ fn open_existing(dentry: Arc<Dentry>, slash: bool, flags: u32) -> Result<OpenFil
         Content::Virtual(_) if inode.kind() == abi::S_IFREG => {
             Arc::new(VirtualFile::new(dentry.clone()))
         }
-        Content::Descriptor(file) => {
-            let missing =
-                wanted & READ != 0 && !file.readable() || wanted & WRITE != 0 && !file.writable();
-            if missing {
-                return Err(Errno::EACCES);
-            }
-            file.ops.clone()
-        }
+        Content::Descriptor(file) => file.ops.reopen(file, flags)?,
         Content::Fifo(_) => return Err(Errno::ENXIO),
         Content::File(_) => {
             if flags & abi::O_TRUNC != 0 {

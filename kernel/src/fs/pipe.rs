@@ -15,7 +15,9 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use linux_raw_sys::general::{F_GETPIPE_SZ, F_SETPIPE_SZ, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use linux_raw_sys::general::{
+    F_GETPIPE_SZ, F_SETPIPE_SZ, O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY,
+};
 use linux_raw_sys::ioctl::FIONREAD;
 use ringo_abi::{Errno, SysResult};
 
@@ -428,6 +430,11 @@ impl FileOps for End {
             self.pipe.created,
             process().ids(),
         ))
+    }
+
+    fn reopen(&self, _file: &OpenFile, flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
+        let mode = flags & O_ACCMODE;
+        Ok(self.pipe.end(mode != O_WRONLY, mode != O_RDONLY))
     }
 
     fn name(&self) -> Vec<u8> {

@@ -4,7 +4,7 @@
 use super::inode::{Content, Inode, Owner};
 use super::ram::{self, Directory, FileData};
 use super::walk::{self, How, Last};
-use super::{Dentry, dev, tree};
+use super::{Dentry, dev, proc, sys, tree};
 use crate::klog;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -44,13 +44,15 @@ pub fn tree(bundle: &Bundle<'static>, phys: usize) -> Result<(), Errno> {
     }
     let config = bundle.config();
     let program = config.program;
-    if let Ok((inode, added)) = add_program(&root, program.path, phys, program.data) {
+    if let Ok((file, added)) = add_program(&root, program.path, phys, program.data) {
         if added {
-            dates.push((inode.clone(), config.started_ns.cast_signed()));
+            dates.push((file.inode.clone(), config.started_ns.cast_signed()));
         }
-        tree::set_program(inode);
+        tree::set_program(file);
     }
     devices(&root)?;
+    ram::mount(&root, b"proc", proc::TREE.root_inode())?;
+    ram::mount(&root, b"sys", sys::TREE.root_inode())?;
     for (inode, date) in dates {
         inode.date(date);
     }
@@ -137,28 +139,28 @@ fn add_program(
     path: &[u8],
     phys: usize,
     data: ringo_bundle::Data,
-) -> Result<(Arc<Inode>, bool), Errno> {
+) -> Result<(Arc<Dentry>, bool), Errno> {
     let found = walk::walk(root.clone(), path.to_vec(), How::follow(true));
     if let Ok(found) = &found
         && let Some(dentry) = &found.dentry
     {
-        return Ok((dentry.inode.clone(), false));
+        return Ok((dentry.clone(), false));
     }
     let content = Content::File(FileData::in_bundle(phys + data.offset as usize, data.len));
     let inode = Inode::new(&ram::ROOT, Owner::root(abi::S_IFREG | 0o755), content);
-    match found {
+    let dentry = match found {
         Ok(walk::Found {
             parent,
             last: Last::Name(name),
             ..
-        }) => ram::create(&parent, &name, inode.clone())?,
+        }) => ram::create(&parent, &name, inode)?,
         _ => {
             let path = path.strip_prefix(b"/").unwrap_or(path);
             let (parent, name) = place(root, path)?;
-            ram::create(&parent, name, inode.clone())?
+            ram::create(&parent, name, inode)?
         }
     };
-    Ok((inode, true))
+    Ok((dentry, true))
 }
 
 /// /dev.

@@ -181,6 +181,19 @@ impl FileOps for HostStream {
         }
     }
 
+    fn reopen(&self, file: &OpenFile, flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
+        let writes = flags & abi::O_ACCMODE != abi::O_RDONLY;
+        if self.kind == abi::S_IFSOCK {
+            return Err(Errno::ENXIO);
+        }
+        // Its bytes flow one way only.
+        if writes == (self.stream == Stream::Stdin) {
+            return Err(Errno::EACCES);
+        }
+        opened(self.port);
+        Ok(file.ops.clone())
+    }
+
     fn release(&self, _file: &OpenFile) {
         closed(self.port);
     }

@@ -316,6 +316,13 @@ impl FileOps for Terminal {
         })
     }
 
+    fn reopen(&self, file: &OpenFile, _flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
+        if let Some(stream) = self.stream {
+            stdio::opened(stream);
+        }
+        Ok(file.ops.clone())
+    }
+
     fn release(&self, _file: &OpenFile) {
         if let Some(stream) = self.stream {
             stdio::closed(stream);

@@ -41,16 +41,19 @@ pub fn set_working(directory: Arc<Dentry>) -> Result<(), Errno> {
     Ok(())
 }
 
-static PROGRAM: Once<Arc<Inode>> = Once::new();
+static PROGRAM: Once<Arc<Dentry>> = Once::new();
 
 /// Names the running program's file: its pages are executed where they are, so nobody may write to it.
-pub fn set_program(inode: Arc<Inode>) {
-    PROGRAM.call_once(|| inode);
+pub fn set_program(file: Arc<Dentry>) {
+    PROGRAM.call_once(|| file);
+}
+
+/// The running program's file.
+pub fn program() -> Option<&'static Arc<Dentry>> {
+    PROGRAM.get()
 }
 
 /// Whether this is the running program's file.
 pub fn is_program(inode: &Arc<Inode>) -> bool {
-    PROGRAM
-        .get()
-        .is_some_and(|program| Arc::ptr_eq(program, inode))
+    program().is_some_and(|program| Arc::ptr_eq(&program.inode, inode))
 }

@@ -83,6 +83,10 @@ impl FileOps for VirtualFile {
         Ok(to as usize)
     }
 
+    fn truncate(&self, length: u64) -> Result<(), Errno> {
+        self.dentry.set_size(length)
+    }
+
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(self.dentry.inode.stat())
     }

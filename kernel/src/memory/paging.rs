@@ -139,6 +139,27 @@ impl PageTable {
         Err(PAGE)
     }
 
+    /// How many tables the program's half has, without the top one.
+    pub fn program_tables(&self) -> usize {
+        fn below(table: usize, entries: usize, level: u32) -> usize {
+            let mut count = 0;
+            for at in 0..entries {
+                // SAFETY: as in `walk_to`.
+                let value = unsafe { entry(table, at).read_volatile() };
+                if value & PRESENT != 0 && value & HUGE == 0 {
+                    let lower = (value & ADDRESS) as usize;
+                    count += 1 + if level > 1 {
+                        below(lower, 512, level - 1)
+                    } else {
+                        0
+                    };
+                }
+            }
+            count
+        }
+        below(self.root, 256, 3)
+    }
+
     /// What maps `address`; a hidden page does not.
     pub fn lookup(&self, address: usize) -> Option<Mapping> {
         let (_, value, huge) = self

@@ -110,7 +110,7 @@ impl Inner {
     /// Takes the area [start, end) away, whose pages and promises were moved elsewhere; or leaves it empty.
     fn leave(&mut self, start: usize, end: usize, stays: bool) {
         self.cut(start, end);
-        if let Some(area) = self.areas.remove(&start)
+        if let Some(area) = self.take(start)
             && stays
         {
             let committed = false;

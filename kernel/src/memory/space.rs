@@ -42,6 +42,10 @@ pub trait MapSource: Send + Sync {
     fn id(&self) -> usize;
     /// The name that /proc/self/maps shows.
     fn name(&self) -> Vec<u8>;
+    /// Device and inode number, as /proc/self/maps shows them.
+    fn identity(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// What an area shows.
@@ -83,10 +87,14 @@ pub struct Inner {
     pub areas: BTreeMap<usize, Area>,
     /// Pages of committed areas that were not touched yet: promised, but still free.
     pub promised: usize,
-    /// Pages mapped now, and the most there ever were.
+    /// Pages with frames now, and the most there ever were.
     pub resident: usize,
     /// See above.
     pub resident_peak: usize,
+    /// Pages of all areas now, and the most there ever were.
+    pub mapped: usize,
+    /// See above.
+    pub mapped_peak: usize,
 }
 
 /// The one address space.
@@ -100,6 +108,8 @@ static SPACE: AddressSpace = AddressSpace {
         promised: 0,
         resident: 0,
         resident_peak: 0,
+        mapped: 0,
+        mapped_peak: 0,
     }),
 };
 
@@ -346,6 +356,8 @@ impl Inner {
 
     /// Adds an area where nothing is, joined with neighbours that it continues.
     pub(super) fn insert(&mut self, start: usize, mut area: Area) {
+        self.mapped += (area.end - start) / PAGE;
+        self.mapped_peak = self.mapped_peak.max(self.mapped);
         let mut from = start;
         if let Some((&before, previous)) = self.areas.range(..start).next_back()
             && previous.end == start
@@ -363,6 +375,13 @@ impl Inner {
             self.areas.remove(&joined);
         }
         self.areas.insert(from, area);
+    }
+
+    /// Takes the area that starts at `start` out of the map; its pages stay.
+    pub(super) fn take(&mut self, start: usize) -> Option<Area> {
+        let area = self.areas.remove(&start)?;
+        self.mapped -= (area.end - start) / PAGE;
+        Some(area)
     }
 
     /// Cuts areas so that none sticks out of [start, end) on either side.
@@ -392,7 +411,7 @@ impl Inner {
         }
         self.cut(start, end);
         for at in self.starts_in(start, end) {
-            if let Some(mut area) = self.areas.remove(&at) {
+            if let Some(mut area) = self.take(at) {
                 change(&mut area);
                 self.insert(at, area);
             }
@@ -406,7 +425,7 @@ impl Inner {
         }
         self.cut(start, end);
         for at in self.starts_in(start, end) {
-            if let Some(area) = self.areas.remove(&at)
+            if let Some(area) = self.take(at)
                 && area.committed
             {
                 self.promised -= (area.end - at) / PAGE - self.touched(at, area.end);

@@ -139,6 +139,6 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         since_entry_ns: time::now(),
     });
     super::stats::program_starts();
-    task::start_program(loaded.entry, stack)?;
+    task::start_program(loaded.entry, stack, program.path)?;
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The executable's bytes in the bundle as a source of mappings: its frames are used where they lie.
+use crate::fs::tree;
 use crate::memory::frames;
 use crate::memory::space::MapSource;
 use alloc::vec::Vec;
@@ -40,6 +41,12 @@ impl MapSource for BundleFile {
     }
 
     fn name(&self) -> Vec<u8> {
-        self.path.clone()
+        tree::program().map_or_else(|| self.path.clone(), |file| file.shown_path())
+    }
+
+    fn identity(&self) -> (u64, u64) {
+        tree::program().map_or((0, 0), |file| {
+            (file.inode.file_system.device, file.inode.number)
+        })
     }
 }

@@ -15,3 +15,4 @@ pub mod stats;
 
 pub use load::{bias, loaded};
 pub use sites::{counts as site_counts, settle, site_before};
+pub use stack::layout;

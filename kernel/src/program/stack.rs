@@ -6,6 +6,7 @@ use crate::memory::user;
 use alloc::vec::Vec;
 use linux_raw_sys::auxvec as abi;
 use ringo_abi::Errno;
+use spin::Once;
 
 /// One past the stack's highest address.
 const TOP: usize = 0x7fff_ffff_e000;
@@ -26,6 +27,25 @@ pub struct Start<'a> {
     pub vdso: Option<usize>,
     /// User and group.
     pub ids: (u32, u32),
+}
+
+/// Where things are that /proc shows, [start, end) each.
+pub struct Layout {
+    /// The strings of argv.
+    pub args: (usize, usize),
+    /// Those of the environment.
+    pub env: (usize, usize),
+    /// The stack pointer at the start.
+    pub pointer: usize,
+    /// The auxiliary vector, as it was.
+    pub auxiliary: Vec<u8>,
+}
+
+static LAYOUT: Once<Layout> = Once::new();
+
+/// The layout of the first stack; none while booting.
+pub fn layout() -> Option<&'static Layout> {
+    LAYOUT.get()
 }
 
 /// Maps and fills the stack; gives the stack pointer.
@@ -70,12 +90,22 @@ pub fn build(start: &Start<'_>, loaded: &Loaded) -> Result<usize, Errno> {
     words.push(0);
     words.extend(start.env.iter().map(|variable| put(variable, true)));
     words.push(0);
+    let vectors = words.len();
     for (kind, value) in auxiliary(start, loaded, random, platform, path) {
         words.extend([kind as usize, value]);
     }
     words.extend([abi::AT_NULL as usize, 0]);
     let sp = (strings_at - words.len() * 8) & !15;
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    // Arguments come behind the path, and the environment behind them.
+    let args_at = path + start.path.len() + 1;
+    let env_at = args_at + strings_length(start.args);
+    LAYOUT.call_once(|| Layout {
+        args: (args_at, env_at),
+        env: (env_at, env_at + strings_length(start.env)),
+        pointer: sp,
+        auxiliary: bytes[vectors * 8..].to_vec(),
+    });
     user::copy_out(strings_at, &strings)?;
     user::copy_out(sp, &bytes)?;
     // The runtime takes 64 KiB below for g0: spare it the faults.

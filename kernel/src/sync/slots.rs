@@ -360,6 +360,11 @@ impl<T: Send + Sync> SlotTable<T> {
         }
     }
 
+    /// How many slots the table has room for now.
+    pub fn capacity(&self) -> usize {
+        self.used.lock().len() * 64
+    }
+
     /// The lowest used slot not below `from`: for walking the table.
     pub fn next_used(&self, from: i32) -> Option<i32> {
         let from = usize::try_from(from).ok()?;

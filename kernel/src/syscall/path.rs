@@ -262,7 +262,8 @@ fn set_mode(dentry: &Dentry, mode: u32) -> SysResult {
     if inode.kind() == abi::S_IFLNK {
         return Err(Errno::EOPNOTSUPP);
     }
-    if !access::owns(inode) {
+    let generated = matches!(inode.content, fs::inode::Content::Virtual(_));
+    if generated || !access::owns(inode) {
         return Err(Errno::EPERM);
     }
     let foreign_group = !access::privileged() && process().ids().1 != inode.owner().1;
@@ -441,6 +442,8 @@ pub fn fstatfs(fd: i32, at: usize) -> SysResult {
 /// struct statfs. What has no file system of its own is on pipefs.
 fn statfs_out(at: usize, dentry: Option<&Dentry>) -> SysResult {
     const PIPEFS: u64 = 0x5049_5045;
+    // ST_VALID, ST_RELATIME.
+    const FLAGS: u64 = 0x1020;
     let (magic, device) = dentry.map_or((PIPEFS, 0), |dentry| {
         let file_system = dentry.inode.file_system;
         (file_system.magic, file_system.device)
@@ -451,7 +454,7 @@ fn statfs_out(at: usize, dentry: Option<&Dentry>) -> SysResult {
     };
     let (free, total) = (free as u64, total as u64);
     let words: [u64; 15] = [
-        magic, 4096, total, free, free, total, free, device, 255, 4096, 0x20, 0, 0, 0, 0,
+        magic, 4096, total, free, free, total, free, device, 255, 4096, FLAGS, 0, 0, 0, 0,
     ];
     user::write(at, &words)?;
     Ok(0)

@@ -2,7 +2,7 @@
 //! leader of its group and session, without children; its user is the one who called the command.
 use crate::memory::user;
 use crate::task::{self, PARENT_PID, PID, limits, process, thread};
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -257,9 +257,6 @@ pub fn execveat(_dir: i32, _path: usize, _argv: usize, _envp: usize, _flags: u32
     Err(Errno::ENOSYS)
 }
 
-/// The nice value, which nothing competes for.
-static NICE: AtomicI32 = AtomicI32::new(0);
-
 fn priority_target(which: u32, who: i32) -> Result<(), Errno> {
     match which {
         abi::PRIO_PROCESS | abi::PRIO_PGRP => own(who),
@@ -272,17 +269,17 @@ fn priority_target(which: u32, who: i32) -> Result<(), Errno> {
 /// getpriority(2): 20 less the nice value.
 pub fn getpriority(which: u32, who: i32) -> SysResult {
     priority_target(which, who)?;
-    Ok((20 - NICE.load(Ordering::Relaxed)) as usize)
+    Ok((20 - process().nice.load(Ordering::Relaxed)) as usize)
 }
 
 /// setpriority(2).
 pub fn setpriority(which: u32, who: i32, nice: i32) -> SysResult {
     priority_target(which, who)?;
     let nice = nice.clamp(-20, 19);
-    if nice < NICE.load(Ordering::Relaxed) && process().ids().0 != 0 {
+    if nice < process().nice.load(Ordering::Relaxed) && process().ids().0 != 0 {
         return Err(Errno::EACCES);
     }
-    NICE.store(nice, Ordering::Relaxed);
+    process().nice.store(nice, Ordering::Relaxed);
     Ok(0)
 }
 
@@ -439,8 +436,6 @@ pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
     }
 }
 
-static NO_NEW_PRIVS: AtomicU32 = AtomicU32::new(0);
-
 /// prctl(2).
 pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
     use linux_raw_sys::prctl as pr;
@@ -480,12 +475,12 @@ pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
         pr::PR_GET_TIMERSLACK => Ok(50_000),
         pr::PR_SET_TIMERSLACK => Ok(0),
         pr::PR_SET_NO_NEW_PRIVS if a == 1 && b == 0 && c == 0 && d == 0 => {
-            NO_NEW_PRIVS.store(1, Ordering::Relaxed);
+            process().no_new_privileges.store(true, Ordering::Relaxed);
             Ok(0)
         }
-        pr::PR_GET_NO_NEW_PRIVS if a == 0 && b == 0 && c == 0 && d == 0 => {
-            Ok(NO_NEW_PRIVS.load(Ordering::Relaxed) as usize)
-        }
+        pr::PR_GET_NO_NEW_PRIVS if a == 0 && b == 0 && c == 0 && d == 0 => Ok(usize::from(
+            process().no_new_privileges.load(Ordering::Relaxed),
+        )),
         pr::PR_GET_SECCOMP => Ok(0),
         pr::PR_SET_THP_DISABLE if b == 0 && c == 0 && d == 0 => Ok(0),
         pr::PR_GET_THP_DISABLE if a == 0 && b == 0 && c == 0 && d == 0 => Ok(0),

@@ -1,5 +1,6 @@
 //! The system: its name, its figures, and what only its administrator may do.
 use crate::fs::pidfd::PidFd;
+use crate::fs::proc::{RELEASE, VERSION};
 use crate::fs::{OpenFile, fd};
 use crate::memory::frames;
 use crate::memory::user;
@@ -10,10 +11,6 @@ use alloc::sync::Arc;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
-/// The Linux whose calls these are.
-pub const RELEASE: &str = "6.12.0-ringo";
-/// uname -v.
-pub const VERSION: &str = "#1 SMP Ringo";
 const FRAME: u64 = frames::FRAME as u64;
 
 /// uname(2).
@@ -38,7 +35,7 @@ pub fn uname(at: usize) -> SysResult {
 /// Bytes of RAM in use.
 pub fn memory_used() -> u64 {
     let (free, total) = frames::counts();
-    (total - free) as u64 * FRAME
+    total.saturating_sub(free) as u64 * FRAME
 }
 
 /// sysinfo(2).

@@ -87,12 +87,13 @@ fn start(thread: &'static Thread, registers: &TrapFrame) {
     sched::enqueue(thread);
 }
 
-/// Starts the program's first thread at `entry` with its stack pointer at `stack`.
+/// Starts the program's first thread at `entry` with its stack pointer at `stack`; it is called as the file at `path` is.
 ///
 /// # Errors
 /// EAGAIN: no memory.
-pub fn start_program(entry: usize, stack: usize) -> Result<(), Errno> {
+pub fn start_program(entry: usize, stack: usize, path: &[u8]) -> Result<(), Errno> {
     let thread = Thread::create(true)?;
+    thread.set_name(path.rsplit(|&byte| byte == b'/').next().unwrap_or(path));
     let registers = TrapFrame {
         rip: entry as u64,
         rsp: stack as u64,

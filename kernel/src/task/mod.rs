@@ -2,13 +2,14 @@
 //!
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
 //! - sched.rs: blocking, waking, who runs next, idling. context.rs: the switch itself.
-//! - futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share.
+//! - futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share. load.rs: load averages.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
 mod clone;
 mod context;
 pub mod futex;
 pub mod limits;
+pub mod load;
 pub mod process;
 mod queue;
 mod sched;

@@ -1,7 +1,7 @@
 //! What all threads share: the one process, and its end.
 use super::signal::ProcessSignals;
 use crate::cpu::{apic, interrupts, percpu};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 pub use ringo_control::ExitStatus;
 use spin::Once;
 
@@ -13,6 +13,12 @@ pub struct Process {
     pub umask: AtomicU32,
     /// RLIMIT_NOFILE: soft and hard.
     pub nofile: [AtomicU64; 2],
+    /// The nice value, which nothing competes for.
+    pub nice: AtomicI32,
+    /// prctl(PR_SET_NO_NEW_PRIVS).
+    pub no_new_privileges: AtomicBool,
+    /// /proc/self/oom_score_adj: kept for the program, which is the only victim there is.
+    pub oom_score_adjust: AtomicI32,
     ids: [AtomicU32; 2],
     hostname: Once<&'static [u8]>,
     exiting: AtomicBool,
@@ -22,6 +28,9 @@ static PROCESS: Process = Process {
     signals: ProcessSignals::new(),
     umask: AtomicU32::new(0o022),
     nofile: [AtomicU64::new(1024), AtomicU64::new(1024 * 1024)],
+    nice: AtomicI32::new(0),
+    no_new_privileges: AtomicBool::new(false),
+    oom_score_adjust: AtomicI32::new(0),
     ids: [const { AtomicU32::new(0) }; 2],
     hostname: Once::new(),
     exiting: AtomicBool::new(false),

@@ -255,6 +255,7 @@ fn switch(thread: &'static Thread, next: &'static Thread) {
     next.set_state(State::Running);
     cpu.set_current(next);
     cpu.switched_from.set(Some(thread));
+    PerCpu::count(&cpu.switches);
     context::switch(thread, next);
     finish_switch();
 }

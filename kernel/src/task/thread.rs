@@ -77,6 +77,8 @@ pub struct Thread {
     pub cpu_time: AtomicU64,
     /// When it was last switched in (ns since boot).
     pub switched_in: AtomicU64,
+    /// When it was created (ns since boot).
+    pub started: AtomicU64,
     /// prctl(PR_SET_NAME).
     pub name: SpinLock<[u8; 16]>,
     /// CPUs it may run on (sched_setaffinity(2)).
@@ -107,6 +109,7 @@ static REGISTRY: SpinLock<Registry> = SpinLock::new(Registry {
     free: Vec::new(),
     chunks: 0,
 });
+static CREATED: AtomicU64 = AtomicU64::new(0);
 static NEXT_TID: AtomicU32 = AtomicU32::new(super::PID as u32);
 
 struct Registry {
@@ -134,6 +137,22 @@ pub fn by_tid(tid: Tid) -> Option<&'static Thread> {
 /// The living threads' numbers, ascending.
 pub fn tids() -> Vec<Tid> {
     REGISTRY.lock().by_tid.keys().copied().collect()
+}
+
+/// The living thread with the lowest number not below `tid`.
+pub fn next_from(tid: Tid) -> Option<Tid> {
+    let registry = REGISTRY.lock();
+    registry.by_tid.range(tid..).next().map(|(&tid, _)| tid)
+}
+
+/// The number that was given last.
+pub fn newest() -> Tid {
+    NEXT_TID.load(Ordering::Relaxed) as Tid - 1
+}
+
+/// How many threads were ever created.
+pub fn created() -> u64 {
+    CREATED.load(Ordering::Relaxed)
 }
 
 /// How many threads live.
@@ -171,6 +190,7 @@ impl Thread {
             clear_child_tid: AtomicUsize::new(0),
             cpu_time: AtomicU64::new(0),
             switched_in: AtomicU64::new(0),
+            started: AtomicU64::new(0),
             name: SpinLock::new([0; 16]),
             affinity: AtomicU64::new(u64::MAX),
             moves_to: AtomicU32::new(0),
@@ -201,6 +221,7 @@ impl Thread {
                 let tid = next_tid(&registry.by_tid);
                 thread.tid.store(tid as u32, Ordering::Relaxed);
                 registry.by_tid.insert(tid, index);
+                CREATED.fetch_add(1, Ordering::Relaxed);
             }
             thread
         };
@@ -212,6 +233,11 @@ impl Thread {
             counter.store(0, Ordering::Relaxed);
         }
         thread.cpu_time.store(0, Ordering::Relaxed);
+        thread.started.store(time::now(), Ordering::Relaxed);
+        thread.faults.store(0, Ordering::Relaxed);
+        for count in &thread.switches {
+            count.store(0, Ordering::Relaxed);
+        }
         thread.restart_deadline.store(0, Ordering::Relaxed);
         thread.cpu_alarms.clear();
         thread.affinity.store(u64::MAX, Ordering::Relaxed);
@@ -235,6 +261,14 @@ impl Thread {
     #[inline]
     pub fn tid(&self) -> Tid {
         self.tid.load(Ordering::Relaxed) as Tid
+    }
+
+    /// Names it; what is longer than 15 bytes is cut.
+    pub fn set_name(&self, name: &[u8]) {
+        let mut bytes = [0; 16];
+        let length = name.len().min(15);
+        bytes[..length].copy_from_slice(&name[..length]);
+        *self.name.lock() = bytes;
     }
 
     /// Where its kernel stack begins, growing down.

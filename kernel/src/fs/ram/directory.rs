@@ -111,6 +111,26 @@ pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Ar
     Ok(dentry)
 }
 
+/// Puts the root of another file system in the place of `name`, whatever is there.
+///
+/// # Errors
+/// ENOTDIR.
+pub fn mount(parent: &Arc<Dentry>, name: &[u8], root: Arc<Inode>) -> Result<(), Errno> {
+    let dentry = Dentry::new(Some(parent), name, root);
+    dentry.mounted.store(true, Ordering::Relaxed);
+    let replaced = {
+        let mut entries = entries(parent)?.0.lock();
+        let replaced = entries.remove(name);
+        entries.insert(name, dentry);
+        replaced
+    };
+    let had_directory = replaced.is_some_and(|old| old.inode.is_directory());
+    if !had_directory {
+        parent.inode.links.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
 /// link(2): another name.
 ///
 /// # Errors

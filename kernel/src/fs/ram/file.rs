@@ -32,6 +32,10 @@ impl Dentry {
     /// # Errors
     /// EISDIR, EINVAL, EFBIG, EPERM.
     pub fn set_size(&self, length: u64) -> Result<(), Errno> {
+        if matches!(self.inode.content, Content::Virtual(_)) && !self.inode.is_directory() {
+            // As on Linux: generated files have no size to change.
+            return Ok(());
+        }
         self.data()?.truncate(length, self.source_id())?;
         self.inode.drop_set_id();
         self.inode.modified();
@@ -213,6 +217,10 @@ impl MapSource for Dentry {
 
     fn name(&self) -> Vec<u8> {
         self.shown_path()
+    }
+
+    fn identity(&self) -> (u64, u64) {
+        (self.inode.file_system.device, self.inode.number)
     }
 }
 

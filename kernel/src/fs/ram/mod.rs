@@ -10,7 +10,7 @@ mod file;
 
 pub use data::FileData;
 pub use directory::{
-    Directory, RenameHow, create, exchange_or_rename, link, remove_directory, unlink,
+    Directory, RenameHow, create, exchange_or_rename, link, mount, remove_directory, unlink,
 };
 
 use super::inode::FileSystem;

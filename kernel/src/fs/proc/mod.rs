@@ -1,0 +1,138 @@
+//! /proc (proc(5)): the process, its threads and the system as files, in the formats of Linux.
+//!
+//! - process.rs: the tables of /proc/PID and /proc/PID/task/TID, and their small files. status.rs: status, stat, statm.
+//! - maps.rs: the address space. descriptors.rs: fd and fdinfo. limits.rs, mounts.rs: what their names say.
+//! - system.rs: the machine and all of the kernel. cpuinfo.rs: the processor. memory.rs: meminfo and vmstat.
+//! - settings.rs: /proc/sys.
+//!
+//! What the kernel does not know (accounting it does not do) is left out where readers take a key's absence, and is 0
+//! where a format has a place for it. No locks of its own; each file names in its functions what it reads.
+mod descriptors;
+mod limits;
+mod maps;
+pub mod mounts;
+mod process;
+mod status;
+mod system;
+
+pub use system::{RELEASE, VERSION};
+
+use super::inode::{FileSystem, Link};
+use super::virtual_tree::{Item, Kind, Listing, Make, Numbered, Numbers, Store, Tree};
+use crate::task::{self, PID, Tid, thread};
+use alloc::format;
+use alloc::string::String;
+use ringo_abi::Errno;
+
+/// PROC_SUPER_MAGIC.
+const MAGIC: u64 = 0x9fa0;
+
+/// The file system.
+pub static TREE: Tree = Tree {
+    file_system: FileSystem::new(0x1a, MAGIC, "proc"),
+    root: Kind::Directory(&ROOT),
+    missing: Some(Errno::ENOENT),
+    write_error: Some(Errno::EIO),
+    file_size: 0,
+    owner,
+    alive,
+};
+
+static ROOT: Listing = Listing {
+    items: &[
+        file("cmdline", system::command_line),
+        file("devices", system::devices),
+        file("filesystems", system::filesystems),
+        file("loadavg", system::load_average),
+        link("mounts", |_| path("self/mounts")),
+        link("self", |_| Ok(Link::Path(format!("{PID}").into()))),
+        file("stat", system::stat),
+        file("swaps", system::swaps),
+        link("thread-self", |_| {
+            let tid = task::current().tid();
+            Ok(Link::Path(format!("{PID}/task/{tid}").into()))
+        }),
+        file("uptime", system::uptime),
+        file("version", system::version),
+    ],
+    numbered: Some(&Numbered {
+        prefix: "",
+        place: 0,
+        next: |_, from| (from <= PID as u32).then_some(PID as u32),
+        // As on Linux, a thread's number leads to its process, unlisted.
+        exists: |_, number| thread_of([number, 0]).is_ok(),
+        mode: |_| 0o555,
+        kind: Kind::Directory(&process::PROCESS),
+    }),
+};
+
+/// A file that everybody may read.
+const fn file(name: &'static str, make: Make) -> Item {
+    Item {
+        name,
+        mode: 0o444,
+        kind: Kind::File(make),
+    }
+}
+
+/// A file that only the owner may read.
+const fn private(name: &'static str, make: Make) -> Item {
+    Item {
+        name,
+        mode: 0o400,
+        kind: Kind::File(make),
+    }
+}
+
+/// A file that the owner may write.
+const fn writable(name: &'static str, make: Make, store: Store) -> Item {
+    Item {
+        name,
+        mode: 0o644,
+        kind: Kind::Writable(make, store),
+    }
+}
+
+const fn directory(name: &'static str, mode: u32, listing: &'static Listing) -> Item {
+    Item {
+        name,
+        mode,
+        kind: Kind::Directory(listing),
+    }
+}
+
+const fn link(name: &'static str, target: fn(Numbers) -> Result<Link, Errno>) -> Item {
+    Item {
+        name,
+        mode: 0o777,
+        kind: Kind::Link(target, 0),
+    }
+}
+
+fn path(path: &str) -> Result<Link, Errno> {
+    Ok(Link::Path(String::from(path).into_bytes()))
+}
+
+/// Everything of a process is its user's.
+fn owner(numbers: Numbers) -> (u32, u32) {
+    match numbers[0] {
+        0 => (0, 0),
+        _ => task::process().ids(),
+    }
+}
+
+fn alive(numbers: Numbers) -> bool {
+    numbers[0] == 0 || thread_of(numbers).is_ok()
+}
+
+/// The thread that a node is about. /proc/PID stays when the first thread has ended and others go on: then another one
+/// stands for the process.
+///
+/// # Errors
+/// ESRCH when it has ended.
+fn thread_of(numbers: Numbers) -> Result<&'static task::Thread, Errno> {
+    let tid = Tid::try_from(numbers[0]).map_err(|_| Errno::ESRCH)?;
+    let found = thread::by_tid(tid);
+    let found = found.or_else(|| (tid == PID).then(task::current));
+    found.ok_or(Errno::ESRCH)
+}
