@@ -1,11 +1,14 @@
 //! `ringo doctor PROGRAM`: what an executable is, and what it may miss in ring 0, without running it.
 //!
 //! Needs are read from the functions linked into it: the linker drops what nothing can reach, so a name in the line table
-//! means that the program may call it, not that it will.
+//! means that the program may call it, not that it will. Which system calls Ringo has says the kernel's own table.
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use object::elf;
 use object::read::elf::FileHeader;
+use ringo_abi::{SYSCALLS, Support, absent_syscalls};
 use serde_json::{Value, json};
 
 use crate::args::DoctorOptions;
@@ -81,7 +84,9 @@ struct Findings {
     position_independent: bool,
     stripped: bool,
     functions: usize,
-    missing: Vec<(&'static str, &'static str)>,
+    /// Instructions that make a system call, which the kernel rewrites; none if the kernel would refuse the file.
+    sites: Option<usize>,
+    missing: Vec<(String, &'static str)>,
 }
 
 /// Looks, prints, and returns the exit code.
@@ -118,11 +123,12 @@ fn examine(bytes: &[u8], path: String) -> Findings {
                 .any(|shown| matches(shown.as_bytes(), name))
         })
     };
-    let missing = NEEDS
+    let mut missing: Vec<_> = NEEDS
         .iter()
         .filter(|need| shows(need))
-        .map(|n| (n.what, n.then))
+        .map(|n| (n.what.to_owned(), n.then))
         .collect();
+    missing.extend(refused_calls(&names));
     let header = elf::FileHeader64::<object::LittleEndian>::parse(bytes).ok();
     Findings {
         path,
@@ -132,8 +138,57 @@ fn examine(bytes: &[u8], path: String) -> Findings {
         position_independent: header.is_some_and(|h| h.e_type(object::LittleEndian) == elf::ET_DYN),
         stripped: !has_symbols(bytes),
         functions: names.len(),
+        sites: count_sites(bytes),
         missing,
     }
+}
+
+/// System calls that the program has a function for and Ringo refuses.
+fn refused_calls(functions: &[&[u8]]) -> Vec<(String, &'static str)> {
+    // A limit that begins with one of these is all there is of the call. Not ECHILD: os waits for children only after
+    // it has started one.
+    let only_an_error = |why: &str| {
+        let refusal = ["ENOSYS", "EPERM", "EOPNOTSUPP"].iter();
+        refusal.clone().any(|errno| why.starts_with(errno)) && !why.starts_with("EPERM but")
+    };
+    let refused = SYSCALLS.iter().filter_map(|call| match call.support {
+        Support::Partial(why) if only_an_error(why) => Some((call.name, why)),
+        _ => None,
+    });
+    let calls = absent_syscalls()
+        .map(|call| (call.name, call.why))
+        .chain(refused)
+        // Go's Getdents makes the call getdents64.
+        .filter(|(name, _)| *name != "getdents")
+        .filter(|(name, _)| functions.iter().any(|function| wraps(function, name)));
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, why) in calls {
+        by_reason.entry(why).or_default().push(name);
+    }
+    by_reason
+        .into_iter()
+        .map(|(why, names)| (format!("calls {}", names.join(", ")), why))
+        .collect()
+}
+
+/// Whether a function is the wrapper of the system call `name`: syscall.Mount of mount(2), and so on.
+fn wraps(function: &[u8], name: &str) -> bool {
+    [
+        "syscall.",
+        "internal/syscall/unix.",
+        "golang.org/x/sys/unix.",
+    ]
+    .iter()
+    .filter_map(|package| function.strip_prefix(package.as_bytes()))
+    .any(|rest| rest.eq_ignore_ascii_case(name.replace('_', "").as_bytes()))
+}
+
+/// How many system calls the kernel would find.
+fn count_sites(bytes: &[u8]) -> Option<usize> {
+    let image = ringo_elf::Image::parse(bytes).ok()?;
+    let text = image.segments().iter().filter(|segment| segment.executable);
+    let scan = |segment| ringo_elf::scan(image.data(segment), segment.address).count();
+    Some(text.map(scan).sum())
 }
 
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
@@ -231,6 +286,9 @@ impl Findings {
                 self.functions
             ),
         );
+        if let Some(sites) = self.sites {
+            line("calls", format!("{sites} system-call sites"));
+        }
         for (what, then) in &self.missing {
             line("may miss", format!("{what}: {then}"));
         }
@@ -264,6 +322,7 @@ impl Findings {
             "position_independent": self.position_independent,
             "stripped": self.stripped,
             "functions": self.functions,
+            "sites": self.sites,
             "may_miss": self.missing.iter().map(|(what, then)| json!({"what": what, "then": then})).collect::<Vec<_>>(),
             "refusal": self.refusal,
             "verdict": self.verdict(),
@@ -281,6 +340,20 @@ mod tests {
         assert_eq!(minor("go1.27.3"), Some(27));
         assert_eq!(minor("go1.21rc2 X:loopvar"), Some(21));
         assert_eq!(minor("devel go1.28-abc"), None);
+    }
+
+    #[test]
+    fn wrappers_are_known_by_their_packages() {
+        let functions: [&[u8]; 4] = [
+            b"golang.org/x/sys/unix.IoUringSetup",
+            b"syscall.Mount",
+            b"example.com/syscall.Ptrace",
+            b"syscall.Getpid",
+        ];
+        let found = refused_calls(&functions);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0], ("calls mount".to_owned(), "EPERM"));
+        assert_eq!(found[1].0, "calls io_uring_setup");
     }
 
     #[test]

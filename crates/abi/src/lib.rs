@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod errno;
+mod linux;
 mod table;
 
 pub use errno::Errno;
+pub use linux::{Absent, absent_syscalls};
 pub use table::{SYSCALLS, Support, SyscallInfo, syscall_name};
 
 /// What a system call returns: a value, or the error the program finds negated in RAX.

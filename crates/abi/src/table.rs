@@ -4,7 +4,9 @@
 //! `kernel/src/syscall/<family>.rs::<name>` with these arguments (registers RDI RSI RDX R10 R8 R9, truncated to the
 //! type as Linux does). `@frame` before a line means the handler gets the caller's whole register frame instead:
 //! `name(frame: &mut SyscallFrame)`.
-//! Support is `full`, or `partial("what is missing")`. A call that is not here returns ENOSYS.
+//! Support is `full`, or `partial("what is missing")`; text that begins with an error's name means that the call does
+//! nothing else. A call that is not here returns ENOSYS. After a change, make docs/syscalls.md anew
+//! (`cargo run -q -p ringo-abi --example syscalls > docs/syscalls.md`); a test compares.
 
 /// Expands `$callback! { lines }` with every line of the table.
 #[macro_export]
