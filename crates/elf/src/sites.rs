@@ -59,13 +59,12 @@ impl Site {
 pub fn scan(text: &[u8], address: u64) -> impl Iterator<Item = Site> + '_ {
     let mut from = 0;
     core::iter::from_fn(move || {
-        while let Some(step) = text
-            .get(from..)?
-            .windows(2)
-            .position(|pair| pair == [0x0f, 0x05])
-        {
-            let at = from + step;
-            from = at + 2;
+        while let Some(step) = memchr::memchr(0x05, text.get(from..)?) {
+            let second = from + step;
+            from = second + 1;
+            let Some(at) = second.checked_sub(1).filter(|&at| text[at] == 0x0f) else {
+                continue;
+            };
             if let Some((before_len, number)) = shape(text, at) {
                 let mut before = [0; BEFORE_MAX];
                 before[..before_len].copy_from_slice(&text[at - before_len..at]);

@@ -168,16 +168,34 @@ pub fn send_ipi_to_others(vector: u8) {
     }
 }
 
-/// INIT and the two start-up interrupts to every other CPU; `page` is the trampoline's page number below 256.
-pub fn start_others(page: u8) {
+/// INIT to every other CPU; the start-up interrupts follow after 200 µs at the earliest.
+pub fn reset_others() {
     command(0, TO_OTHERS | DELIVER_INIT | LEVEL_ASSERT);
-    wait_us(200);
+    RESET.store(time::now(), Ordering::Relaxed);
+}
+
+/// When the other CPUs were reset.
+static RESET: AtomicU64 = AtomicU64::new(0);
+
+/// The start-up interrupts to every other CPU; `page` is the trampoline's page number below 256. The second one is for
+/// CPUs that missed the first.
+pub fn start_others(page: u8, started: impl Fn() -> bool) {
+    wait_until(RESET.load(Ordering::Relaxed) + 200_000, || false);
     for _ in 0..2 {
         command(
             0,
             TO_OTHERS | DELIVER_START | LEVEL_ASSERT | u32::from(page),
         );
-        wait_us(200);
+        wait_until(time::now() + 400_000, &started);
+        if started() {
+            return;
+        }
+    }
+}
+
+fn wait_until(deadline: u64, done: impl Fn() -> bool) {
+    while time::now() < deadline && !done() {
+        core::hint::spin_loop();
     }
 }
 
@@ -185,11 +203,4 @@ pub fn start_others(page: u8) {
 pub fn stop_others() {
     let _ = DELIVER_NMI;
     send_ipi_to_others(interrupts::STOP);
-}
-
-fn wait_us(us: u64) {
-    let until = time::now() + us * 1000;
-    while time::now() < until {
-        core::hint::spin_loop();
-    }
 }

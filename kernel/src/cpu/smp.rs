@@ -1,4 +1,5 @@
-//! Starting the other CPUs: INIT and start-up interrupts, one CPU through the gate of boot.rs at a time.
+//! Starting the other CPUs: INIT and start-up interrupts, one CPU through the gate of boot.rs at a time. The reset is
+//! asked for early, so that other work passes the time it takes.
 use super::percpu::{MAX_CPUS, set_cpu_count};
 use super::{apic, fpu, gdt, msr, port, tlb};
 use crate::memory::{self, phys_to_virt};
@@ -38,46 +39,59 @@ fn machine_cpus() -> usize {
     usize::from(u16::from_le_bytes([low, high]))
 }
 
-/// Starts the machine's other CPUs; gives how many run in all.
-pub fn start_others() -> usize {
+/// The machine's other CPUs, on their way: between [`begin`] and [`Others::finish`] they reset themselves.
+pub struct Others {
+    wanted: usize,
+}
+
+/// Resets the machine's other CPUs, which takes a while: the first of two steps.
+pub fn begin() -> Others {
     let wanted = machine_cpus().min(MAX_CPUS);
-    if wanted < 2 {
-        return 1;
-    }
-    memory::share_with_boot_tables();
-    // SAFETY: the symbols frame the trampoline; its destination is reserved memory in the direct map.
-    unsafe {
-        let from = &raw const ap_trampoline;
-        let length = (&raw const ap_trampoline_end).offset_from_unsigned(from);
-        core::ptr::copy_nonoverlapping(from, phys_to_virt(TRAMPOLINE) as *mut u8, length);
-    }
-    // SAFETY: atomics in the boot data, shared with assembly.
-    let (gate, number, stack) = unsafe { (&ap_gate, &ap_number, &ap_stack) };
-    let mut running = 1;
-    for id in 1..wanted {
-        let Ok(own) = memory::stack::KernelStack::alloc() else {
-            break;
-        };
-        stack.store(own.top() as u64, Ordering::Relaxed);
-        number.store(id as u32, Ordering::SeqCst);
-        STARTED.store(0, Ordering::SeqCst);
-        gate.store(0, Ordering::SeqCst);
-        if id == 1 {
-            apic::start_others((TRAMPOLINE >> 12) as u8);
+    if wanted > 1 {
+        memory::share_with_boot_tables();
+        // SAFETY: the symbols frame the trampoline; its destination is reserved memory in the direct map.
+        unsafe {
+            let from = &raw const ap_trampoline;
+            let length = (&raw const ap_trampoline_end).offset_from_unsigned(from);
+            core::ptr::copy_nonoverlapping(from, phys_to_virt(TRAMPOLINE) as *mut u8, length);
         }
-        let until = time::now() + 1_000_000_000;
-        while STARTED.load(Ordering::SeqCst) == 0 && time::now() < until {
-            core::hint::spin_loop();
-        }
-        if STARTED.load(Ordering::SeqCst) == 0 {
-            break;
-        }
-        // The idle thread of that CPU lives on it for ever.
-        core::mem::forget(own);
-        running = id + 1;
-        set_cpu_count(running);
+        apic::reset_others();
     }
-    running
+    Others { wanted }
+}
+
+impl Others {
+    /// Starts them, one after the other; gives how many CPUs run in all.
+    pub fn finish(self) -> usize {
+        // SAFETY: atomics in the boot data, shared with assembly.
+        let (gate, number, stack) = unsafe { (&ap_gate, &ap_number, &ap_stack) };
+        let mut running = 1;
+        for id in 1..self.wanted {
+            let Ok(own) = memory::stack::KernelStack::alloc() else {
+                break;
+            };
+            stack.store(own.top() as u64, Ordering::Relaxed);
+            number.store(id as u32, Ordering::SeqCst);
+            STARTED.store(0, Ordering::SeqCst);
+            gate.store(0, Ordering::SeqCst);
+            let started = || STARTED.load(Ordering::SeqCst) != 0;
+            if id == 1 {
+                apic::start_others((TRAMPOLINE >> 12) as u8, started);
+            }
+            let until = time::now() + 1_000_000_000;
+            while !started() && time::now() < until {
+                core::hint::spin_loop();
+            }
+            if !started() {
+                break;
+            }
+            // The idle thread of that CPU lives on it for ever.
+            core::mem::forget(own);
+            running = id + 1;
+            set_cpu_count(running);
+        }
+        running
+    }
 }
 
 static STARTED: AtomicU32 = AtomicU32::new(0);

@@ -1,7 +1,8 @@
 //! Page faults of the program, and of the kernel's copies to and from it.
 //!
-//! Anonymous memory is given zeroed: 2 MiB at once where the area covers the block and memory is ample, else a small page
-//! and its neighbours (fault-around), since a fault costs more than a few pages. File pages are the file's own frames;
+//! Anonymous memory is given zeroed: 2 MiB at once where the area covers the block, memory is ample and the program has
+//! shown that it is no small one; else a small page and its neighbours (fault-around), since a fault costs more than a
+//! few pages. File pages are the file's own frames;
 //! a private one is copied when written (its mapping is read-only until then). A fault that finds no memory kills the
 //! program as the OOM killer would: the runtime asked for its heap beforehand (space.rs).
 use super::paging::{HUGE_PAGE, Mapping, PAGE, WRITABLE};
@@ -41,6 +42,9 @@ const OUT_OF_MEMORY: FaultSignal = FaultSignal {
 
 /// Pages given at once around a fault in anonymous memory, while memory is ample.
 const FAULT_AROUND: usize = 16;
+/// Anonymous pages a program has before it gets huge ones: a block of 2 MiB that is touched once costs the host as much
+/// memory as a small service needs in all.
+const HUGE_FROM: usize = 4 * (HUGE_PAGE / PAGE);
 
 impl AddressSpace {
     /// Makes `address` accessible as asked, if its area allows it.
@@ -108,12 +112,14 @@ impl Inner {
         let ample = free > total / 8 && free > 4 * (HUGE_PAGE / PAGE);
         if ample
             && !area.small_pages
+            && self.anonymous >= HUGE_FROM
             && block >= start
             && block + HUGE_PAGE <= area.end
             && !table.has_small_pages(block)
             && let Some(phys) = frames::alloc_zeroed(frames::MAX_ORDER)
         {
             if table.map_huge(block, phys, flags) {
+                self.anonymous += HUGE_PAGE / PAGE;
                 self.count(HUGE_PAGE / PAGE, area);
                 return Ok(());
             }
@@ -140,6 +146,7 @@ impl Inner {
             frames::release(phys);
             return Err(OUT_OF_MEMORY);
         }
+        self.anonymous += 1;
         self.count(1, area);
         Ok(())
     }

@@ -6,7 +6,8 @@
 //!
 //! Commit: where a writable MAP_FIXED mapping replaces a PROT_NONE reservation (Go's heap growth) the pages are charged
 //! at once, and ENOMEM is the answer when frames are short: that is what the runtime turns into its own "out of memory".
-//! Other anonymous memory is charged when touched. One mapping larger than all memory is ENOMEM.
+//! Other anonymous memory is charged when touched. One mapping larger than all memory (but 64 MiB, since every Go program
+//! maps an index of 32 and touches little of it) is ENOMEM.
 //!
 //! One sleeping lock over areas and tables; taken by faults, too. Cost: O(log areas) a call and O(pages mapped) to unmap.
 use super::frames;
@@ -28,6 +29,8 @@ pub const PROT_EXEC: u32 = 4;
 
 /// The lowest address mmap gives or takes (vm.mmap_min_addr).
 pub const LOWEST: usize = 0x1_0000;
+/// One mapping of this size is granted whatever the size of the machine.
+const ALWAYS_MAPPABLE: usize = 64 << 20;
 /// Where searches without a hint start, going down: below the stack.
 const TOP: usize = 0x7fff_0000_0000;
 
@@ -95,6 +98,8 @@ pub struct Inner {
     pub mapped: usize,
     /// See above.
     pub mapped_peak: usize,
+    /// Pages of anonymous memory that were given in all: how large a program this is (fault.rs).
+    pub anonymous: usize,
 }
 
 /// The one address space.
@@ -110,6 +115,7 @@ static SPACE: AddressSpace = AddressSpace {
         resident_peak: 0,
         mapped: 0,
         mapped_peak: 0,
+        anonymous: 0,
     }),
 };
 
@@ -179,7 +185,7 @@ impl AddressSpace {
         let mut inner = self.inner.lock();
         let anonymous = matches!(request.backing, Backing::Anonymous);
         let writable = request.protection & PROT_WRITE != 0;
-        let too_large = length / PAGE > frames::counts().1;
+        let too_large = length / PAGE > frames::counts().1.max(ALWAYS_MAPPABLE / PAGE);
         if anonymous && request.protection != 0 && !request.no_reserve && too_large {
             return Err(Errno::ENOMEM);
         }

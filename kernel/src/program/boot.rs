@@ -74,12 +74,13 @@ impl BootInfo {
 
 /// Everything after memory, time and the first CPU.
 pub fn start(boot: BootInfo) -> ! {
+    let others = smp::begin();
     drivers::control::set_receiver(super::host::receive);
     let devices = match drivers::init(&boot.command_line) {
         Ok(devices) => devices,
         Err(reason) => drivers::power::fail(reason),
     };
-    let cpus = smp::start_others();
+    let cpus = others.finish();
     klog!(
         "{cpus} CPUs, {} frames free, {} us after entry",
         memory::frames::counts().0,

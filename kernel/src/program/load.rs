@@ -1,14 +1,16 @@
 //! Segments into memory.
 //!
 //! Read-only segments show the bundle's own frames; pages that are written (data, rewritten sites, relocations) are
-//! copied. What the file holds is mapped before the program starts, since a fault costs more than a table entry; bss is
-//! left to faults (Go 1.26 and later carry 32 MiB of it that most programs never touch).
+//! copied when they are mapped, so that no translation is ever taken back but once at the end, when text loses its
+//! writability. What the file holds is mapped before the program starts, since a fault costs more than a table entry; bss
+//! is left to faults (Go 1.26 and later carry 32 MiB of it that most programs never touch).
 use super::file::BundleFile;
 use super::sites;
 use crate::memory::paging::PAGE;
 use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
 use crate::memory::user;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use ringo_abi::Errno;
 use ringo_elf::{Image, ImageKind, Segment};
 use spin::Once;
@@ -87,13 +89,15 @@ pub fn load(bytes: &'static [u8], phys: usize, path: &[u8]) -> Result<&'static L
         0
     };
     let source = Arc::new(BundleFile::new(phys, bytes.len(), path));
+    let found = sites::find(&image, bias);
+    let written = written_pages(&image, bias, &found);
     for segment in image.segments() {
-        map_segment(segment, bias, &source)?;
+        map_segment(segment, bias, &source, &written)?;
     }
     for (address, addend) in image.relocations() {
         user::write((address + bias) as usize, &(addend + bias))?;
     }
-    sites::rewrite(&image, bias)?;
+    sites::rewrite(&image, bias, found)?;
     for segment in image.segments() {
         let (start, end) = pages(segment, bias);
         space().protect(start, end - start, protection(segment))?;
@@ -141,8 +145,31 @@ fn pages(segment: &Segment, bias: u64) -> (usize, usize) {
     )
 }
 
-/// Maps one segment writable (sites and relocations are still to be written), its file part at once.
-fn map_segment(segment: &Segment, bias: u64, source: &Arc<BundleFile>) -> Result<(), LoadError> {
+/// Numbers of the pages that will be written before the program starts, ascending.
+fn written_pages(image: &Image<'_>, bias: u64, found: &[ringo_elf::Site]) -> Vec<usize> {
+    // A rewritten site is shorter than a page, so it touches two at most.
+    let of_sites = found.iter().flat_map(|site| {
+        let at = site.address as usize;
+        [at / PAGE, (at + ringo_elf::PATCH_MAX) / PAGE]
+    });
+    let relocated = image
+        .relocations()
+        .map(|(address, _)| (address + bias) as usize)
+        .flat_map(|at| [at / PAGE, (at + 7) / PAGE]);
+    let mut pages: Vec<usize> = of_sites.chain(relocated).collect();
+    pages.sort_unstable();
+    pages.dedup();
+    pages
+}
+
+/// Maps one segment writable (sites and relocations are still to be written), its file part at once; `written` pages as
+/// copies of their own.
+fn map_segment(
+    segment: &Segment,
+    bias: u64,
+    source: &Arc<BundleFile>,
+    written: &[usize],
+) -> Result<(), LoadError> {
     let (start, end) = pages(segment, bias);
     let file_end = (segment.address + bias + segment.file_size) as usize;
     let file_pages_end = if segment.file_size == 0 {
@@ -165,7 +192,10 @@ fn map_segment(segment: &Segment, bias: u64, source: &Arc<BundleFile>) -> Result
             },
             name: "",
         })?;
-        space().populate(start, file_pages_end, segment.writable)?;
+        for page in (start..file_pages_end).step_by(PAGE) {
+            let write = segment.writable || written.binary_search(&(page / PAGE)).is_ok();
+            space().populate(page, page + PAGE, write)?;
+        }
         // The rest of the last page is bss, or the next segment's bytes of the file.
         if segment.writable {
             user::zero(file_end, file_pages_end - file_end)?;

@@ -8,7 +8,7 @@ use crate::memory::space::{Backing, LOWEST, PROT_EXEC, PROT_READ, PROT_WRITE, Re
 use crate::memory::user;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
-use ringo_elf::{Image, STUB_SIZE, SiteTable, scan};
+use ringo_elf::{Image, STUB_SIZE, Site, SiteTable, scan};
 use spin::Once;
 
 struct Sites {
@@ -18,15 +18,18 @@ struct Sites {
 
 static SITES: Once<Sites> = Once::new();
 
-/// Rewrites every site of the executable segments, which are writable now.
+/// The system calls in the executable segments, by the addresses they will have.
+pub fn find(image: &Image<'_>, bias: u64) -> Vec<Site> {
+    let text = image.segments().iter().filter(|segment| segment.executable);
+    text.flat_map(|segment| scan(image.data(segment), segment.address + bias))
+        .collect()
+}
+
+/// Rewrites the sites that were found; their pages are writable now.
 ///
 /// # Errors
 /// ENOMEM.
-pub fn rewrite(image: &Image<'_>, bias: u64) -> Result<(), Errno> {
-    let text = image.segments().iter().filter(|segment| segment.executable);
-    let found: Vec<_> = text
-        .flat_map(|segment| scan(image.data(segment), segment.address + bias))
-        .collect();
+pub fn rewrite(image: &Image<'_>, bias: u64, found: Vec<Site>) -> Result<(), Errno> {
     let size = SiteTable::size_for(found.len()).next_multiple_of(PAGE);
     let (start, end) = image.span();
     let (start, end) = ((start + bias) as usize, (end + bias) as usize);
@@ -47,6 +50,7 @@ pub fn rewrite(image: &Image<'_>, bias: u64) -> Result<(), Errno> {
         backing: Backing::Anonymous,
         name: "[syscalls]",
     })?;
+    space().populate(base, base + size, true)?;
     let kernel_entry = entry::syscall_entry as *const () as u64;
     let table = SiteTable::new(base as u64, found);
     user::copy_out(base, &table.header(kernel_entry))?;
@@ -59,7 +63,6 @@ pub fn rewrite(image: &Image<'_>, bias: u64) -> Result<(), Errno> {
         };
         user::copy_out(base + (index + 1) * STUB_SIZE, &stub)?;
         let at = table.sites()[index].address as usize;
-        space().populate(at / PAGE * PAGE, (at + length).next_multiple_of(PAGE), true)?;
         user::copy_out(at, &patch[..length])?;
         patched += 1;
     }
