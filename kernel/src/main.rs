@@ -26,6 +26,7 @@ fn main(start_info: usize, tsc: u64) -> ! {
     time::init(tsc);
     cpu::apic::calibrate_timer();
     task::init_cpu().expect("memory for the first idle thread");
+    cpu::pic::turn_off();
     cpu::interrupts::unmask();
     program::boot::start(boot)
 }

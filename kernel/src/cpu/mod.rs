@@ -2,7 +2,7 @@
 //!
 //! - boot.rs, smp.rs: how each CPU gets here. percpu.rs: what each has for itself, through GS.
 //! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. interrupts.rs: devices' view of them.
-//! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
+//! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
 //! - vdso.rs: the code the program reads clocks with. tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
 //!
 //! Nothing here takes a lock inside a trap; nothing above needs to know which hypervisor runs underneath.
@@ -17,6 +17,7 @@ pub mod ioapic;
 pub mod kvm;
 pub mod msr;
 pub mod percpu;
+pub mod pic;
 pub mod pit;
 pub mod port;
 pub mod smp;
