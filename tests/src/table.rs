@@ -30,6 +30,8 @@ pub fn cases() -> Vec<Case> {
         scheduling(),
         timing(),
         memory(),
+        files(),
+        kinds(),
     ]
     .into_iter()
     .flatten()
@@ -346,6 +348,25 @@ fn memory() -> Vec<Case> {
         with("memory", "exhaust-gradually", "", &["256"]).memory(256)
     ));
     all
+}
+
+fn files() -> Vec<Case> {
+    let mut all = acts(
+        "files",
+        "create rename links walk seek append truncate sparse modes readdir unnamed at loops errors times copy cwd unlinked flock records \
+         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall",
+    );
+    all.push(ours("files", "threads").cpus(&[1, 2, 4]).code(0));
+    all.push(ours("files", "big").limit(60).code(0));
+    all
+}
+
+fn kinds() -> Vec<Case> {
+    acts(
+        "kinds",
+        "poll poll-states poll-many poll-mask poll-interrupted select select-errors fifo fifo-nonblocking fifo-both fifo-poll memfd seals \
+         read-only-mapping",
+    )
 }
 
 /// Trials that the kernel cannot pass yet: tests/pending.txt has a pattern a line, `*` for any text. They are reported as skipped.

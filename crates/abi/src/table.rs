@@ -171,6 +171,10 @@ macro_rules! for_each_syscall {
             439 => path::faccessat2(dirfd: i32, name: usize, mode: u32, flags: u32), full;
             452 => path::fchmodat2(dirfd: i32, name: usize, mode: u32, flags: u32), full;
             // ---- poll, epoll, pipes, events ----
+            7 => poll::poll(fds: usize, count: u32, timeout: i32), full;
+            23 => poll::select(count: i32, read: usize, write: usize, exceptional: usize, timeout: usize), full;
+            270 => poll::pselect6(count: i32, read: usize, write: usize, exceptional: usize, timeout: usize, mask: usize), full;
+            271 => poll::ppoll(fds: usize, count: u32, timeout: usize, mask: usize, size: usize), full;
             22 => event::pipe(fds: usize), full;
             213 => event::epoll_create(size: i32), full;
             232 => event::epoll_wait(epfd: i32, events: usize, max: i32, timeout: i32), full;
@@ -182,6 +186,7 @@ macro_rules! for_each_syscall {
             290 => event::eventfd2(count: u32, flags: u32), full;
             291 => event::epoll_create1(flags: u32), full;
             293 => event::pipe2(fds: usize, flags: u32), partial("no packet mode (O_DIRECT)");
+            319 => event::memfd_create(name: usize, flags: u32), partial("no huge pages");
             441 => event::epoll_pwait2(epfd: i32, events: usize, max: i32, timeout: usize, mask: usize, size: usize), full;
             // ---- process and system ----
             61 => process::wait4(pid: i32, status: usize, options: u32, usage: usize), partial("ECHILD: there are no children");

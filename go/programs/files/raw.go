@@ -75,12 +75,17 @@ func records() {
 	record(b, ofdGet, syscall.F_WRLCK, 5, 7)
 	record(a, ofdGet, syscall.F_WRLCK, 0, 0)
 	done := make(chan bool)
+	released := make(chan bool)
 	go func() {
-		record(a, ofdWait, syscall.F_WRLCK, 22, 1)
+		lock := syscall.Flock_t{Type: syscall.F_WRLCK, Start: 22, Len: 1}
+		err := syscall.FcntlFlock(a.Fd(), ofdWait, &lock)
+		<-released
+		fmt.Println("waited", err)
 		done <- true
 	}()
 	time.Sleep(20 * time.Millisecond)
 	record(b, ofdSet, syscall.F_UNLCK, 0, 0)
+	close(released)
 	<-done
 	record(b, syscall.F_SETLK, 9, 0, 0)
 	record(b, syscall.F_SETLK, syscall.F_RDLCK, -5, 0)

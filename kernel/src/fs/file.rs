@@ -71,7 +71,7 @@ pub trait FileOps: Send + Sync + Any {
 
     /// What it is ready for now.
     fn poll(&self, _file: &OpenFile) -> PollEvents {
-        PollEvents::IN | PollEvents::OUT
+        PollEvents::IN | PollEvents::OUT | PollEvents::RDNORM | PollEvents::WRNORM
     }
 
     /// Who is told when that changes. None: always ready, and nothing for epoll (EPERM).

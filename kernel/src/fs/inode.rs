@@ -3,6 +3,7 @@
 //! One type for all file systems: attributes in atomics, so that stat(2) takes no lock and a write updates its times with
 //! two stores; and the content, by kind. RAM files, directories and links hold theirs; devices are a number that dev/
 //! knows; files of /proc and /sys are a [`Virtual`] that makes its content when asked.
+use super::pipe::Pipe;
 use super::ram::{Directory, FileData};
 use super::{Dentry, OpenFile, Stat, lock::Locks};
 use crate::sync::{SlotRef, SpinLock};
@@ -122,7 +123,7 @@ pub enum Content {
     /// A symbolic link.
     Symlink(Box<[u8]>),
     /// A named pipe: the pipe while somebody has it open.
-    Fifo(SpinLock<Option<Weak<dyn Any + Send + Sync>>>),
+    Fifo(SpinLock<Weak<Pipe>>),
     /// A socket bound to this name.
     Socket(SpinLock<Option<Weak<dyn Any + Send + Sync>>>),
     /// A device with this number.

@@ -102,6 +102,10 @@ pub fn descriptor_closed(file: &OpenFile) {
 /// # Errors
 /// EINVAL, EWOULDBLOCK, ERESTARTSYS; EBADF for what has no inode.
 pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
+    // Locks of this kind never kept anybody out; since 6.0 Linux says yes and does nothing.
+    if operation & abi::LOCK_MAND != 0 {
+        return Ok(0);
+    }
     let exclusive = match operation & !abi::LOCK_NB {
         abi::LOCK_SH => false,
         abi::LOCK_EX => true,

@@ -13,13 +13,16 @@ pub mod dev;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;
+mod fifo;
 pub mod file;
 pub mod inode;
 pub mod lock;
+pub mod memfd;
 pub mod open;
 pub mod pidfd;
 pub mod pipe;
 pub mod poll;
+pub mod poller;
 mod populate;
 pub mod proc;
 pub mod ram;
@@ -40,8 +43,10 @@ pub use file::{FileOps, OpenFile, Stat};
 pub use poll::{PollEvents, PollQueue};
 
 use crate::drivers::virtio::Device;
-use crate::memory::space::Backing;
+use crate::memory::space::{Backing, ReadOnly};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use linux_raw_sys::general::O_PATH;
 use ringo_abi::Errno;
 use ringo_bundle::Bundle;
 
@@ -63,13 +68,30 @@ pub fn init(
 /// What mmap(2) of a descriptor shows.
 ///
 /// # Errors
-/// EBADF; EACCES when the descriptor's mode does not allow it; ENODEV when the file cannot be mapped.
+/// EBADF; EACCES when the descriptor's mode does not allow it, EPERM when a seal does not; ENODEV when the file cannot be
+/// mapped.
 pub fn map_source(fd: i32, protection: u32, shared: bool, page: u64) -> Result<Backing, Errno> {
     use crate::memory::space::PROT_WRITE;
     let file = fd::get(fd)?;
-    if !file.readable() || (shared && protection & PROT_WRITE != 0 && !file.writable()) {
+    if file.flags() & O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    let writes = protection & PROT_WRITE != 0;
+    if !file.readable() || shared && writes && !file.writable() {
         return Err(Errno::EACCES);
     }
-    let source = file.ops.map_source()?;
+    let mut source = file.ops.map_source()?;
+    if shared {
+        let sealed = file
+            .ops
+            .dentry()
+            .is_some_and(|dentry| !dentry.allows_writing());
+        if sealed && writes {
+            return Err(Errno::EPERM);
+        }
+        if sealed || !file.writable() {
+            source = Arc::new(ReadOnly(source));
+        }
+    }
     Ok(Backing::File { source, page })
 }

@@ -7,7 +7,7 @@
 //! The ring is behind a SleepMutex, held while bytes move to and from the program (which may fault). How many buffers
 //! are in use and how many ends are open are atomics as well: waiters and poll look at those without the lock.
 //! Each end has a wait queue and a poll queue. Wake-ups are made after the lock was given back.
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, fd};
+use super::{Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, fd};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SleepMutex, Wait, WaitQueue};
 use crate::task::process;
@@ -80,6 +80,11 @@ pub struct Pipe {
     /// Open ends.
     readers: AtomicUsize,
     writers: AtomicUsize,
+    /// Ends that were ever opened by name: who waits for a partner must not miss one that came and went.
+    pub(super) readers_seen: AtomicUsize,
+    pub(super) writers_seen: AtomicUsize,
+    /// Who waits for a partner to open the FIFO.
+    pub(super) partners: WaitQueue,
     read_wait: WaitQueue,
     write_wait: WaitQueue,
     read_poll: PollQueue,
@@ -93,6 +98,15 @@ pub struct End {
     pipe: Arc<Pipe>,
     reads: bool,
     writes: bool,
+    name: Option<Named>,
+}
+
+/// What is different about the end of a FIFO.
+pub struct Named {
+    /// The name it was opened by.
+    pub dentry: Arc<Dentry>,
+    /// Opened without waiting for a writer when so many had been seen: none to come is no hang-up.
+    pub quiet: Option<usize>,
 }
 
 impl Pipe {
@@ -107,6 +121,9 @@ impl Pipe {
             slots: AtomicUsize::new(DEFAULT_SLOTS),
             readers: AtomicUsize::new(0),
             writers: AtomicUsize::new(0),
+            readers_seen: AtomicUsize::new(0),
+            writers_seen: AtomicUsize::new(0),
+            partners: WaitQueue::new(),
             read_wait: WaitQueue::new(),
             write_wait: WaitQueue::new(),
             read_poll: PollQueue::new(),
@@ -117,7 +134,7 @@ impl Pipe {
     }
 
     /// One more end; it closes with the last reference to it.
-    pub fn end(self: &Arc<Self>, reads: bool, writes: bool) -> Arc<End> {
+    pub fn end(self: &Arc<Self>, reads: bool, writes: bool, name: Option<Named>) -> Arc<End> {
         self.readers.fetch_add(usize::from(reads), Ordering::SeqCst);
         self.writers
             .fetch_add(usize::from(writes), Ordering::SeqCst);
@@ -125,6 +142,7 @@ impl Pipe {
             pipe: self.clone(),
             reads,
             writes,
+            name,
         })
     }
 
@@ -136,11 +154,13 @@ impl Pipe {
         self.used.load(Ordering::Acquire) == 0
     }
 
-    fn no_readers(&self) -> bool {
+    /// Whether no end that reads is open.
+    pub(super) fn no_readers(&self) -> bool {
         self.readers.load(Ordering::Acquire) == 0
     }
 
-    fn no_writers(&self) -> bool {
+    /// Whether no end that writes is open.
+    pub(super) fn no_writers(&self) -> bool {
         self.writers.load(Ordering::Acquire) == 0
     }
 
@@ -373,11 +393,19 @@ impl End {
 
 impl FileOps for End {
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
-        self.pipe.read(io, file.nonblocking())
+        let result = self.pipe.read(io, file.nonblocking());
+        if let Some(named) = &self.name {
+            named.dentry.inode.accessed();
+        }
+        result
     }
 
     fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
-        self.pipe.write(io, file.nonblocking())
+        let result = self.pipe.write(io, file.nonblocking());
+        if let Some(named) = &self.name {
+            named.dentry.inode.modified();
+        }
+        result
     }
 
     fn poll(&self, _file: &OpenFile) -> PollEvents {
@@ -385,7 +413,12 @@ impl FileOps for End {
         let mut events = PollEvents::empty();
         if self.reads {
             events.set(READABLE, !pipe.is_empty());
-            events.set(PollEvents::HUP, pipe.no_writers());
+            let seen = || pipe.writers_seen.load(Ordering::Acquire);
+            let quiet = self.name.as_ref().and_then(|named| named.quiet);
+            events.set(
+                PollEvents::HUP,
+                pipe.no_writers() && quiet.is_none_or(|before| before != seen()),
+            );
         }
         if self.writes {
             events.set(WRITABLE, !pipe.is_full());
@@ -425,20 +458,32 @@ impl FileOps for End {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
-        Ok(anon::pipe_stat(
-            self.pipe.inode,
-            self.pipe.created,
-            process().ids(),
-        ))
+        Ok(match &self.name {
+            Some(named) => named.dentry.inode.stat(),
+            None => anon::pipe_stat(self.pipe.inode, self.pipe.created, process().ids()),
+        })
+    }
+
+    fn dentry(&self) -> Option<Arc<Dentry>> {
+        self.name.as_ref().map(|named| named.dentry.clone())
+    }
+
+    fn release(&self, file: &OpenFile) {
+        if let Some(named) = &self.name {
+            named.dentry.inode.locks.file_released(file);
+        }
     }
 
     fn reopen(&self, _file: &OpenFile, flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
         let mode = flags & O_ACCMODE;
-        Ok(self.pipe.end(mode != O_WRONLY, mode != O_RDONLY))
+        Ok(self.pipe.end(mode != O_WRONLY, mode != O_RDONLY, None))
     }
 
     fn name(&self) -> Vec<u8> {
-        alloc::format!("pipe:[{}]", self.pipe.inode).into_bytes()
+        match &self.name {
+            Some(named) => named.dentry.shown_path(),
+            None => alloc::format!("pipe:[{}]", self.pipe.inode).into_bytes(),
+        }
     }
 }
 
@@ -449,8 +494,8 @@ impl FileOps for End {
 pub fn open_pair(nonblocking: bool, close_on_exec: bool) -> Result<(i32, i32), Errno> {
     let pipe = Pipe::new();
     let status = if nonblocking { O_NONBLOCK } else { 0 };
-    let reader = OpenFile::new(pipe.end(true, false), O_RDONLY | status);
-    let writer = OpenFile::new(pipe.end(false, true), O_WRONLY | status);
+    let reader = OpenFile::new(pipe.end(true, false, None), O_RDONLY | status);
+    let writer = OpenFile::new(pipe.end(false, true, None), O_WRONLY | status);
     let read = fd::install(reader, close_on_exec)?;
     match fd::install(writer, close_on_exec) {
         Ok(write) => Ok((read, write)),

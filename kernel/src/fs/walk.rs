@@ -24,12 +24,27 @@ pub struct How {
     pub follow: bool,
     /// openat2's RESOLVE_*.
     pub resolve: u32,
+    /// The last component is a name to be made or removed: a link there is not followed, even before a slash.
+    pub name: bool,
 }
 
 impl How {
     /// Following the last link, or not.
     pub const fn follow(follow: bool) -> Self {
-        Self { follow, resolve: 0 }
+        Self {
+            follow,
+            resolve: 0,
+            name: false,
+        }
+    }
+
+    /// To a name that will be made, moved or removed.
+    pub const fn name() -> Self {
+        Self {
+            follow: false,
+            resolve: 0,
+            name: true,
+        }
     }
 
     fn has(self, flags: u32) -> bool {
@@ -182,7 +197,7 @@ pub fn walk(start: Arc<Dentry>, path: Vec<u8>, how: How) -> Result<Found, Errno>
                 slash,
             });
         };
-        if next.inode.kind() == abi::S_IFLNK && (!is_last || how.follow || slash) {
+        if next.inode.kind() == abi::S_IFLNK && (!is_last || how.follow || slash && !how.name) {
             links += 1;
             if links > LINKS_MAX || how.has(abi::RESOLVE_NO_SYMLINKS) {
                 return Err(Errno::ELOOP);

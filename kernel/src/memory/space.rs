@@ -49,6 +49,35 @@ pub trait MapSource: Send + Sync {
     fn identity(&self) -> (u64, u64) {
         (0, 0)
     }
+    /// Whether a shared mapping of it may become writable.
+    fn writable(&self) -> bool {
+        true
+    }
+}
+
+/// A file whose descriptor, or whose seals, allow no writing through shared mappings.
+pub struct ReadOnly(pub Arc<dyn MapSource>);
+
+impl MapSource for ReadOnly {
+    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
+        self.0.frame(index)
+    }
+
+    fn id(&self) -> usize {
+        self.0.id()
+    }
+
+    fn name(&self) -> Vec<u8> {
+        self.0.name()
+    }
+
+    fn identity(&self) -> (u64, u64) {
+        self.0.identity()
+    }
+
+    fn writable(&self) -> bool {
+        false
+    }
 }
 
 /// What an area shows.
@@ -82,6 +111,16 @@ pub struct Area {
     pub committed: bool,
     /// Shown by /proc/self/maps: "[stack]", "[vdso]".
     pub name: &'static str,
+}
+
+impl Area {
+    /// Whether it may become writable.
+    fn may_write(&self) -> bool {
+        match &self.backing {
+            Backing::File { source, .. } => !self.shared || source.writable(),
+            Backing::Anonymous => true,
+        }
+    }
 }
 
 /// Areas, tables and totals, under the lock.
@@ -254,7 +293,8 @@ impl AddressSpace {
     /// mprotect(2).
     ///
     /// # Errors
-    /// EINVAL; ENOMEM where nothing is mapped (what comes before is changed, as on Linux).
+    /// EINVAL; ENOMEM where nothing is mapped, EACCES where a file may not be written (what comes before is changed, as on
+    /// Linux).
     pub fn protect(&self, start: usize, length: usize, protection: u32) -> Result<(), Errno> {
         let length = round_up(length).ok_or(Errno::ENOMEM)?;
         if !start.is_multiple_of(PAGE) {
@@ -264,14 +304,21 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let mut inner = self.inner.lock();
-        let covered = inner.covered_until(start, start + length);
-        inner.change(start, covered, |area| area.protection = protection);
-        inner.protect_pages(start, covered);
-        if covered < start + length {
+        let mut covered = inner.covered_until(start, start + length);
+        let mut result = if covered < start + length {
             Err(Errno::ENOMEM)
         } else {
             Ok(())
+        };
+        let forbidden = |at: &usize| !inner.areas[at].may_write();
+        if protection & PROT_WRITE != 0
+            && let Some(at) = inner.starts_in(start, covered).into_iter().find(forbidden)
+        {
+            (covered, result) = (at.max(start), Err(Errno::EACCES));
         }
+        inner.change(start, covered, |area| area.protection = protection);
+        inner.protect_pages(start, covered);
+        result
     }
 
     /// Faults the mapped pages of [start, end) in, for writing or as they are.
@@ -532,6 +579,15 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
 }
 
 impl AddressSpace {
+    /// Whether a shared mapping of this file may write to it.
+    pub fn writes_to_file(&self, id: usize) -> bool {
+        let inner = self.inner.lock();
+        inner.areas.values().any(|area| match &area.backing {
+            Backing::File { source, .. } => area.shared && source.id() == id && source.writable(),
+            Backing::Anonymous => false,
+        })
+    }
+
     /// Takes the pages from `first` up to `end` of a file out of all mappings of it: it was cut, or lost a part. Copies
     /// that private mappings made of them go, too, if `copies`.
     pub fn unmap_file(&self, id: usize, first: u64, end: u64, copies: bool) {

@@ -218,6 +218,14 @@ impl<T: Send + Sync> SlotTable<T> {
         }
     }
 
+    /// How many slots the table would have if it grew as Linux's does: what select(2) looks at.
+    pub fn size(&self) -> usize {
+        match self.used.lock().len() {
+            0 | 1 => 64,
+            words => (words * 64).next_power_of_two(),
+        }
+    }
+
     #[inline]
     fn slot(&self, number: i32) -> Option<&Slot<T>> {
         let number = usize::try_from(number).ok()?;

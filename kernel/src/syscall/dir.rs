@@ -13,7 +13,7 @@ use ringo_abi::{Errno, SysResult};
 /// Where the name at `at` is or would be; a link there is not followed.
 fn find(dirfd: i32, at: usize) -> Result<Found, Errno> {
     let path = path(at)?;
-    walk::walk(walk::start_for(dirfd, &path)?, path, How::follow(false))
+    walk::walk(walk::start_for(dirfd, &path)?, path, How::name())
 }
 
 /// The name that a call is to make.
@@ -58,7 +58,7 @@ pub fn mknod(name: usize, mode: u32, device: u32) -> SysResult {
 pub fn mknodat(dirfd: i32, name: usize, mode: u32, _device: u32) -> SysResult {
     let content = match mode & abi::S_IFMT {
         0 | abi::S_IFREG => Content::File(FileData::new()),
-        abi::S_IFIFO => Content::Fifo(SpinLock::new(None)),
+        abi::S_IFIFO => Content::Fifo(SpinLock::default()),
         abi::S_IFSOCK => Content::Socket(SpinLock::new(None)),
         abi::S_IFCHR | abi::S_IFBLK | abi::S_IFDIR => return Err(Errno::EPERM),
         _ => return Err(Errno::EINVAL),

@@ -2,7 +2,7 @@
 use crate::fs::epoll::{Epoll, Request};
 use crate::fs::eventfd::EventFd;
 use crate::fs::signalfd::SignalFd;
-use crate::fs::{OpenFile, fd, pipe};
+use crate::fs::{OpenFile, fd, memfd, pipe};
 use crate::memory::user;
 use crate::task;
 use crate::time::convert::{deadline_of_millis, read_deadline};
@@ -33,6 +33,16 @@ pub fn pipe2(fds: usize, flags: u32) -> SysResult {
         return Err(Errno::EFAULT);
     }
     Ok(0)
+}
+
+/// memfd_create(2).
+pub fn memfd_create(name: usize, flags: u32) -> SysResult {
+    let name = user::cstr(name, memfd::NAME_MAX).map_err(|errno| match errno {
+        Errno::ENAMETOOLONG => Errno::EINVAL,
+        other => other,
+    })?;
+    let file = memfd::create(&name, flags)?;
+    fd::install(file, flags & abi::MFD_CLOEXEC != 0).map(|fd| fd as usize)
 }
 
 /// eventfd(2).

@@ -9,6 +9,7 @@ pub mod file;
 pub mod futex;
 pub mod memory;
 pub mod path;
+pub mod poll;
 pub mod process;
 pub mod signal;
 pub mod system;

@@ -1,5 +1,6 @@
 //! Paths: what a name stands for, and its attributes (openat(2), stat(2), statx(2), chmod(2), chown(2), utimensat(2)).
 use super::file::stat_out;
+use crate::fs::inode::Content;
 use crate::fs::walk::{self, How, PATH_MAX};
 use crate::fs::{self, Dentry, FileOps, Stat, access, fd, tree};
 use crate::memory::user;
@@ -268,6 +269,11 @@ fn set_mode(dentry: &Dentry, mode: u32) -> SysResult {
     }
     let foreign_group = !access::privileged() && process().ids().1 != inode.owner().1;
     let dropped = if foreign_group { abi::S_ISGID } else { 0 };
+    if (inode.mode() ^ mode) & 0o111 != 0
+        && let Content::File(data) = &inode.content
+    {
+        data.seals().forbid(abi::F_SEAL_EXEC)?;
+    }
     inode.set_permissions(mode & 0o7777 & !dropped);
     Ok(0)
 }

@@ -6,6 +6,7 @@
 //! The size changes under the pages' lock, so a fault beyond a truncated end cannot bring a page back.
 //! Lock order: position of the open file, `writers`, the address space, `pages`, frames.
 //! Cost: O(log chunks) a page.
+use super::seals::{self, Seals};
 use crate::memory::frames::{self, FRAME};
 use crate::memory::page::Page;
 use crate::memory::space::space;
@@ -13,7 +14,7 @@ use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -44,8 +45,7 @@ pub struct FileData {
     writers: SleepMutex<()>,
     /// Was ever mapped: truncation has to look.
     mapped: AtomicBool,
-    /// F_SEAL_*; F_SEAL_SEAL for what is no memfd.
-    seals: AtomicU32,
+    seals: Seals,
 }
 
 fn split(index: u64) -> (u64, usize) {
@@ -163,7 +163,7 @@ impl FileData {
             }),
             writers: SleepMutex::new(()),
             mapped: AtomicBool::new(false),
-            seals: AtomicU32::new(abi::F_SEAL_SEAL),
+            seals: Seals::none(),
         }
     }
 
@@ -178,35 +178,23 @@ impl FileData {
         self.pages.lock().count
     }
 
-    /// F_GET_SEALS.
-    pub fn seals(&self) -> u32 {
-        self.seals.load(Ordering::Relaxed)
+    /// What is forbidden.
+    pub fn seals(&self) -> &Seals {
+        &self.seals
     }
 
-    /// Makes it a memory file that may be sealed.
-    pub fn allow_sealing(&self) {
-        self.seals.store(0, Ordering::Relaxed);
-    }
-
-    /// F_ADD_SEALS.
+    /// F_ADD_SEALS. `id` is the map source's.
     ///
     /// # Errors
-    /// EPERM when no more may be added.
-    pub fn add_seals(&self, seals: u32) -> Result<(), Errno> {
+    /// EPERM when no more may be added; EBUSY for F_SEAL_WRITE while a shared mapping could write.
+    pub fn add_seals(&self, seals: u32, id: usize) -> Result<(), Errno> {
         let _writers = self.writers.lock();
-        if self.seals() & abi::F_SEAL_SEAL != 0 {
-            return Err(Errno::EPERM);
+        self.seals.forbid(abi::F_SEAL_SEAL)?;
+        let stops_writing = seals & !self.seals.get() & abi::F_SEAL_WRITE != 0;
+        if stops_writing && self.mapped.load(Ordering::Acquire) && space().writes_to_file(id) {
+            return Err(Errno::EBUSY);
         }
-        self.seals.fetch_or(seals, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn sealed(&self, seals: u32) -> Result<(), Errno> {
-        if self.seals() & seals == 0 {
-            Ok(())
-        } else {
-            Err(Errno::EPERM)
-        }
+        self.seals.add(seals)
     }
 
     /// Reads from `at` on.
@@ -259,11 +247,16 @@ impl FileData {
             return Err(Errno::EFBIG);
         }
         io.truncate(room);
-        let count = count.min(room);
-        if self.seals() & !abi::F_SEAL_SEAL != 0 {
-            self.sealed(abi::F_SEAL_WRITE | abi::F_SEAL_FUTURE_WRITE)?;
-            if at + count as u64 > size {
-                self.sealed(abi::F_SEAL_GROW)?;
+        let mut count = count.min(room);
+        if self.seals.get() & !abi::F_SEAL_SEAL != 0 {
+            self.seals.forbid(seals::WRITES)?;
+            if at + count as u64 > size && self.seals.forbid(abi::F_SEAL_GROW).is_err() {
+                // As on Linux, which looks page by page: what fills pages of the file goes.
+                count = (size / PAGE * PAGE).saturating_sub(at) as usize;
+                if count == 0 {
+                    return Err(Errno::EPERM);
+                }
+                io.truncate(count);
             }
         }
         if at > size {
@@ -347,12 +340,12 @@ impl FileData {
         let _writers = self.writers.lock();
         let size = self.size();
         if length > size {
-            self.sealed(abi::F_SEAL_GROW)?;
+            self.seals.forbid(abi::F_SEAL_GROW)?;
             self.clear_tail(size);
             let _pages = self.pages.lock();
             self.size.store(length, Ordering::Release);
         } else if length < size {
-            self.sealed(abi::F_SEAL_SHRINK)?;
+            self.seals.forbid(abi::F_SEAL_SHRINK)?;
             let first = length.div_ceil(PAGE);
             let removed = {
                 let mut pages = self.pages.lock();
@@ -382,19 +375,14 @@ impl FileData {
         match mode & !abi::FALLOC_FL_KEEP_SIZE {
             0 => self.fill(offset, end)?,
             abi::FALLOC_FL_PUNCH_HOLE if keep_size => {
-                self.sealed(abi::F_SEAL_WRITE | abi::F_SEAL_FUTURE_WRITE)?;
+                self.seals.forbid(seals::WRITES)?;
                 self.punch(offset, end, id);
                 return Ok(());
-            }
-            abi::FALLOC_FL_ZERO_RANGE => {
-                self.sealed(abi::F_SEAL_WRITE | abi::F_SEAL_FUTURE_WRITE)?;
-                self.punch(offset, end, id);
-                self.fill(offset, end)?;
             }
             _ => return Err(Errno::EOPNOTSUPP),
         }
         if !keep_size && end > self.size() {
-            self.sealed(abi::F_SEAL_GROW)?;
+            self.seals.forbid(abi::F_SEAL_GROW)?;
             self.clear_tail(self.size());
             let _pages = self.pages.lock();
             self.size.store(end, Ordering::Release);

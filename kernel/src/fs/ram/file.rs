@@ -1,6 +1,7 @@
 //! Open files and directories: a [`Dentry`] is what its own open file does, so that open(2) makes no object but the
 //! description.
 use super::data::FileData;
+use super::seals;
 use crate::fs::inode::Content;
 use crate::fs::{Dentry, FileOps, OpenFile, Stat};
 use crate::memory::space::MapSource;
@@ -21,6 +22,33 @@ impl Dentry {
             Content::Virtual(_) if self.inode.is_directory() => Err(Errno::EISDIR),
             _ => Err(Errno::EINVAL),
         }
+    }
+
+    /// The data of what is at least a file in RAM, as memory files are.
+    fn sealable(&self) -> Result<&FileData, Errno> {
+        self.data().map_err(|_| Errno::EINVAL)
+    }
+
+    /// fcntl(F_ADD_SEALS).
+    fn add_seals(&self, file: &OpenFile, asked: u32) -> Result<(), Errno> {
+        const ALL_WRITES: u32 = abi::F_SEAL_SHRINK | abi::F_SEAL_GROW | seals::WRITES;
+        let data = self.sealable()?;
+        if !file.writable() {
+            return Err(Errno::EPERM);
+        }
+        if asked & !seals::KNOWN != 0 {
+            return Err(Errno::EINVAL);
+        }
+        // What can be executed for good may not change either.
+        let executable = asked & abi::F_SEAL_EXEC != 0 && self.inode.mode() & 0o111 != 0;
+        let implied = if executable { ALL_WRITES } else { 0 };
+        data.add_seals(asked | implied, self.source_id())
+    }
+
+    /// Whether a shared mapping may write to it.
+    pub fn allows_writing(&self) -> bool {
+        self.data()
+            .map_or(true, |data| data.seals().forbid(seals::WRITES).is_ok())
     }
 
     fn source_id(&self) -> usize {
@@ -170,25 +198,10 @@ impl FileOps for Dentry {
     }
 
     fn control(&self, file: &OpenFile, command: u32, argument: usize) -> SysResult {
-        const KNOWN: u32 = abi::F_SEAL_SEAL
-            | abi::F_SEAL_SHRINK
-            | abi::F_SEAL_GROW
-            | abi::F_SEAL_WRITE
-            | abi::F_SEAL_FUTURE_WRITE;
         match command {
             abi::F_GETPIPE_SZ | abi::F_SETPIPE_SZ => Err(Errno::EBADF),
-            abi::F_GET_SEALS => Ok(self.data()?.seals() as usize),
-            abi::F_ADD_SEALS => {
-                let seals = argument as u32;
-                if !file.writable() {
-                    return Err(Errno::EPERM);
-                }
-                if seals & !KNOWN != 0 {
-                    return Err(Errno::EINVAL);
-                }
-                self.data()?.add_seals(seals)?;
-                Ok(0)
-            }
+            abi::F_GET_SEALS => Ok(self.sealable()?.seals().get() as usize),
+            abi::F_ADD_SEALS => self.add_seals(file, argument as u32).map(|()| 0),
             _ => Err(Errno::EINVAL),
         }
     }

@@ -3,10 +3,11 @@
 //! - data.rs: the bytes of a regular file, page by page; its frames are shared with mappings and, for files of the
 //!   bundle, used where the bundle lies.
 //! - directory.rs: the entries of a directory, and the operations on two of them.
-//! - file.rs: open files and directories.
+//! - file.rs: open files and directories. seals.rs: what a memory file no longer allows.
 mod data;
 mod directory;
 mod file;
+pub mod seals;
 
 pub use data::FileData;
 pub use directory::{

@@ -1,0 +1,56 @@
+//! memfd_create(2): a file in RAM that no directory knows, and that may be sealed.
+use super::inode::{Content, FileSystem, Inode, Owner};
+use super::ram::{FileData, MAGIC};
+use super::{Dentry, OpenFile};
+use crate::task::process;
+use alloc::vec::Vec;
+use linux_raw_sys::general as abi;
+use ringo_abi::Errno;
+
+/// The longest name; more is EINVAL.
+pub const NAME_MAX: usize = 249;
+
+/// Linux keeps these on a mount of tmpfs of its own.
+static MEMORY: FileSystem = FileSystem::new(1, MAGIC, "tmpfs");
+
+/// A new, empty file, open for reading and writing. `name` is for /proc/self/fd only.
+///
+/// # Errors
+/// EINVAL for flags that do not go together; ENOSYS for huge pages, of which there is no pool.
+pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
+    const KNOWN: u32 =
+        abi::MFD_CLOEXEC | abi::MFD_ALLOW_SEALING | abi::MFD_NOEXEC_SEAL | abi::MFD_EXEC;
+    const EITHER: u32 = abi::MFD_NOEXEC_SEAL | abi::MFD_EXEC;
+    if flags & abi::MFD_HUGETLB != 0 {
+        return Err(Errno::ENOSYS);
+    }
+    if flags & !KNOWN != 0 || flags & EITHER == EITHER {
+        return Err(Errno::EINVAL);
+    }
+    let data = FileData::new();
+    let permissions = if flags & abi::MFD_NOEXEC_SEAL != 0 {
+        data.seals().set(abi::F_SEAL_EXEC);
+        0o666
+    } else {
+        0o777
+    };
+    if flags & abi::MFD_ALLOW_SEALING != 0 && flags & abi::MFD_NOEXEC_SEAL == 0 {
+        data.seals().set(0);
+    }
+    // As on Linux, the umask does not matter: there is no directory that others could find it in.
+    let (uid, gid) = process().ids();
+    let owner = Owner {
+        mode: abi::S_IFREG | permissions,
+        uid,
+        gid,
+    };
+    let mut shown: Vec<u8> = b"/memfd:".to_vec();
+    shown.extend_from_slice(name);
+    let dentry = Dentry::new(
+        None,
+        &shown,
+        Inode::new(&MEMORY, owner, Content::File(data)),
+    );
+    dentry.set_deleted();
+    Ok(OpenFile::new(dentry, abi::O_RDWR | abi::O_LARGEFILE))
+}
