@@ -185,8 +185,11 @@ macro_rules! for_each_syscall {
             284 => event::eventfd(count: u32), full;
             290 => event::eventfd2(count: u32, flags: u32), full;
             291 => event::epoll_create1(flags: u32), full;
-            293 => event::pipe2(fds: usize, flags: u32), partial("no packet mode (O_DIRECT)");
+            293 => event::pipe2(fds: usize, flags: u32), full;
             319 => event::memfd_create(name: usize, flags: u32), partial("no huge pages");
+            275 => splice::splice(input: i32, input_offset: usize, output: i32, output_offset: usize, count: usize, flags: u32), full;
+            276 => splice::tee(input: i32, output: i32, count: usize, flags: u32), full;
+            278 => splice::vmsplice(fd: i32, iov: usize, count: usize, flags: u32), partial("copies: later changes of the memory do not show");
             441 => event::epoll_pwait2(epfd: i32, events: usize, max: i32, timeout: usize, mask: usize, size: usize), full;
             // ---- process and system ----
             61 => process::wait4(pid: i32, status: usize, options: u32, usage: usize), partial("ECHILD: there are no children");

@@ -19,6 +19,7 @@ func main() {
 		"select-errors": selectErrors, "poll-states": pollStates,
 		"fifo": in(fifo), "fifo-nonblocking": in(fifoNonblocking), "fifo-both": in(fifoBoth), "fifo-poll": in(fifoPoll),
 		"memfd": in(memfd), "seals": in(seals), "read-only-mapping": in(readOnlyMapping),
+		"splice": in(splices), "splice-errors": in(spliceErrors), "tee": tees, "vmsplice": vmsplices, "copies": in(copies), "packets": packets,
 	}
 	prog.Main(acts)
 }

@@ -13,7 +13,6 @@ pub mod dev;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;
-mod fifo;
 pub mod file;
 pub mod inode;
 pub mod lock;

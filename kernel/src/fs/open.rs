@@ -4,7 +4,7 @@ use super::inode::{Content, Inode, Owner};
 use super::ram::{self, FileData};
 use super::virtual_file::VirtualFile;
 use super::walk::{self, Found, How, Last};
-use super::{Dentry, FileOps, OpenFile, dev, fifo, tree};
+use super::{Dentry, FileOps, OpenFile, dev, tree};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
@@ -168,7 +168,7 @@ fn open_existing(dentry: Arc<Dentry>, slash: bool, flags: u32) -> Result<OpenFil
             Arc::new(VirtualFile::new(dentry.clone()))
         }
         Content::Descriptor(file) => file.ops.reopen(file, flags)?,
-        Content::Fifo(_) => fifo::open(&dentry, flags)?,
+        Content::Fifo(_) => super::pipe::fifo::open(&dentry, flags)?,
         Content::File(_) => {
             if flags & abi::O_TRUNC != 0 {
                 dentry.set_size(0)?;

@@ -301,6 +301,32 @@ pub fn with_kernel_buffer<R>(buffer: &mut [u8], f: impl FnOnce(&mut UserIo) -> R
     f(&mut io)
 }
 
+/// As [`with_kernel_buffer`], with several buffers.
+///
+/// # Errors
+/// ENOMEM.
+pub fn with_kernel_buffers<'a, R>(
+    buffers: impl DoubleEndedIterator<Item = &'a mut [u8]>,
+    f: impl FnOnce(&mut UserIo) -> R,
+) -> Result<R, Errno> {
+    let mut rest: Vec<(usize, usize)> = Vec::new();
+    let mut remaining = 0;
+    for buffer in buffers.rev() {
+        rest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        rest.push((buffer.as_mut_ptr() as usize, buffer.len()));
+        remaining += buffer.len();
+    }
+    let (address, length) = rest.pop().unwrap_or((0, 0));
+    let mut io = UserIo {
+        address,
+        length,
+        rest,
+        remaining,
+        kernel: true,
+    };
+    Ok(f(&mut io))
+}
+
 /// Copies `length` bytes; 0 are left.
 fn copy_kernel(to: *mut u8, from: *const u8, length: usize) -> usize {
     // SAFETY: one side is the piece of `with_kernel_buffer`'s exclusive buffer, the other a slice of the caller.

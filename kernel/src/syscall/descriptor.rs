@@ -108,6 +108,7 @@ pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
         // Nobody is ever sent SIGIO: there is no owner.
         abi::F_GETOWN | abi::F_GETSIG => Ok(0),
         abi::F_SETOWN | abi::F_SETSIG => Ok(0),
+        abi::F_ADD_SEALS if !file.writable() => Err(Errno::EPERM),
         abi::F_GETLEASE => Ok(abi::F_UNLCK as usize),
         _ => file.ops.control(&file, cmd, arg),
     }

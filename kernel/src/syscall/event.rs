@@ -23,10 +23,10 @@ pub fn pipe(fds: usize) -> SysResult {
 
 /// pipe2(2).
 pub fn pipe2(fds: usize, flags: u32) -> SysResult {
-    if flags & !(abi::O_NONBLOCK | abi::O_CLOEXEC) != 0 {
+    if flags & !(abi::O_NONBLOCK | abi::O_DIRECT | abi::O_CLOEXEC) != 0 {
         return Err(Errno::EINVAL);
     }
-    let (read, write) = pipe::open_pair(flags & abi::O_NONBLOCK != 0, flags & abi::O_CLOEXEC != 0)?;
+    let (read, write) = pipe::open_pair(flags, flags & abi::O_CLOEXEC != 0)?;
     if user::write(fds, &[read, write]).is_err() {
         fd::table().remove(read);
         fd::table().remove(write);

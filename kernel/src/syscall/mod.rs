@@ -12,6 +12,7 @@ pub mod path;
 pub mod poll;
 pub mod process;
 pub mod signal;
+pub mod splice;
 pub mod system;
 pub mod table;
 pub mod thread;

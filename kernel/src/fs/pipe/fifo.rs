@@ -2,9 +2,9 @@
 //!
 //! The pipe belongs to the inode as long as somebody has it open. Each end opened is counted for good, so that who waits
 //! for the other side also learns of one that closed again meanwhile.
-use super::inode::Content;
-use super::pipe::{Named, Pipe};
-use super::{Dentry, FileOps};
+use super::{Named, Pipe};
+use crate::fs::inode::Content;
+use crate::fs::{Dentry, FileOps};
 use crate::sync::Wait;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
