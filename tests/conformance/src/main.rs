@@ -1,0 +1,311 @@
+//! The conformance runner: the tests of Go's standard library on Linux and in ring 0, compared test by test.
+//!
+//! * `packages.rs` has the list and builds the test binaries, `sides.rs` runs one of them on either side, `events.rs` reads what it says.
+//! * `compare.rs` finds what differs and looks a second time, `report.rs` writes docs/conformance.md and results.json.
+//! * `exclusions.rs` reads the file of tests that cannot run in ring 0; `filter.rs` and `derive.rs` find out which those are.
+
+mod compare;
+mod derive;
+mod events;
+mod exclusions;
+#[path = "../../src/execute.rs"]
+mod execute;
+mod filter;
+mod packages;
+mod report;
+mod sides;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+
+use events::Tests;
+use exclusions::Exclusion;
+use packages::{Go, PATTERNS, SHORT, top};
+use report::{Report, Row};
+use sides::{Bench, Engine, Side, ringo};
+
+/// The first argument that makes this program one that takes something away and becomes another (see filter.rs).
+const WITHOUT: &str = "without";
+
+/// Run the tests of Go's standard library in ring 0 and compare them with Linux.
+#[derive(Parser)]
+#[command(max_term_width = 100)]
+struct Options {
+    /// Engines to run with [default: both]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    engine: Vec<Engine>,
+
+    /// Numbers of CPUs
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    cpus: Vec<u32>,
+
+    /// A few quick packages only
+    #[arg(long)]
+    short: bool,
+
+    /// Without -test.short: every test at full length
+    #[arg(long)]
+    long: bool,
+
+    /// How many packages at a time [default: half as many as the machine has CPUs]
+    #[arg(long)]
+    jobs: Option<usize>,
+
+    /// Time limit for a package at native speed, in seconds; emulation gets five times as much
+    #[arg(long, default_value_t = 300)]
+    limit: u64,
+
+    /// Memory of a VM
+    #[arg(long, default_value = "2G")]
+    memory: String,
+
+    /// Run excluded tests, too
+    #[arg(long)]
+    all_tests: bool,
+
+    /// Write the page for readers here [default: docs/conformance.md if all packages are run in all configurations]
+    #[arg(long)]
+    page: Option<PathBuf>,
+
+    /// Find out on Linux which tests need fork or sockets, and print what the file of exclusions lacks
+    #[arg(long)]
+    derive: bool,
+
+    /// Packages, or patterns as `go list` has them [default: all of the list]
+    packages: Vec<String>,
+}
+
+fn main() -> Result<ExitCode> {
+    let mut args = std::env::args_os().skip(1).peekable();
+    if args.next_if(|first| first == WITHOUT).is_some() {
+        filter::exec(args)?;
+    }
+    let options = Options::parse();
+    let go = Go::newest()?;
+    let patterns: Vec<String> = match (&options.packages[..], options.short) {
+        ([], false) => PATTERNS.iter().map(|&p| p.to_owned()).collect(),
+        ([], true) => SHORT.iter().map(|&p| p.to_owned()).collect(),
+        (given, _) => given.to_vec(),
+    };
+    let packages = go.packages(&patterns)?;
+    let exclusions = exclusions::read(&top().join("tests/conformance/exclusions.txt"))?;
+    let bench = Bench {
+        go,
+        ringo: ringo(),
+        long: options.long,
+        limit: Duration::from_secs(options.limit),
+        memory: options.memory.clone(),
+    };
+    if options.derive {
+        let cpus = options.cpus.iter().copied().max().unwrap_or(1);
+        for package in &packages {
+            derive::derive(&bench, package, cpus, &exclusions).with_context(|| package.clone())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(
+        bench.ringo.is_file(),
+        "{} is missing: run `make build`",
+        bench.ringo.display()
+    );
+    run(&options, &bench, &packages, &exclusions)
+}
+
+fn run(
+    options: &Options,
+    bench: &Bench,
+    packages: &[String],
+    exclusions: &[Exclusion],
+) -> Result<ExitCode> {
+    let mut left_out = Vec::new();
+    let sides = sides(options, &mut left_out);
+    for line in &left_out {
+        println!("{line}");
+    }
+    let jobs = options
+        .jobs
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() / 2))
+        .max(1);
+    let rows = run_packages(bench, packages, &sides, exclusions, options.all_tests, jobs);
+    let everything = options.packages.is_empty()
+        && !options.short
+        && options.engine.is_empty()
+        && !options.all_tests;
+    let own: Vec<Exclusion> = exclusions
+        .iter()
+        .filter(|e| packages.contains(&e.package))
+        .cloned()
+        .collect();
+    let report = Report {
+        bench,
+        sides: &sides,
+        rows: &rows,
+        exclusions: &own,
+        left_out: &left_out,
+    };
+    report.write_json()?;
+    let default_page = everything.then(|| top().join("docs/conformance.md"));
+    if let Some(page) = options.page.clone().or(default_page) {
+        report.write_page(&page)?;
+        println!("{}", page.display());
+    }
+    let cells = || rows.iter().flat_map(|row| &row.cells);
+    let agree = cells()
+        .filter(|(_, cell)| cell.as_ref().is_ok_and(compare::Verdict::agrees))
+        .count();
+    let once: usize = cells()
+        .filter_map(|(_, cell)| cell.as_ref().ok())
+        .map(|verdict| verdict.flaky.len())
+        .sum();
+    println!(
+        "{agree} of {} runs agree with Linux; {once} tests differed once",
+        cells().count()
+    );
+    Ok(if agree == cells().count() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The configurations that this machine can run.
+fn sides(options: &Options, left_out: &mut Vec<String>) -> Vec<Side> {
+    let engines = if options.engine.is_empty() {
+        vec![Engine::Kvm, Engine::Tcg]
+    } else {
+        options.engine.clone()
+    };
+    let mut all = Vec::new();
+    for engine in engines {
+        let kvm = || {
+            std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/kvm")
+        };
+        if engine == Engine::Kvm
+            && let Err(error) = kvm()
+        {
+            left_out.push(format!("Not run with KVM: /dev/kvm: {error}."));
+            continue;
+        }
+        all.extend(
+            options
+                .cpus
+                .iter()
+                .map(|&cpus| Side::Ring0 { engine, cpus }),
+        );
+    }
+    all
+}
+
+fn run_packages(
+    bench: &Bench,
+    packages: &[String],
+    sides: &[Side],
+    exclusions: &[Exclusion],
+    all_tests: bool,
+    jobs: usize,
+) -> Vec<Row> {
+    let next = AtomicUsize::new(0);
+    let rows: Mutex<Vec<(usize, Row)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(package) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let skip: Vec<String> = exclusions
+                        .iter()
+                        .filter(|e| e.package == *package && !all_tests)
+                        .map(|e| e.test.clone())
+                        .collect();
+                    let row = run_package(bench, package, sides, &skip);
+                    let index = packages
+                        .iter()
+                        .position(|p| p == package)
+                        .unwrap_or_default();
+                    rows.lock()
+                        .expect("no worker panics holding it")
+                        .push((index, row));
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().expect("the workers have ended");
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// One package in all configurations; each number of CPUs has its own run on Linux to compare with.
+fn run_package(bench: &Bench, package: &str, sides: &[Side], skip: &[String]) -> Row {
+    let mut linux: Vec<(u32, sides::Run)> = Vec::new();
+    let mut cells = Vec::new();
+    for &side in sides {
+        let Side::Ring0 { cpus, .. } = side else {
+            continue;
+        };
+        let own = Side::Linux { cpus };
+        let mut attempt = || -> Result<compare::Verdict> {
+            if !linux.iter().any(|(n, _)| *n == cpus) {
+                let run = bench.run_all(package, own, skip, &Tests::new())?;
+                ensure!(!run.late, "no end on Linux itself: {}", run.log.display());
+                linux.push((cpus, run));
+            }
+            let (_, expected) = linux
+                .iter()
+                .find(|(n, _)| *n == cpus)
+                .context("it was just run")?;
+            compare::judge(bench, package, (own, expected), side, skip)
+        };
+        let cell = attempt().map_err(|error| format!("{error:#}"));
+        show(package, side, &cell);
+        cells.push((side, cell));
+    }
+    Row {
+        package: package.to_owned(),
+        cells,
+    }
+}
+
+/// A line per run on the terminal, and one per difference.
+fn show(package: &str, side: Side, cell: &Result<compare::Verdict, String>) {
+    let verdict = match cell {
+        Ok(verdict) => verdict,
+        Err(why) => return println!("{package} {}: {why}", side.name()),
+    };
+    println!(
+        "{package} {}: {} pass, {} skip, {} fail alike, {} differ, {} differed once ({:.1} s; Linux {:.1} s)",
+        side.name(),
+        verdict.passed,
+        verdict.skipped,
+        verdict.failed,
+        verdict.differing.len(),
+        verdict.flaky.len(),
+        verdict.seconds.1,
+        verdict.seconds.0,
+    );
+    if let Some((linux, ring0)) = verdict.codes {
+        println!("    exit code {ring0}, on Linux {linux}");
+    }
+    for difference in compare::roots(&verdict.differing) {
+        println!(
+            "    {}: {}, on Linux {}",
+            difference.test,
+            difference.ring0.name(),
+            difference.linux.name()
+        );
+    }
+    for difference in &verdict.flaky {
+        println!(
+            "    once: {}: {}, on Linux {}",
+            difference.test,
+            difference.ring0.name(),
+            difference.linux.name()
+        );
+    }
+}
