@@ -9,7 +9,7 @@
 //! what [`PoolWeak`] compares. Writers take the table's lock; chunks of slots are never freed.
 use super::SpinLock;
 use alloc::{boxed::Box, vec::Vec};
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::ops::Deref;
 use core::ptr::{self, NonNull};
@@ -23,15 +23,18 @@ const CHUNKS: usize = 16 * 1024;
 struct Entry<T: 'static> {
     state: AtomicU64,
     pool: &'static Pool<T>,
+    /// The next free entry; guarded by the pool's lock.
+    next: Cell<Option<NonNull<Entry<T>>>>,
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// Where the objects of one type live. Entries are recycled, never freed.
+/// Where the objects of one type live. Entries are recycled, never freed; the free ones are linked through themselves,
+/// so that giving one back needs no memory.
 pub struct Pool<T: 'static> {
-    free: SpinLock<Vec<NonNull<Entry<T>>>>,
+    free: SpinLock<Option<NonNull<Entry<T>>>>,
 }
 
-// SAFETY: the pointers in the free list are owned by it; they are only followed by whoever popped them.
+// SAFETY: the entries in the free list are owned by it; their links are only followed under its lock.
 unsafe impl<T: Send> Sync for Pool<T> {}
 
 /// A counted reference to an object in a [`Pool`]; dropping the last one drops the object.
@@ -58,17 +61,32 @@ impl<T> Pool<T> {
     /// A pool without entries.
     pub const fn new() -> Self {
         Self {
-            free: SpinLock::new(Vec::new()),
+            free: SpinLock::new(None),
         }
+    }
+
+    fn pop(&self) -> Option<NonNull<Entry<T>>> {
+        let mut free = self.free.lock();
+        let entry = (*free)?;
+        // SAFETY: entries are never freed; the lock is held.
+        *free = unsafe { entry.as_ref() }.next.get();
+        Some(entry)
+    }
+
+    fn push(&self, entry: NonNull<Entry<T>>) {
+        let mut free = self.free.lock();
+        // SAFETY: as in `pop`.
+        unsafe { entry.as_ref() }.next.set(*free);
+        *free = Some(entry);
     }
 
     /// Puts `value` into the pool.
     pub fn alloc(&'static self, value: T) -> PoolArc<T> {
-        let recycled = self.free.lock().pop();
-        let entry = recycled.unwrap_or_else(|| {
+        let entry = self.pop().unwrap_or_else(|| {
             NonNull::from(Box::leak(Box::new(Entry {
                 state: AtomicU64::new(0),
                 pool: self,
+                next: Cell::new(None),
                 value: UnsafeCell::new(MaybeUninit::uninit()),
             })))
         });
@@ -186,7 +204,7 @@ impl<T> Drop for PoolArc<T> {
         if entry.state.fetch_sub(1, Ordering::AcqRel) & REFS == 1 {
             // SAFETY: that was the last reference, and try_get refuses a count of 0: the value is ours.
             unsafe { (*entry.value.get()).assume_init_drop() };
-            entry.pool.free.lock().push(self.entry);
+            entry.pool.push(self.entry);
         }
     }
 }

@@ -66,7 +66,7 @@ impl WaitQueue {
         }
     }
 
-    /// Blocks the calling thread until `ready` gives a value.
+    /// Blocks the calling thread until `ready` gives a value. `ready` must not block: a thread stands in one queue.
     ///
     /// # Errors
     /// ERESTARTSYS when a signal is pending (interruptible waits), ETIMEDOUT when the deadline has passed.
@@ -93,7 +93,14 @@ impl WaitQueue {
             };
             if let Some(outcome) = outcome {
                 task::cancel_block(thread);
-                self.leave(thread);
+                // A waker that took us meanwhile took nobody else: if we leave with an error, its event must not go
+                // with us. Either it is ours now, or whoever has it will wake the next.
+                if !self.leave(thread)
+                    && outcome.is_err()
+                    && let Some(value) = ready()
+                {
+                    return Ok(value);
+                }
                 return outcome;
             }
             task::block(how.deadline, how.interruptible);
@@ -112,10 +119,10 @@ impl WaitQueue {
         fence(Ordering::SeqCst);
     }
 
-    /// Takes the thread out unless a waker did: then there is nothing to search.
-    fn leave(&self, thread: &'static Thread) {
+    /// Takes the thread out unless a waker did: then there is nothing to search, and it gives false.
+    fn leave(&self, thread: &'static Thread) -> bool {
         if !thread.in_wait_queue.load(Ordering::Acquire) {
-            return;
+            return false;
         }
         let mut waiters = self.waiters.lock();
         if let Some(at) = waiters
@@ -125,7 +132,9 @@ impl WaitQueue {
             waiters.remove(at);
             thread.in_wait_queue.store(false, Ordering::Relaxed);
             self.count.store(waiters.len(), Ordering::Relaxed);
+            return true;
         }
+        false
     }
 
     /// Wakes the thread that has waited longest. False if none waited.
