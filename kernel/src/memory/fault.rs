@@ -116,7 +116,7 @@ impl Inner {
             && block >= start
             && block + HUGE_PAGE <= area.end
             && !table.has_small_pages(block)
-            && let Some(phys) = frames::alloc_zeroed(frames::MAX_ORDER)
+            && let Some(phys) = frames::alloc_spare_zeroed(frames::MAX_ORDER)
         {
             if table.map_huge(block, phys, flags) {
                 self.anonymous += HUGE_PAGE / PAGE;
@@ -141,7 +141,7 @@ impl Inner {
     }
 
     fn give_small(&mut self, page: usize, flags: u64, area: &Area) -> Result<(), FaultSignal> {
-        let phys = frames::alloc_zeroed(0).ok_or(OUT_OF_MEMORY)?;
+        let phys = frames::alloc_spare_zeroed(0).ok_or(OUT_OF_MEMORY)?;
         if !kernel_table().map(page, phys, flags) {
             frames::release(phys);
             return Err(OUT_OF_MEMORY);
@@ -211,7 +211,7 @@ impl Inner {
 
 /// A frame with the same contents.
 fn copy_frame(from: usize) -> Option<usize> {
-    let copy = frames::alloc(0)?;
+    let copy = frames::alloc_spare(0)?;
     // SAFETY: two different frames in the direct map; the copy is ours.
     unsafe {
         core::ptr::copy_nonoverlapping(

@@ -4,10 +4,14 @@
 //! zero already. Blocks come from the free lists first, so that the guest touches as few of the host's pages as it can.
 //! Each frame has a [`FrameInfo`] (16 bytes, in an array that is touched as frames are used): links of the free lists,
 //! and a reference count for frames that files and mappings share. One lock; O(log) orders a call.
+//!
+//! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without: what the program asks
+//! for is given by [`alloc_spare`], or refused after a look at [`check_spare`].
 //! After Knuth 2.5 and Linux mm/page_alloc.c.
 use super::phys_to_virt;
 use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use ringo_abi::Errno;
 
 /// Bytes of a frame.
 pub const FRAME: usize = 4096;
@@ -33,15 +37,16 @@ struct Allocator {
     /// Regions of never-used memory, in frames: [from, to).
     virgin: [(u32, u32); 16],
     free: usize,
-    total: usize,
 }
 
 static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
     lists: [NONE; MAX_ORDER + 1],
     virgin: [(0, 0); 16],
     free: 0,
-    total: 0,
 });
+/// `Allocator`'s numbers, for a look without the lock.
+static FREE_FRAMES: AtomicUsize = AtomicUsize::new(0);
+static TOTAL_FRAMES: AtomicUsize = AtomicUsize::new(0);
 /// Address of the FrameInfo of frame 0.
 static INFOS: AtomicUsize = AtomicUsize::new(0);
 
@@ -78,11 +83,17 @@ pub fn init(regions: &[(usize, usize)], ram_end: usize) {
             allocator.free += (end - start) / FRAME;
         }
     }
-    allocator.total = allocator.free;
+    FREE_FRAMES.store(allocator.free, Ordering::Relaxed);
+    TOTAL_FRAMES.store(allocator.free, Ordering::Relaxed);
     assert!(placed, "too little memory");
 }
 
 impl Allocator {
+    fn change_free(&mut self, by: isize) {
+        self.free = self.free.wrapping_add_signed(by);
+        FREE_FRAMES.store(self.free, Ordering::Relaxed);
+    }
+
     /// # Safety (of the raw accesses below)
     /// `info` of a frame of RAM lies in the array; the lock is held.
     fn unlink(&mut self, frame: u32, order: usize) {
@@ -188,7 +199,7 @@ impl Allocator {
 pub fn alloc(order: usize) -> Option<Block> {
     let mut allocator = ALLOCATOR.lock();
     let (frame, zero) = allocator.take(order)?;
-    allocator.free -= 1 << order;
+    allocator.change_free(-(1 << order));
     // SAFETY: the block is ours now.
     unsafe {
         (*info(frame)).state = order as u32;
@@ -200,20 +211,53 @@ pub fn alloc(order: usize) -> Option<Block> {
     })
 }
 
+/// Frames that are kept for the kernel itself.
+pub fn reserve() -> usize {
+    (TOTAL_FRAMES.load(Ordering::Relaxed) / 64).clamp(64, 2048)
+}
+
+/// Whether there is more than the reserve.
+///
+/// # Errors
+/// ENOMEM if not.
+pub fn check_spare() -> Result<(), Errno> {
+    if FREE_FRAMES.load(Ordering::Relaxed) > reserve() {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
+}
+
+/// As [`alloc`], but leaves the reserve alone (but for what other CPUs take in the same moment).
+pub fn alloc_spare(order: usize) -> Option<Block> {
+    if FREE_FRAMES.load(Ordering::Relaxed) < reserve() + (1 << order) {
+        return None;
+    }
+    alloc(order)
+}
+
 /// As [`alloc`], and filled with zeros.
 pub fn alloc_zeroed(order: usize) -> Option<usize> {
-    let block = alloc(order)?;
+    alloc(order).map(|block| fill(block, order))
+}
+
+/// As [`alloc_spare`], and filled with zeros.
+pub fn alloc_spare_zeroed(order: usize) -> Option<usize> {
+    alloc_spare(order).map(|block| fill(block, order))
+}
+
+fn fill(block: Block, order: usize) -> usize {
     if !block.zero {
         // SAFETY: a block of our own in the direct map.
         unsafe { core::ptr::write_bytes(phys_to_virt(block.phys) as *mut u8, 0, FRAME << order) };
     }
-    Some(block.phys)
+    block.phys
 }
 
 /// Gives a block back.
 pub fn free(phys: usize, order: usize) {
     let mut allocator = ALLOCATOR.lock();
-    allocator.free += 1 << order;
+    allocator.change_free(1 << order);
     allocator.give((phys / FRAME) as u32, order);
 }
 
@@ -272,6 +316,8 @@ pub fn split_block(phys: usize, order: usize) {
 
 /// (free, total) frames.
 pub fn counts() -> (usize, usize) {
-    let allocator = ALLOCATOR.lock();
-    (allocator.free, allocator.total)
+    (
+        FREE_FRAMES.load(Ordering::Relaxed),
+        TOTAL_FRAMES.load(Ordering::Relaxed),
+    )
 }

@@ -24,7 +24,7 @@ impl Page {
     /// # Errors
     /// ENOMEM.
     pub fn zeroed() -> Result<Self, Errno> {
-        let phys = frames::alloc_zeroed(0).ok_or(Errno::ENOMEM)?;
+        let phys = frames::alloc_spare_zeroed(0).ok_or(Errno::ENOMEM)?;
         Self::from_phys(phys).ok_or(Errno::ENOMEM)
     }
 
@@ -33,7 +33,7 @@ impl Page {
     /// # Errors
     /// ENOMEM.
     pub fn uninit() -> Result<Self, Errno> {
-        let block = frames::alloc(0).ok_or(Errno::ENOMEM)?;
+        let block = frames::alloc_spare(0).ok_or(Errno::ENOMEM)?;
         Self::from_phys(block.phys).ok_or(Errno::ENOMEM)
     }
 

@@ -234,6 +234,7 @@ impl PageTable {
                     unsafe { slot.write_volatile(value & !PRESENT | HIDDEN) };
                     changed |= value & PRESENT != 0;
                 }
+                Edit::Stop => return changed,
             }
             address += if huge { HUGE_PAGE } else { PAGE };
         }
@@ -252,4 +253,6 @@ pub enum Edit {
     Protect(u64),
     /// Keep the frame, take all rights.
     Hide,
+    /// Nothing, and visit no more.
+    Stop,
 }

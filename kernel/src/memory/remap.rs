@@ -65,6 +65,8 @@ impl AddressSpace {
                 return Err(Errno::ENOMEM);
             }
         }
+        inner.may_split()?;
+        let mut batch = batch()?;
         let to = match target {
             Move::To(to) | Move::Leaving(Some(to)) => {
                 let in_range = to % PAGE == 0 && to >= LOWEST && to <= USER_END - new_size;
@@ -80,7 +82,7 @@ impl AddressSpace {
             inner.unmap(old + new_size, old + old_size);
         }
         let kept = old_size.min(new_size);
-        inner.move_pages(old, to, kept, &area);
+        inner.move_pages(old, to, kept, &area, &mut batch);
         if area.committed {
             inner.promised += more;
         }
@@ -89,6 +91,20 @@ impl AddressSpace {
         inner.insert(to, Area { end, ..area });
         Ok(to)
     }
+}
+
+/// Pages on their way: offset, frame, rights. Not larger than its capacity, which the heap gave beforehand.
+type Batch = Vec<(usize, usize, u64)>;
+
+/// Room for as many pages as there is memory for, one huge one at least; a flush each time it is full.
+fn batch() -> Result<Batch, Errno> {
+    let mut batch = Vec::new();
+    for pages in [64, 8, 1].map(|huge| huge * HUGE_PAGE / PAGE) {
+        if batch.try_reserve_exact(pages).is_ok() {
+            return Ok(batch);
+        }
+    }
+    Err(Errno::ENOMEM)
 }
 
 impl Inner {
@@ -119,32 +135,45 @@ impl Inner {
     }
 
     /// Moves the page-table entries of `length` bytes of `area` from `from` to `to`, where nothing is.
-    fn move_pages(&mut self, from: usize, to: usize, length: usize, area: &Area) {
+    fn move_pages(
+        &mut self,
+        from: usize,
+        to: usize,
+        length: usize,
+        area: &Area,
+        batch: &mut Batch,
+    ) {
+        const PAGES_OF_HUGE: usize = HUGE_PAGE / PAGE;
         let table = kernel_table();
-        let mut pages: Vec<(usize, usize, u64)> = Vec::new();
-        table.edit(from, from + length, |address, mapping| {
-            let step = if mapping.huge {
-                frames::split_block(mapping.phys, frames::MAX_ORDER);
-                HUGE_PAGE
-            } else {
-                PAGE
-            };
-            for offset in (0..step).step_by(PAGE) {
-                pages.push((
-                    address - from + offset,
-                    mapping.phys + offset,
-                    mapping.flags,
-                ));
-            }
-            Edit::Unmap
-        });
-        tlb::flush_all();
-        for (offset, phys, flags) in pages {
-            if !table.map(to + offset, phys, flags) {
-                frames::release(phys);
-                self.resident -= 1;
-                if area.committed {
-                    self.promised += 1;
+        let mut next = from;
+        while next < from + length {
+            let start = core::mem::replace(&mut next, from + length);
+            table.edit(start, from + length, |address, mapping| {
+                let pages = if mapping.huge { PAGES_OF_HUGE } else { 1 };
+                if batch.len() + pages > batch.capacity() {
+                    next = address;
+                    return Edit::Stop;
+                }
+                if mapping.huge {
+                    frames::split_block(mapping.phys, frames::MAX_ORDER);
+                }
+                for offset in (0..pages * PAGE).step_by(PAGE) {
+                    batch.push((
+                        address - from + offset,
+                        mapping.phys + offset,
+                        mapping.flags,
+                    ));
+                }
+                Edit::Unmap
+            });
+            tlb::flush_all();
+            for (offset, phys, flags) in batch.drain(..) {
+                if !table.map(to + offset, phys, flags) {
+                    frames::release(phys);
+                    self.resident -= 1;
+                    if area.committed {
+                        self.promised += 1;
+                    }
                 }
             }
         }

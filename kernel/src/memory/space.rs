@@ -18,6 +18,7 @@ use crate::sync::{SleepGuard, SleepMutex};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use ringo_abi::Errno;
 
 /// mmap(2)'s protections.
@@ -31,6 +32,10 @@ pub const PROT_EXEC: u32 = 4;
 pub const LOWEST: usize = 0x1_0000;
 /// One mapping of this size is granted whatever the size of the machine.
 const ALWAYS_MAPPABLE: usize = 64 << 20;
+/// The most areas (vm.max_map_count): mmap(2) and what splits areas give ENOMEM beyond.
+const MAX_AREAS: usize = 65530;
+/// Pages that are taken away between two flushes.
+const BATCH: usize = 1024;
 /// Where searches without a hint start, going down: below the stack.
 const TOP: usize = 0x7fff_0000_0000;
 
@@ -222,6 +227,8 @@ impl AddressSpace {
     pub fn map(&self, request: Request) -> Result<usize, Errno> {
         let length = round_up(request.length).ok_or(Errno::ENOMEM)?;
         let mut inner = self.inner.lock();
+        inner.may_split()?;
+        frames::check_spare()?;
         let anonymous = matches!(request.backing, Backing::Anonymous);
         let writable = request.protection & PROT_WRITE != 0;
         let too_large = length / PAGE > frames::counts().1.max(ALWAYS_MAPPABLE / PAGE);
@@ -278,7 +285,7 @@ impl AddressSpace {
     /// munmap(2).
     ///
     /// # Errors
-    /// EINVAL.
+    /// EINVAL, ENOMEM.
     pub fn unmap(&self, start: usize, length: usize) -> Result<(), Errno> {
         let length = round_up(length)
             .filter(|&length| length != 0)
@@ -286,7 +293,15 @@ impl AddressSpace {
         if !start.is_multiple_of(PAGE) || start > USER_END - length {
             return Err(Errno::EINVAL);
         }
-        self.inner.lock().unmap(start, start + length);
+        let mut inner = self.inner.lock();
+        // A hole in one area makes two of it.
+        let whole = inner
+            .area_at(start)
+            .is_none_or(|(first, area)| first == start || area.end <= start + length);
+        if !whole {
+            inner.may_split()?;
+        }
+        inner.unmap(start, start + length);
         Ok(())
     }
 
@@ -304,6 +319,7 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let mut inner = self.inner.lock();
+        inner.may_split()?;
         let mut covered = inner.covered_until(start, start + length);
         let mut result = if covered < start + length {
             Err(Errno::ENOMEM)
@@ -341,6 +357,18 @@ impl AddressSpace {
 }
 
 impl Inner {
+    /// Whether there may be more areas.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(super) fn may_split(&self) -> Result<(), Errno> {
+        if self.areas.len() < MAX_AREAS {
+            Ok(())
+        } else {
+            Err(Errno::ENOMEM)
+        }
+    }
+
     /// The area that holds `address`.
     pub fn area_at(&self, address: usize) -> Option<(usize, &Area)> {
         let (&start, area) = self.areas.range(..=address).next_back()?;
@@ -349,6 +377,9 @@ impl Inner {
 
     /// Starts of the areas that meet [start, end).
     pub fn starts_in(&self, start: usize, end: usize) -> Vec<usize> {
+        if start >= end {
+            return Vec::new();
+        }
         let first = self.area_at(start).map(|(first, _)| first);
         let after = self
             .areas
@@ -373,10 +404,8 @@ impl Inner {
 
     /// Whether `pages` more can be promised: not more than is free less what was promised and not touched.
     pub(super) fn has_room_for(&self, pages: usize) -> bool {
-        let (free, total) = frames::counts();
-        // A little is kept for tables, stacks and files.
-        let reserve = (total / 64).min(2048);
-        pages + reserve + self.promised <= free
+        let (free, _) = frames::counts();
+        pages + frames::reserve() + self.promised <= free
     }
 
     /// The first address from `start` on that is not mapped, at most `end`.
@@ -508,24 +537,42 @@ impl Inner {
         }
     }
 
-    /// Unmaps and frees the pages in [start, end); the areas stay.
+    /// Unmaps and frees the pages in [start, end); the areas stay. A flush for each [`BATCH`] of pages; their list is on
+    /// the stack, since memory is given back when there is none.
     pub fn drop_pages(&mut self, start: usize, end: usize) {
-        let mut freed: Vec<(usize, bool)> = Vec::new();
+        /// Set in the number of a huge page's first frame.
+        const HUGE: u32 = 1 << 31;
         let table = kernel_table();
-        let changed = table.edit(start, end, |_, mapping| {
-            freed.push((mapping.phys, mapping.huge));
-            Edit::Unmap
-        });
-        if changed {
-            tlb::flush_all();
-        }
-        for (phys, huge) in freed {
-            self.resident -= if huge { HUGE_PAGE / PAGE } else { 1 };
-            if huge {
-                frames::free(phys, frames::MAX_ORDER)
-            } else {
-                frames::release(phys)
+        let mut from = start;
+        while from < end {
+            let mut freed: ArrayVec<u32, BATCH> = ArrayVec::new();
+            let mut next = end;
+            let changed = table.edit(from, end, |address, mapping| {
+                let frame = (mapping.phys / PAGE) as u32;
+                if freed
+                    .try_push(frame | if mapping.huge { HUGE } else { 0 })
+                    .is_ok()
+                {
+                    Edit::Unmap
+                } else {
+                    next = address;
+                    Edit::Stop
+                }
+            });
+            if changed {
+                tlb::flush_all();
             }
+            for frame in &freed {
+                let phys = (frame & !HUGE) as usize * PAGE;
+                if frame & HUGE != 0 {
+                    self.resident -= HUGE_PAGE / PAGE;
+                    frames::free(phys, frames::MAX_ORDER);
+                } else {
+                    self.resident -= 1;
+                    frames::release(phys);
+                }
+            }
+            from = next;
         }
     }
 

@@ -40,8 +40,14 @@ impl KernelStack {
         }
         let top = stacks.next + STRIDE;
         for page in 1..=SIZE / PAGE {
-            let frame = frames::alloc(0).ok_or(Errno::ENOMEM)?;
-            if !kernel_table().map(top - page * PAGE, frame.phys, WRITABLE | NO_EXECUTE) {
+            let at = top - page * PAGE;
+            // Mapped by an attempt that found too little memory for the whole.
+            if kernel_table().lookup(at).is_some() {
+                continue;
+            }
+            let frame = frames::alloc_spare(0).ok_or(Errno::ENOMEM)?;
+            if !kernel_table().map(at, frame.phys, WRITABLE | NO_EXECUTE) {
+                frames::release(frame.phys);
                 return Err(Errno::ENOMEM);
             }
         }

@@ -29,10 +29,11 @@ user_copy_bytes:
     rep movsb
     xor eax, eax
     ret
-    // RCX words (then RDX bytes) or RCX bytes were left; RAX tells which instruction stopped.
+    // RCX words (then RDX bytes) or RCX bytes were left.
 user_copy_fixup:
-    lea rax, [rdx + rcx * 8]
-    ret
+    // Up to the very byte that cannot be reached, as Linux does: that one faults again, below.
+    lea rcx, [rdx + rcx * 8]
+    jmp user_copy_bytes
     .global user_copy_bytes_fixup
 user_copy_bytes_fixup:
     mov rax, rcx

@@ -52,12 +52,6 @@ fn split(index: u64) -> (u64, usize) {
     (index / CHUNK as u64, (index % CHUNK as u64) as usize)
 }
 
-/// Whether a file may take another frame: some are kept for the kernel's own needs.
-fn has_room() -> bool {
-    let (free, total) = frames::counts();
-    free > (total / 64).clamp(64, 2048)
-}
-
 impl Pages {
     fn get(&mut self, index: u64) -> Option<Page> {
         let (chunk, slot) = split(index);
@@ -292,7 +286,7 @@ impl FileData {
         if let Some(page) = page {
             return page.copy_in(offset, wanted, io);
         }
-        if !has_room() {
+        if frames::check_spare().is_err() {
             return Err(Errno::ENOSPC);
         }
         // Nobody sees the new page before it is filled.
@@ -399,7 +393,7 @@ impl FileData {
         for index in from / PAGE..to.div_ceil(PAGE) {
             let mut pages = self.pages.lock();
             if pages.get(index).is_none() {
-                if !has_room() {
+                if frames::check_spare().is_err() {
                     return Err(Errno::ENOSPC);
                 }
                 pages.put(index, Page::zeroed().map_err(|_| Errno::ENOSPC)?);
@@ -488,7 +482,7 @@ impl FileData {
         if let Some(page) = pages.get(index) {
             return Ok(Some(page.into_phys()));
         }
-        if !has_room() {
+        if frames::check_spare().is_err() {
             return Err(Errno::ENOMEM);
         }
         let page = Page::zeroed()?;
