@@ -402,10 +402,15 @@ impl Inner {
                 .all(|at| self.areas[at].protection == 0)
     }
 
-    /// Whether `pages` more can be promised: not more than is free less what was promised and not touched.
+    /// Whether `pages` more can be promised: not more than is free less what was promised and not touched. A program that
+    /// has touched little gets its first two heap steps on any machine: the runtime starts in the middle of one where it
+    /// likes, and then takes a second at once.
     pub(super) fn has_room_for(&self, pages: usize) -> bool {
+        const HEAP_STEP: usize = (4 << 20) / PAGE;
+        let promised = pages + self.promised;
         let (free, _) = frames::counts();
-        pages + frames::reserve() + self.promised <= free
+        promised + frames::reserve() <= free
+            || promised <= 2 * HEAP_STEP && self.anonymous < HEAP_STEP / 2
     }
 
     /// The first address from `start` on that is not mapped, at most `end`.
