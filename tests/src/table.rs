@@ -365,7 +365,8 @@ fn kinds() -> Vec<Case> {
     acts(
         "kinds",
         "poll poll-states poll-many poll-mask poll-interrupted select select-errors fifo fifo-nonblocking fifo-both fifo-poll memfd seals \
-         read-only-mapping splice splice-errors tee vmsplice copies packets",
+         read-only-mapping splice splice-errors tee vmsplice copies packets \
+         inotify-directory inotify-file inotify-both inotify-flags inotify-reading inotify-overflow inotify-threads",
     )
 }
 

@@ -190,6 +190,10 @@ macro_rules! for_each_syscall {
             275 => splice::splice(input: i32, input_offset: usize, output: i32, output_offset: usize, count: usize, flags: u32), full;
             276 => splice::tee(input: i32, output: i32, count: usize, flags: u32), full;
             278 => splice::vmsplice(fd: i32, iov: usize, count: usize, flags: u32), partial("copies: later changes of the memory do not show");
+            253 => inotify::inotify_init(), full;
+            254 => inotify::inotify_add_watch(fd: i32, name: usize, mask: u32), full;
+            255 => inotify::inotify_rm_watch(fd: i32, watch: i32), full;
+            294 => inotify::inotify_init1(flags: u32), full;
             441 => event::epoll_pwait2(epfd: i32, events: usize, max: i32, timeout: usize, mask: usize, size: usize), full;
             // ---- process and system ----
             61 => process::wait4(pid: i32, status: usize, options: u32, usage: usize), partial("ECHILD: there are no children");

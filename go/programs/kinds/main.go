@@ -20,6 +20,9 @@ func main() {
 		"fifo": in(fifo), "fifo-nonblocking": in(fifoNonblocking), "fifo-both": in(fifoBoth), "fifo-poll": in(fifoPoll),
 		"memfd": in(memfd), "seals": in(seals), "read-only-mapping": in(readOnlyMapping),
 		"splice": in(splices), "splice-errors": in(spliceErrors), "tee": tees, "vmsplice": vmsplices, "copies": in(copies), "packets": packets,
+		"inotify-directory": in(inotifyDirectory), "inotify-file": in(inotifyFile), "inotify-both": in(inotifyBoth),
+		"inotify-flags": in(inotifyFlags), "inotify-reading": in(inotifyReading), "inotify-overflow": in(inotifyOverflow),
+		"inotify-threads": in(inotifyThreads),
 	}
 	prog.Main(acts)
 }

@@ -5,6 +5,7 @@
 //! but through a directory's map, which is empty before the directory goes: no cycles stay.
 //! Locks: `place` is a leaf.
 use super::inode::{Content, Entry, Inode, Link};
+use super::notify;
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -173,5 +174,13 @@ impl Dentry {
     /// EINVAL if it is not one.
     pub fn link(&self) -> Result<Link, Errno> {
         self.inode.link()
+    }
+}
+
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        if self.is_deleted() && self.inode.links.load(Ordering::Relaxed) == 0 {
+            notify::ended(&self.inode);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! One type for all file systems: attributes in atomics, so that stat(2) takes no lock and a write updates its times with
 //! two stores; and the content, by kind. RAM files, directories and links hold theirs; devices are a number that dev/
 //! knows; files of /proc and /sys are a [`Virtual`] that makes its content when asked.
+use super::notify::Watchers;
 use super::pipe::Pipe;
 use super::ram::{Directory, FileData};
 use super::{Dentry, OpenFile, Stat, lock::Locks};
@@ -153,6 +154,8 @@ pub struct Inode {
     btime: i64,
     /// Advisory locks.
     pub locks: Locks,
+    /// Who hears of what happens to it.
+    pub watchers: Watchers,
 }
 
 /// Who owns a new inode, and what may be done with it.
@@ -221,6 +224,7 @@ impl Inode {
             ctime: AtomicI64::new(now),
             btime: now,
             locks: Locks::new(),
+            watchers: Watchers::new(),
         })
     }
 

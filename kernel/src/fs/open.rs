@@ -4,7 +4,7 @@ use super::inode::{Content, Inode, Owner};
 use super::ram::{self, FileData};
 use super::virtual_file::VirtualFile;
 use super::walk::{self, Found, How, Last};
-use super::{Dentry, FileOps, OpenFile, dev, tree};
+use super::{Dentry, FileOps, OpenFile, dev, notify, tree};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
@@ -169,15 +169,14 @@ fn open_existing(dentry: Arc<Dentry>, slash: bool, flags: u32) -> Result<OpenFil
         }
         Content::Descriptor(file) => file.ops.reopen(file, flags)?,
         Content::Fifo(_) => super::pipe::fifo::open(&dentry, flags)?,
-        Content::File(_) => {
-            if flags & abi::O_TRUNC != 0 {
-                dentry.set_size(0)?;
-            }
-            dentry.clone()
-        }
         _ => dentry.clone(),
     };
-    Ok(OpenFile::new(ops, kept(flags)))
+    let file = OpenFile::new(ops, kept(flags));
+    notify::file(&dentry, abi::IN_OPEN);
+    if flags & abi::O_TRUNC != 0 && matches!(inode.content, Content::File(_)) {
+        dentry.set_size(0)?;
+    }
+    Ok(file)
 }
 
 fn kept(flags: u32) -> u32 {
@@ -185,6 +184,7 @@ fn kept(flags: u32) -> u32 {
 }
 
 fn description(dentry: Arc<Dentry>, flags: u32) -> OpenFile {
+    notify::file(&dentry, abi::IN_OPEN);
     OpenFile::new(dentry, kept(flags))
 }
 

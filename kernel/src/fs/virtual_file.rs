@@ -97,6 +97,7 @@ impl FileOps for VirtualFile {
 
     fn release(&self, file: &OpenFile) {
         self.dentry.inode.locks.file_released(file);
+        super::notify::closed(&self.dentry, file);
     }
 
     fn name(&self) -> Vec<u8> {

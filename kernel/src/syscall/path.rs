@@ -2,7 +2,7 @@
 use super::file::stat_out;
 use crate::fs::inode::Content;
 use crate::fs::walk::{self, How, PATH_MAX};
-use crate::fs::{self, Dentry, FileOps, Stat, access, fd, tree};
+use crate::fs::{self, Dentry, FileOps, Stat, access, fd, notify, tree};
 use crate::memory::user;
 use crate::task::process;
 use crate::time;
@@ -275,6 +275,7 @@ fn set_mode(dentry: &Dentry, mode: u32) -> SysResult {
         data.seals().forbid(abi::F_SEAL_EXEC)?;
     }
     inode.set_permissions(mode & 0o7777 & !dropped);
+    notify::file(dentry, abi::IN_ATTRIB);
     Ok(0)
 }
 
@@ -317,6 +318,9 @@ fn set_owner(dentry: &Dentry, uid: u32, gid: u32) -> SysResult {
         }
     }
     dentry.inode.set_owner(uid, gid);
+    if uid.is_some() || gid.is_some() {
+        notify::file(dentry, abi::IN_ATTRIB);
+    }
     Ok(0)
 }
 
@@ -370,7 +374,14 @@ fn set_times(dentry: &Dentry, asked: Option<[i64; 4]>) -> SysResult {
         UTIME_OMIT => None,
         _ => Some(seconds.saturating_mul(1_000_000_000).saturating_add(ns)),
     };
-    inode.set_times(value(a_s, a_ns), value(m_s, m_ns));
+    let (atime, mtime) = (value(a_s, a_ns), value(m_s, m_ns));
+    inode.set_times(atime, mtime);
+    let event = match (atime, mtime) {
+        (Some(_), Some(_)) => abi::IN_ATTRIB,
+        (Some(_), None) => abi::IN_ACCESS,
+        _ => abi::IN_MODIFY,
+    };
+    notify::file(dentry, event);
     Ok(0)
 }
 

@@ -83,6 +83,7 @@ macro_rules! device {
 
         fn release(&self, file: &OpenFile) {
             self.0.inode.locks.file_released(file);
+            super::notify::closed(&self.0, file);
         }
 
         fn name(&self) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Open files of pipes and FIFOs.
 use super::{Pipe, READABLE, WRITABLE};
-use crate::fs::{Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use crate::fs::{Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, notify};
 use crate::memory::user::{self, UserIo};
 use crate::task::process;
 use alloc::sync::Arc;
@@ -133,6 +133,7 @@ impl FileOps for End {
     fn release(&self, file: &OpenFile) {
         if let Some(named) = &self.name {
             named.dentry.inode.locks.file_released(file);
+            notify::closed(&named.dentry, file);
         }
     }
 

@@ -4,13 +4,14 @@
 //! go on at, so entries that come and go never make another one show twice or not at all.
 //! A directory's entries have a spin lock. What changes two directories or looks into one that is to go (rename, rmdir)
 //! holds `TREE` as well, and only under it are two of the spin locks nested; so their order does not matter.
-use crate::fs::Dentry;
 use crate::fs::inode::{Content, Entry, Inode};
+use crate::fs::{Dentry, notify};
 use crate::sync::{SleepMutex, SpinLock};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
+use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
 static TREE: SleepMutex<()> = SleepMutex::new(());
@@ -58,6 +59,13 @@ impl Directory {
         entries.by_name.get(name).map(|(_, dentry)| dentry.clone())
     }
 
+    /// Calls `f`, which must not block, for every entry.
+    pub fn for_each(&self, mut f: impl FnMut(&Dentry)) {
+        for dentry in self.0.lock().by_number.values() {
+            f(dentry);
+        }
+    }
+
     /// The first entry at or after `cursor`.
     pub fn entry(&self, cursor: u64) -> Option<Entry> {
         let (number, dentry) = {
@@ -88,6 +96,12 @@ fn entries(directory: &Dentry) -> Result<&Directory, Errno> {
 /// # Errors
 /// EEXIST; ENOENT when the directory was removed.
 pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
+    let dentry = add(parent, name, inode)?;
+    notify::name(&parent.inode, name, &dentry.inode, abi::IN_CREATE, 0);
+    Ok(dentry)
+}
+
+fn add(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
     let directory = entries(parent)?;
     let is_directory = inode.is_directory();
     let dentry = Dentry::new(Some(parent), name, inode);
@@ -107,6 +121,7 @@ pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Ar
     if is_directory {
         parent.inode.links.fetch_add(1, Ordering::Relaxed);
     }
+    notify::entered(&parent.inode, &dentry.inode);
     parent.inode.modified();
     Ok(dentry)
 }
@@ -136,8 +151,10 @@ pub fn mount(parent: &Arc<Dentry>, name: &[u8], root: Arc<Inode>) -> Result<(), 
 /// # Errors
 /// EEXIST; ENOENT when the directory was removed.
 pub fn link(parent: &Arc<Dentry>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
-    create(parent, name, inode.clone())?;
+    add(parent, name, inode.clone())?;
     inode.changed();
+    notify::inode(inode, abi::IN_ATTRIB);
+    notify::name(&parent.inode, name, inode, abi::IN_CREATE, 0);
     Ok(())
 }
 
@@ -158,8 +175,20 @@ pub fn unlink(parent: &Arc<Dentry>, name: &[u8], victim: &Arc<Dentry>) -> Result
     };
     gone(victim);
     parent.inode.modified();
+    notify::inode(&victim.inode, abi::IN_ATTRIB);
+    removal_told(parent, name, victim);
     drop(removed);
     Ok(())
+}
+
+/// Tells of a removed name, after the end of what had it: unless somebody has it open, the directory's and the caller's
+/// references are all there are.
+fn removal_told(parent: &Dentry, name: &[u8], victim: &Arc<Dentry>) {
+    let unused = Arc::strong_count(victim) <= 2;
+    if unused && victim.inode.links.load(Ordering::Relaxed) == 0 {
+        notify::ended(&victim.inode);
+    }
+    notify::name(&parent.inode, name, &victim.inode, abi::IN_DELETE, 0);
 }
 
 /// A dentry lost its name.
@@ -203,6 +232,7 @@ pub fn remove_directory(
     gone(victim);
     parent.inode.links.fetch_sub(1, Ordering::Relaxed);
     parent.inode.modified();
+    removal_told(parent, name, victim);
     drop(removed);
     Ok(())
 }
@@ -324,8 +354,26 @@ fn replace(
             to.0.inode.links.fetch_add(1, Ordering::Relaxed);
         }
     }
+    notify::entered(&to.0.inode, &moved.inode);
     settle(from.0, to.0, moved);
+    move_told(from, to, moved, removed.as_deref());
     Ok(())
+}
+
+/// Tells of a move.
+fn move_told(
+    from: (&Arc<Dentry>, &[u8]),
+    to: (&Arc<Dentry>, &[u8]),
+    moved: &Dentry,
+    replaced: Option<&Dentry>,
+) {
+    let (cookie, entry) = (notify::cookie(), &moved.inode);
+    notify::name(&from.0.inode, from.1, entry, abi::IN_MOVED_FROM, cookie);
+    notify::name(&to.0.inode, to.1, entry, abi::IN_MOVED_TO, cookie);
+    if let Some(replaced) = replaced {
+        notify::inode(&replaced.inode, abi::IN_ATTRIB);
+    }
+    notify::inode(entry, abi::IN_MOVE_SELF);
 }
 
 fn exchange(
@@ -365,8 +413,12 @@ fn exchange(
         }
         _ => {}
     }
+    notify::entered(&to.0.inode, &a.inode);
+    notify::entered(&from.0.inode, &b.inode);
     settle(from.0, to.0, a);
     b.inode.changed();
+    move_told(from, to, a, None);
+    move_told(to, from, b, None);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::data::FileData;
 use super::seals;
 use crate::fs::inode::Content;
-use crate::fs::{Dentry, FileOps, OpenFile, Stat};
+use crate::fs::{Dentry, FileOps, OpenFile, Stat, notify};
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
 use alloc::sync::Arc;
@@ -67,6 +67,7 @@ impl Dentry {
         self.data()?.truncate(length, self.source_id())?;
         self.inode.drop_set_id();
         self.inode.modified();
+        notify::file(self, abi::IN_MODIFY);
         Ok(())
     }
 }
@@ -85,6 +86,9 @@ impl FileOps for Dentry {
         };
         if file.flags() & abi::O_NOATIME == 0 {
             self.inode.accessed();
+        }
+        if done > 0 {
+            notify::file(self, abi::IN_ACCESS);
         }
         Ok(done)
     }
@@ -105,6 +109,7 @@ impl FileOps for Dentry {
         if done > 0 {
             self.inode.drop_set_id();
             self.inode.modified();
+            notify::file(self, abi::IN_MODIFY);
         }
         Ok(done)
     }
@@ -170,6 +175,7 @@ impl FileOps for Dentry {
         if file.flags() & abi::O_NOATIME == 0 {
             self.inode.accessed();
         }
+        notify::file(self, abi::IN_ACCESS);
         Ok(out.bytes.len())
     }
 
@@ -184,6 +190,7 @@ impl FileOps for Dentry {
         })?;
         data.allocate(mode, offset, length, self.source_id())?;
         self.inode.modified();
+        notify::file(self, abi::IN_MODIFY);
         Ok(())
     }
 
@@ -212,6 +219,7 @@ impl FileOps for Dentry {
 
     fn release(&self, file: &OpenFile) {
         self.inode.locks.file_released(file);
+        notify::closed(self, file);
     }
 
     fn name(&self) -> Vec<u8> {
