@@ -403,14 +403,14 @@ impl Inner {
     }
 
     /// Whether `pages` more can be promised: not more than is free less what was promised and not touched. A program that
-    /// has touched little gets its first two heap steps on any machine: the runtime starts in the middle of one where it
-    /// likes, and then takes a second at once.
+    /// has touched little gets its first heap steps on any machine: the runtime starts near the end of an arena if it
+    /// likes, and then takes another in the next one at once.
     pub(super) fn has_room_for(&self, pages: usize) -> bool {
         const HEAP_STEP: usize = (4 << 20) / PAGE;
         let promised = pages + self.promised;
         let (free, _) = frames::counts();
         promised + frames::reserve() <= free
-            || promised <= 2 * HEAP_STEP && self.anonymous < HEAP_STEP / 2
+            || promised <= 3 * HEAP_STEP && self.anonymous < HEAP_STEP
     }
 
     /// The first address from `start` on that is not mapped, at most `end`.
