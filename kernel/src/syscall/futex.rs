@@ -1,7 +1,8 @@
 //! futex(2): arguments.
 use crate::memory::user;
-use crate::task::futex;
+use crate::task::{self, futex};
 use crate::time;
+use core::sync::atomic::Ordering;
 use ringo_abi::{Errno, SysResult};
 
 const WAIT: i32 = 0;
@@ -34,8 +35,17 @@ pub fn futex(
             if bitset == 0 {
                 return Err(Errno::EINVAL);
             }
-            let deadline = deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?;
-            futex::wait(uaddr, val, deadline, bitset)
+            // A wait that a signal without a handler interrupted goes on to the same deadline.
+            let restart = &task::current().restart_deadline;
+            let deadline = match restart.swap(0, Ordering::Relaxed) {
+                0 => deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?,
+                interrupted => Some(interrupted),
+            };
+            let result = futex::wait(uaddr, val, deadline, bitset);
+            if let (Err(Errno::ERESTART_RESTARTBLOCK), Some(deadline)) = (result, deadline) {
+                restart.store(deadline, Ordering::Relaxed);
+            }
+            result
         }
         WAKE => Ok(futex::wake(uaddr, count(val), u32::MAX)),
         WAKE_BITSET if val3 == 0 => Err(Errno::EINVAL),

@@ -3,7 +3,7 @@ use super::context;
 use super::futex;
 use super::process::ExitStatus;
 use super::sched;
-use super::thread::{self, State, Thread};
+use super::thread::{State, Thread};
 use crate::cpu::entry::SyscallFrame;
 use crate::cpu::trap::{NO_VECTOR, TrapFrame};
 use crate::cpu::{self, percpu::this_cpu};
@@ -118,11 +118,11 @@ pub fn exit_thread(status: i32) -> ! {
     if clear != 0 && user::write(clear, &0u32).is_ok() {
         futex::wake(clear, 1, u32::MAX);
     }
-    if thread::count() == 1 {
+    if !thread.unregister_unless_last() {
         super::exit_group(ExitStatus::Code(status as u8));
     }
-    super::signal::thread_ends(thread);
-    thread.unregister();
+    // After it can no longer be chosen: see send_process.
+    super::signal::thread_ends();
     sched::schedule(thread);
     unreachable!("a dead thread was switched to")
 }

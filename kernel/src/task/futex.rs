@@ -56,7 +56,7 @@ fn lock_and_read(address: usize) -> Result<(SpinGuard<'static, VecDeque<Waiter>>
 /// `deadline` (ns since boot).
 ///
 /// # Errors
-/// EAGAIN if the word differs, ETIMEDOUT, ERESTARTSYS, EFAULT.
+/// EAGAIN if the word differs, ETIMEDOUT, ERESTARTSYS (ERESTART_RESTARTBLOCK with a deadline), EFAULT.
 pub fn wait(address: usize, expected: u32, deadline: Option<u64>, bitset: u32) -> SysResult {
     let thread = current();
     let (mut guard, value) = lock_and_read(address)?;
@@ -78,7 +78,11 @@ pub fn wait(address: usize, expected: u32, deadline: Option<u64>, bitset: u32) -
             return Ok(0);
         }
         let outcome = if thread.signals.deliverable() {
-            Some(Errno::ERESTARTSYS)
+            // With a deadline, EINTR after a handler whatever SA_RESTART says: the runtime counts on what is left of it.
+            Some(match deadline {
+                Some(_) => Errno::ERESTART_RESTARTBLOCK,
+                None => Errno::ERESTARTSYS,
+            })
         } else if deadline.is_some_and(|deadline| time::now() >= deadline) {
             Some(Errno::ETIMEDOUT)
         } else {

@@ -229,9 +229,13 @@ impl Thread {
         thread.signals.reset();
         thread.stack_top.store(stack.top(), Ordering::Relaxed);
         *thread.stack.lock() = Some(stack);
-        for counter in [&thread.clear_child_tid, &thread.fs_base] {
+        for word in [&thread.clear_child_tid, &thread.fs_base] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for counter in &thread.switches {
             counter.store(0, Ordering::Relaxed);
         }
+        thread.faults.store(0, Ordering::Relaxed);
         thread.cpu_time.store(0, Ordering::Relaxed);
         thread.started.store(time::now(), Ordering::Relaxed);
         thread.faults.store(0, Ordering::Relaxed);
@@ -254,7 +258,19 @@ impl Thread {
     /// The thread can no longer be found by its number.
     pub fn unregister(&self) {
         REGISTRY.lock().by_tid.remove(&self.tid());
-        self.state.store(State::Dead as u8, Ordering::Release);
+        self.set_state(State::Dead);
+    }
+
+    /// As [`Self::unregister`], unless it is the last one: then nothing happens, and it gives false. One step, so that of
+    /// two threads that end together one is the last.
+    pub fn unregister_unless_last(&self) -> bool {
+        let mut registry = REGISTRY.lock();
+        if registry.by_tid.len() == 1 {
+            return false;
+        }
+        registry.by_tid.remove(&self.tid());
+        self.set_state(State::Dead);
+        true
     }
 
     /// Its number; 0 for an idle thread.

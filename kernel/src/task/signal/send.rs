@@ -44,6 +44,10 @@ pub fn send_process(info: SigInfo) -> Result<(), Errno> {
     process().signals.observers.notify(PollEvents::IN);
     if let Some(taker) = taker {
         notify(taker);
+        // It has ended since it was chosen. Either it sees the signal after that (thread_ends), or we see that.
+        if taker.state() == State::Dead {
+            thread_ends();
+        }
     }
     Ok(())
 }
@@ -85,16 +89,13 @@ pub fn force_current(info: SigInfo) {
     crate::task::set_pending();
 }
 
-/// The thread is about to end: signals for the process that it was to take go to another.
-pub fn thread_ends(ending: &'static Thread) {
+/// A thread has ended, and can no longer be found: signals for the process that it was to take go to another.
+pub fn thread_ends() {
     let pending = process().signals.pending.set();
     if pending == 0 {
         return;
     }
-    let other = |thread: &'static Thread| {
-        thread.tid() != ending.tid() && pending & !thread.signals.mask() != 0
-    };
-    if let Some(taker) = thread::find(other) {
+    if let Some(taker) = thread::find(|thread| pending & !thread.signals.mask() != 0) {
         notify(taker);
     }
 }
