@@ -92,6 +92,11 @@ pub fn site_before(address: usize) -> Option<usize> {
 /// If the thread stands in a stub or at the kernel's entry, puts it back to the site in the program's text: the stub's
 /// instructions can be executed again. So signals only ever show addresses of the program.
 pub fn settle(frame: &mut TrapFrame) {
+    if frame.rip == entry::lstar_entry as *const () as u64 {
+        // A `syscall` that was not rewritten, rolled back from the entry's first instructions.
+        frame.rip = frame.rcx.wrapping_sub(2);
+        return;
+    }
     let Some(sites) = SITES.get() else { return };
     let site = if frame.rip == entry::syscall_entry as *const () as u64 {
         sites.table.by_return_address(frame.rcx)

@@ -278,9 +278,7 @@ impl ThreadSignals {
     /// Blocks exactly `mask`. Only the thread itself does this; signals that are no longer blocked are then taken.
     pub fn set_mask(&self, mask: SignalSet) {
         self.mask.store(mask & !UNBLOCKABLE, Ordering::SeqCst);
-        if self.deliverable() {
-            super::set_pending();
-        }
+        self.deliverable();
     }
 
     /// Blocks `mask` until the next signal was delivered or the call returns: see [`Self::end_temporary_mask`].
@@ -309,10 +307,15 @@ impl ThreadSignals {
         }
     }
 
-    /// Whether the thread has a signal to take.
+    /// Whether the running thread has a signal to take. If so it will, on its way out: one for the process may have been
+    /// announced to another thread only, and a call that returns because of it must not reach the program undelivered.
     #[inline]
     pub fn deliverable(&self) -> bool {
-        (self.pending.set() | super::process().signals.pending.set()) & !self.mask() != 0
+        let any = (self.pending.set() | super::process().signals.pending.set()) & !self.mask() != 0;
+        if any {
+            super::set_pending();
+        }
+        any
     }
 
     /// The thread sleeps such that a signal shall wake it.
