@@ -114,10 +114,12 @@ func storm() {
 		}()
 	}
 	seen := map[os.Signal]int{}
-	done := make(chan bool)
+	done, three := make(chan bool), make(chan bool)
 	go func() {
 		for s := range c {
-			seen[s]++
+			if seen[s]++; seen[s] == 1 && len(seen) == 3 {
+				close(three)
+			}
 			if s == syscall.SIGTERM {
 				break
 			}
@@ -125,6 +127,11 @@ func storm() {
 		close(done)
 	}()
 	wg.Wait()
+	// The runtime hands out the lowest number first: without this wait SIGTERM may overtake the first SIGWINCH.
+	select {
+	case <-three:
+	case <-time.After(10 * time.Second):
+	}
 	signal.Notify(c, syscall.SIGTERM)
 	for len(c) > 500 {
 		time.Sleep(time.Millisecond)
