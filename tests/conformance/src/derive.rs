@@ -4,10 +4,10 @@
 use anyhow::Result;
 
 use crate::compare::{Difference, covered, differences, roots};
-use crate::events::Tests;
+use crate::events::{Status, Test, Tests};
 use crate::exclusions::Exclusion;
 use crate::filter::Lack;
-use crate::sides::{Bench, Side};
+use crate::sides::{Bench, Selection, Side, top_levels};
 
 /// Prints what a package's lines in the file of exclusions should be: `+` for one to add, `-` for one that nothing derives, ` ` for one
 /// that is right already.
@@ -16,7 +16,18 @@ pub fn derive(bench: &Bench, package: &str, cpus: u32, written: &[Exclusion]) ->
     let written: Vec<&Exclusion> = written.iter().filter(|e| e.package == package).collect();
     let mut derived: Vec<String> = Vec::new();
     for lack in Lack::ALL {
-        let without = bench.run_all(package, Side::Lacking(lack), &[], &linux.tests)?;
+        let side = Side::Lacking(lack);
+        let mut without = bench.run_all(package, side, &[], &linux.tests)?;
+        // One that panics takes others with it that were under way: each shows alone what it does.
+        let unfinished = |(name, test): (&String, &Test)| {
+            (test.status == Status::Unfinished).then(|| name.clone())
+        };
+        let unfinished: Vec<String> = without.tests.iter().filter_map(unfinished).collect();
+        for test in top_levels(&unfinished) {
+            let only = std::slice::from_ref(&test);
+            let alone = bench.run(package, side, Selection { only, skip: &[] })?;
+            without.tests.extend(alone.tests);
+        }
         let all = differences(&linux.tests, &without.tests);
         for difference in roots(&all) {
             let known = written.iter().any(|e| e.test == difference.test);

@@ -65,6 +65,10 @@ struct Options {
     #[arg(long, default_value = "2G")]
     memory: String,
 
+    /// The command under test [default: the one in target/release]
+    #[arg(long)]
+    ringo: Option<PathBuf>,
+
     /// Run excluded tests, too
     #[arg(long)]
     all_tests: bool,
@@ -97,7 +101,7 @@ fn main() -> Result<ExitCode> {
     let exclusions = exclusions::read(&top().join("tests/conformance/exclusions.txt"))?;
     let bench = Bench {
         go,
-        ringo: ringo(),
+        ringo: options.ringo.clone().unwrap_or_else(ringo),
         long: options.long,
         limit: Duration::from_secs(options.limit),
         memory: options.memory.clone(),
