@@ -1,9 +1,9 @@
-//! Who may do what (path_resolution(7), capabilities(7)): the process runs as one user and group for good.
+//! Who may do what (path_resolution(7), capabilities(7)), by the calling thread's ids for files (task/credentials.rs).
 //!
 //! Root may do everything but execute what nobody may; others are checked against owner, group and the rest.
 use super::Dentry;
 use super::inode::{Content, Inode};
-use crate::task::process;
+use crate::task;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
@@ -14,14 +14,14 @@ pub const WRITE: u32 = 2;
 /// Execute, or search in a directory.
 pub const EXECUTE: u32 = 1;
 
-/// Whether the process is root.
+/// Whether the caller is root.
 pub fn privileged() -> bool {
-    process().ids().0 == 0
+    task::credentials().user.file() == 0
 }
 
-/// Whether the process owns the inode or is root.
+/// Whether the caller owns the inode or is root.
 pub fn owns(inode: &Inode) -> bool {
-    let (uid, _) = process().ids();
+    let uid = task::credentials().user.file();
     uid == 0 || uid == inode.owner().0
 }
 
@@ -30,8 +30,28 @@ pub fn owns(inode: &Inode) -> bool {
 /// # Errors
 /// EACCES.
 pub fn check(inode: &Inode, wanted: u32) -> Result<(), Errno> {
+    let who = task::credentials();
+    check_as(inode, wanted, who.user.file(), |group| who.in_group(group))
+}
+
+/// The same by the real ids, as access(2) does it: what the user who started a program with borrowed rights may do.
+///
+/// # Errors
+/// EACCES.
+pub fn check_real(inode: &Inode, wanted: u32) -> Result<(), Errno> {
+    let who = task::credentials();
+    check_as(inode, wanted, who.user.real(), |group| {
+        group == who.group.real() || who.in_supplementary_group(group)
+    })
+}
+
+fn check_as(
+    inode: &Inode,
+    wanted: u32,
+    uid: u32,
+    member: impl Fn(u32) -> bool,
+) -> Result<(), Errno> {
     let mode = inode.mode();
-    let (uid, gid) = process().ids();
     if let Content::Virtual(content) = &inode.content
         && wanted & WRITE != 0
         && content.read_only()
@@ -49,7 +69,7 @@ pub fn check(inode: &Inode, wanted: u32) -> Result<(), Errno> {
     let (owner, group) = inode.owner();
     let shift = if uid == owner {
         6
-    } else if gid == group {
+    } else if member(group) {
         3
     } else {
         0

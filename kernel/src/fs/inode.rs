@@ -172,9 +172,8 @@ pub struct Owner {
 impl Owner {
     /// The process's, with these permissions less the umask.
     pub fn process(mode: u32) -> Self {
-        let process = process();
-        let umask = process.umask.load(Ordering::Relaxed);
-        let (uid, gid) = process.ids();
+        let umask = process().umask.load(Ordering::Relaxed);
+        let (uid, gid) = crate::task::credentials().file_ids();
         Self {
             mode: mode & !(umask & 0o777),
             uid,

@@ -2,7 +2,6 @@
 use super::inode::{Content, FileSystem, Inode, Owner};
 use super::ram::{FileData, MAGIC};
 use super::{Dentry, OpenFile};
-use crate::task::process;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
@@ -38,7 +37,7 @@ pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
         data.seals().set(0);
     }
     // As on Linux, the umask does not matter: there is no directory that others could find it in.
-    let (uid, gid) = process().ids();
+    let (uid, gid) = crate::task::credentials().file_ids();
     let owner = Owner {
         mode: abi::S_IFREG | permissions,
         uid,

@@ -188,13 +188,15 @@ fn description(dentry: Arc<Dentry>, flags: u32) -> OpenFile {
     OpenFile::new(dentry, kept(flags))
 }
 
-/// access(2) and faccessat2(2) on what was found.
+/// access(2) and faccessat2(2) on what was found: by the real ids, or by those that count for everything else.
 ///
 /// # Errors
 /// EACCES.
-pub fn check_access(dentry: &Dentry, mode: u32) -> Result<(), Errno> {
-    if mode == 0 {
-        return Ok(());
+pub fn check_access(dentry: &Dentry, mode: u32, real_ids: bool) -> Result<(), Errno> {
+    let wanted = mode & (READ | WRITE | EXECUTE);
+    match wanted {
+        0 => Ok(()),
+        _ if real_ids => access::check_real(&dentry.inode, wanted),
+        _ => access::check(&dentry.inode, wanted),
     }
-    access::check(&dentry.inode, mode & (READ | WRITE | EXECUTE))
 }

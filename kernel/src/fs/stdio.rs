@@ -169,7 +169,11 @@ impl FileOps for HostStream {
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(Stat {
             mode: self.kind | 0o600,
-            ..anon::pipe_stat(self.inode, self.created, process().ids())
+            ..anon::pipe_stat(
+                self.inode,
+                self.created,
+                crate::task::credentials().file_ids(),
+            )
         })
     }
 

@@ -8,7 +8,7 @@ use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, stdio};
 use crate::drivers::{console, control};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
-use crate::task::{PID, process};
+use crate::task::PID;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -294,7 +294,7 @@ impl FileOps for Terminal {
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
-        let (uid, gid) = process().ids();
+        let (uid, gid) = crate::task::credentials().file_ids();
         let now = anon::now();
         Ok(Stat {
             device: 0x18,

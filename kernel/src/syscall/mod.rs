@@ -7,6 +7,7 @@ pub mod dir;
 pub mod event;
 pub mod file;
 pub mod futex;
+pub mod identity;
 pub mod inotify;
 pub mod memory;
 pub mod path;

@@ -4,7 +4,7 @@ use crate::fs::inode::Content;
 use crate::fs::walk::{self, How, PATH_MAX};
 use crate::fs::{self, Dentry, FileOps, Stat, access, fd, notify, tree};
 use crate::memory::user;
-use crate::task::process;
+use crate::task::{self, process};
 use crate::time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -191,7 +191,7 @@ pub fn faccessat2(dirfd: i32, name: usize, mode: u32, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let dentry = target(dirfd, name, flags, follows(flags))?;
-    fs::open::check_access(&dentry, mode).map(|()| 0)
+    fs::open::check_access(&dentry, mode, flags & abi::AT_EACCESS == 0).map(|()| 0)
 }
 
 /// readlink(2).
@@ -267,7 +267,7 @@ fn set_mode(dentry: &Dentry, mode: u32) -> SysResult {
     if generated || !access::owns(inode) {
         return Err(Errno::EPERM);
     }
-    let foreign_group = !access::privileged() && process().ids().1 != inode.owner().1;
+    let foreign_group = !access::privileged() && !task::credentials().in_group(inode.owner().1);
     let dropped = if foreign_group { abi::S_ISGID } else { 0 };
     if (inode.mode() ^ mode) & 0o111 != 0
         && let Content::File(data) = &inode.content
@@ -309,10 +309,10 @@ fn set_owner(dentry: &Dentry, uid: u32, gid: u32) -> SysResult {
     let (uid, gid) = (asked(uid), asked(gid));
     if !access::privileged() {
         let owner = dentry.inode.owner();
-        let ids = process().ids();
-        let allowed = owner.0 == ids.0
+        let who = task::credentials();
+        let allowed = owner.0 == who.user.file()
             && uid.is_none_or(|uid| uid == owner.0)
-            && gid.is_none_or(|gid| gid == owner.1 || gid == ids.1);
+            && gid.is_none_or(|gid| gid == owner.1 || who.in_group(gid));
         if !allowed && (uid.is_some() || gid.is_some()) {
             return Err(Errno::EPERM);
         }

@@ -1,27 +1,10 @@
 //! The process and its place among others: ids, groups, sessions, limits, priorities, children. There is one process, the
-//! leader of its group and session, without children; its user is the one who called the command.
+//! leader of its group and session, without children. identity.rs has users and groups.
 use crate::memory::user;
 use crate::task::{self, PARENT_PID, PID, limits, process, thread};
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
-
-/// EPERM unless every id that is to change (u32::MAX leaves one alone) is the one it has, or the user is root, who has no
-/// use for another one here.
-fn change_ids(ids: &[u32], current: u32) -> SysResult {
-    if ids.iter().all(|&id| id == u32::MAX || id == current) {
-        Ok(0)
-    } else {
-        Err(Errno::EPERM)
-    }
-}
-
-fn write_ids(at: [usize; 3], id: u32) -> SysResult {
-    for at in at {
-        user::write(at, &id)?;
-    }
-    Ok(0)
-}
 
 /// Refuses pids but 0 and our own.
 fn own(pid: i32) -> Result<(), Errno> {
@@ -35,96 +18,6 @@ fn own(pid: i32) -> Result<(), Errno> {
 /// getppid(2).
 pub fn getppid() -> SysResult {
     Ok(PARENT_PID as usize)
-}
-
-/// getuid(2).
-pub fn getuid() -> SysResult {
-    Ok(process().ids().0 as usize)
-}
-
-/// geteuid(2).
-pub fn geteuid() -> SysResult {
-    getuid()
-}
-
-/// getgid(2).
-pub fn getgid() -> SysResult {
-    Ok(process().ids().1 as usize)
-}
-
-/// getegid(2).
-pub fn getegid() -> SysResult {
-    getgid()
-}
-
-/// getresuid(2).
-pub fn getresuid(real: usize, effective: usize, saved: usize) -> SysResult {
-    write_ids([real, effective, saved], process().ids().0)
-}
-
-/// getresgid(2).
-pub fn getresgid(real: usize, effective: usize, saved: usize) -> SysResult {
-    write_ids([real, effective, saved], process().ids().1)
-}
-
-/// setuid(2).
-pub fn setuid(id: u32) -> SysResult {
-    if id == u32::MAX {
-        return Err(Errno::EINVAL);
-    }
-    change_ids(&[id], process().ids().0)
-}
-
-/// setgid(2).
-pub fn setgid(id: u32) -> SysResult {
-    if id == u32::MAX {
-        return Err(Errno::EINVAL);
-    }
-    change_ids(&[id], process().ids().1)
-}
-
-/// setreuid(2).
-pub fn setreuid(real: u32, effective: u32) -> SysResult {
-    change_ids(&[real, effective], process().ids().0)
-}
-
-/// setregid(2).
-pub fn setregid(real: u32, effective: u32) -> SysResult {
-    change_ids(&[real, effective], process().ids().1)
-}
-
-/// setresuid(2).
-pub fn setresuid(real: u32, effective: u32, saved: u32) -> SysResult {
-    change_ids(&[real, effective, saved], process().ids().0)
-}
-
-/// setresgid(2).
-pub fn setresgid(real: u32, effective: u32, saved: u32) -> SysResult {
-    change_ids(&[real, effective, saved], process().ids().1)
-}
-
-/// setfsuid(2): gives the old one, whatever happens.
-pub fn setfsuid(_id: u32) -> SysResult {
-    getuid()
-}
-
-/// setfsgid(2).
-pub fn setfsgid(_id: u32) -> SysResult {
-    getgid()
-}
-
-/// getgroups(2): the group alone.
-pub fn getgroups(count: i32, list: usize) -> SysResult {
-    match count {
-        ..0 => Err(Errno::EINVAL),
-        0 => Ok(1),
-        _ => user::write(list, &process().ids().1).map(|()| 1),
-    }
-}
-
-/// setgroups(2).
-pub fn setgroups(_count: usize, _list: usize) -> SysResult {
-    Err(Errno::EPERM)
 }
 
 /// getpgid(2).
@@ -260,7 +153,7 @@ pub fn execveat(_dir: i32, _path: usize, _argv: usize, _envp: usize, _flags: u32
 fn priority_target(which: u32, who: i32) -> Result<(), Errno> {
     match which {
         abi::PRIO_PROCESS | abi::PRIO_PGRP => own(who),
-        abi::PRIO_USER if who == 0 || who as u32 == process().ids().0 => Ok(()),
+        abi::PRIO_USER if who == 0 || who as u32 == task::credentials().user.real() => Ok(()),
         abi::PRIO_USER => Err(Errno::ESRCH),
         _ => Err(Errno::EINVAL),
     }
@@ -276,7 +169,7 @@ pub fn getpriority(which: u32, who: i32) -> SysResult {
 pub fn setpriority(which: u32, who: i32, nice: i32) -> SysResult {
     priority_target(which, who)?;
     let nice = nice.clamp(-20, 19);
-    if nice < process().nice.load(Ordering::Relaxed) && process().ids().0 != 0 {
+    if nice < process().nice.load(Ordering::Relaxed) && !task::credentials().privileged() {
         return Err(Errno::EACCES);
     }
     process().nice.store(nice, Ordering::Relaxed);
@@ -470,8 +363,15 @@ pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
         pr::PR_GET_PDEATHSIG => user::write(a, &0i32).map(|()| 0),
         pr::PR_GET_DUMPABLE => Ok(1),
         pr::PR_SET_DUMPABLE if a <= 1 => Ok(0),
-        pr::PR_GET_KEEPCAPS => Ok(0),
-        pr::PR_SET_KEEPCAPS if a <= 1 => Ok(0),
+        pr::PR_GET_KEEPCAPS => {
+            let keep = &task::credentials().keep_capabilities;
+            Ok(usize::from(keep.load(Ordering::Relaxed)))
+        }
+        pr::PR_SET_KEEPCAPS if a <= 1 => {
+            let keep = &task::credentials().keep_capabilities;
+            keep.store(a == 1, Ordering::Relaxed);
+            Ok(0)
+        }
         pr::PR_GET_TIMERSLACK => Ok(50_000),
         pr::PR_SET_TIMERSLACK => Ok(0),
         pr::PR_SET_NO_NEW_PRIVS if a == 1 && b == 0 && c == 0 && d == 0 => {

@@ -61,6 +61,7 @@ pub fn clone(frame: &SyscallFrame) -> SysResult {
     };
     child.fs_base.store(fs_base, Ordering::Relaxed);
     child.signals.inherit(&parent.signals);
+    child.credentials.inherit(&parent.credentials);
     child
         .affinity
         .store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -93,6 +94,7 @@ fn start(thread: &'static Thread, registers: &TrapFrame) {
 /// EAGAIN: no memory.
 pub fn start_program(entry: usize, stack: usize, path: &[u8]) -> Result<(), Errno> {
     let thread = Thread::create(true)?;
+    thread.credentials.inherit(&super::current().credentials);
     thread.set_name(path.rsplit(|&byte| byte == b'/').next().unwrap_or(path));
     let registers = TrapFrame {
         rip: entry as u64,

@@ -51,7 +51,7 @@ pub fn set(resource: u32, [soft, hard]: [u64; 2]) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     let files = resource == abi::RLIMIT_NOFILE;
-    if files && hard > MAX_FILES || hard > old_hard && process().ids().0 != 0 {
+    if files && hard > MAX_FILES || hard > old_hard && !super::credentials().privileged() {
         return Err(Errno::EPERM);
     }
     if files {

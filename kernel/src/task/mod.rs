@@ -2,11 +2,12 @@
 //!
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
 //! - sched.rs: blocking, waking, who runs next, idling. context.rs: the switch itself.
-//! - futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share. load.rs: load averages.
+//! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share. load.rs: load averages.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
 mod clone;
 mod context;
+pub mod credentials;
 pub mod futex;
 pub mod limits;
 pub mod load;
@@ -37,6 +38,12 @@ pub const PARENT_PID: Tid = 1;
 #[inline]
 pub fn current() -> &'static Thread {
     this_cpu().current()
+}
+
+/// Who it is.
+#[inline]
+pub fn credentials() -> &'static credentials::Credentials {
+    &current().credentials
 }
 
 /// Whether the running thread has a signal to take: blocking calls then return ERESTARTSYS.

@@ -19,7 +19,6 @@ pub struct Process {
     pub no_new_privileges: AtomicBool,
     /// /proc/self/oom_score_adj: kept for the program, which is the only victim there is.
     pub oom_score_adjust: AtomicI32,
-    ids: [AtomicU32; 2],
     hostname: Once<&'static [u8]>,
     exiting: AtomicBool,
 }
@@ -31,7 +30,6 @@ static PROCESS: Process = Process {
     nice: AtomicI32::new(0),
     no_new_privileges: AtomicBool::new(false),
     oom_score_adjust: AtomicI32::new(0),
-    ids: [const { AtomicU32::new(0) }; 2],
     hostname: Once::new(),
     exiting: AtomicBool::new(false),
 };
@@ -49,19 +47,13 @@ impl Process {
         self.exiting.load(Ordering::Relaxed)
     }
 
-    /// User and group: real, effective and saved are the same.
-    pub fn ids(&self) -> (u32, u32) {
-        let [uid, gid] = &self.ids;
-        (uid.load(Ordering::Relaxed), gid.load(Ordering::Relaxed))
-    }
-
     /// Takes over what the parent process would have handed on.
     pub fn set_up(&self, config: &ringo_bundle::Config<'static>) {
         self.umask.store(config.umask, Ordering::Relaxed);
         self.nofile[0].store(config.nofile.0, Ordering::Relaxed);
         self.nofile[1].store(config.nofile.1, Ordering::Relaxed);
-        self.ids[0].store(config.uid, Ordering::Relaxed);
-        self.ids[1].store(config.gid, Ordering::Relaxed);
+        // Of the thread that boots: the program's first one inherits them.
+        super::credentials().begin(config.uid, config.gid);
         self.hostname.call_once(|| config.hostname);
         let ignore = super::signal::Action {
             handler: super::signal::SIG_IGN,

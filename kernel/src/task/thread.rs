@@ -14,6 +14,7 @@
 //! ```
 //! `on_cpu` is true while some CPU still stands on the thread's kernel stack; whoever picks a runnable thread waits for
 //! it to become false.
+use super::credentials::Credentials;
 use super::signal::ThreadSignals;
 use crate::cpu::fpu::FpuState;
 use crate::memory::stack::KernelStack;
@@ -71,6 +72,8 @@ pub struct Thread {
     pub fpu: FpuState,
     /// Signal mask, pending signals, alternate stack.
     pub signals: ThreadSignals,
+    /// Its ids.
+    pub credentials: Credentials,
     /// set_tid_address(2): zeroed and woken at exit.
     pub clear_child_tid: AtomicUsize,
     /// CPU time used up to the last switch, in ns.
@@ -187,6 +190,7 @@ impl Thread {
             fs_base: AtomicUsize::new(0),
             fpu: FpuState::new(),
             signals: ThreadSignals::new(),
+            credentials: Credentials::root(),
             clear_child_tid: AtomicUsize::new(0),
             cpu_time: AtomicU64::new(0),
             switched_in: AtomicU64::new(0),

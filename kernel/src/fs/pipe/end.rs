@@ -2,7 +2,6 @@
 use super::{Pipe, READABLE, WRITABLE};
 use crate::fs::{Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, notify};
 use crate::memory::user::{self, UserIo};
-use crate::task::process;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -122,7 +121,11 @@ impl FileOps for End {
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(match &self.name {
             Some(named) => named.dentry.inode.stat(),
-            None => anon::pipe_stat(self.pipe.inode, self.pipe.created, process().ids()),
+            None => anon::pipe_stat(
+                self.pipe.inode,
+                self.pipe.created,
+                crate::task::credentials().file_ids(),
+            ),
         })
     }
 

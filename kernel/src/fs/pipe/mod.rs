@@ -21,7 +21,6 @@ pub use splice::{end_of, pour};
 use super::{OpenFile, PollEvents, PollQueue, anon, fd};
 use crate::memory::user::UserIo;
 use crate::sync::{SleepGuard, SleepMutex, Wait, WaitQueue};
-use crate::task::process;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use linux_raw_sys::general::{O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY};
@@ -256,7 +255,7 @@ impl Pipe {
             return Err(Errno::EINVAL);
         }
         let size = size.max(PAGE).next_power_of_two();
-        if size > MAX_SIZE && size > self.capacity() && process().ids().0 != 0 {
+        if size > MAX_SIZE && size > self.capacity() && !crate::task::credentials().privileged() {
             return Err(Errno::EPERM);
         }
         let slots = size / PAGE;

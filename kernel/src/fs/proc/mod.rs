@@ -117,7 +117,10 @@ fn path(path: &str) -> Result<Link, Errno> {
 fn owner(numbers: Numbers) -> (u32, u32) {
     match numbers[0] {
         0 => (0, 0),
-        _ => task::process().ids(),
+        _ => {
+            let credentials = task::credentials();
+            (credentials.user.effective(), credentials.group.effective())
+        }
     }
 }
 

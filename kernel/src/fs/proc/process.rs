@@ -189,7 +189,7 @@ fn set_oom_score_adjust(_: Numbers, text: &[u8]) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let old = process().oom_score_adjust.load(Ordering::Relaxed);
-    if value < old && process().ids().0 != 0 {
+    if value < old && !crate::task::credentials().privileged() {
         return Err(Errno::EACCES);
     }
     process().oom_score_adjust.store(value, Ordering::Relaxed);

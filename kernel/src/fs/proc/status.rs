@@ -65,7 +65,6 @@ pub(super) fn status(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
     out.put(b"Name:\t")?;
     out.path(&name[..length], b"\n\\")?;
     let (letter, word) = state(thread);
-    let (uid, gid) = process().ids();
     let tid = thread.tid();
     writeln!(
         out,
@@ -77,15 +76,24 @@ pub(super) fn status(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
         out,
         "Tgid:\t{PID}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{PARENT_PID}\nTracerPid:\t0"
     )?;
+    let (uid, gid) = (
+        thread.credentials.user.all(),
+        thread.credentials.group.all(),
+    );
     writeln!(
         out,
-        "Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}"
+        "Uid:\t{}\t{}\t{}\t{}\nGid:\t{}\t{}\t{}\t{}",
+        uid[0], uid[1], uid[2], uid[3], gid[0], gid[1], gid[2], gid[3]
     )?;
-    writeln!(
+    write!(
         out,
-        "FDSize:\t{}\nGroups:\t{gid} ",
+        "FDSize:\t{}\nGroups:\t",
         fd::table().capacity().max(64)
     )?;
+    for group in thread.credentials.groups().iter() {
+        write!(out, "{group} ")?;
+    }
+    writeln!(out)?;
     writeln!(
         out,
         "NStgid:\t{PID}\nNSpid:\t{tid}\nNSpgid:\t{PID}\nNSsid:\t{PID}\nKthread:\t0"
