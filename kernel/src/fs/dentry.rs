@@ -1,7 +1,7 @@
 //! Names: a [`Dentry`] is an inode at a place in the tree.
 //!
-//! A directory in RAM holds the dentries of its entries for good (there is nothing behind them to be cached), so a rename
-//! moves a dentry, and what has the file open knows its new path. Dentries hold their parents, never the other way round
+//! A directory in RAM holds the dentries of its entries, for good but for those that only repeat what is below (cache.rs);
+//! so a rename moves a dentry, and what has the file open knows its new path. Dentries hold their parents, never the other way round
 //! but through a directory's map, which is empty before the directory goes: no cycles stay.
 //! Locks: `place` is a leaf.
 use super::inode::{Content, Entry, Inode, Link};
@@ -150,16 +150,35 @@ impl Dentry {
     /// The entry with this name.
     ///
     /// # Errors
-    /// ENOTDIR.
+    /// ENOTDIR; EIO, EACCES of a lower directory.
     pub fn lookup(&self, name: &[u8]) -> Result<Option<Arc<Self>>, Errno> {
+        self.lookup_on_the_way(name, b"")
+    }
+
+    /// As [`Dentry::lookup`], where `rest` of a path is looked up next.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn lookup_on_the_way(&self, name: &[u8], rest: &[u8]) -> Result<Option<Arc<Self>>, Errno> {
         match &self.inode.content {
-            Content::Directory(directory) => Ok(directory.lookup(name)),
+            Content::Directory(directory) => directory.lookup(self, name, rest),
             Content::Virtual(content) => content.lookup(&self.arc(), name),
             _ => Err(Errno::ENOTDIR),
         }
     }
 
-    /// The first entry at or after `cursor`, without "." and "..".
+    /// Makes sure that all entries are known.
+    ///
+    /// # Errors
+    /// EIO, EACCES, ENOMEM of a lower directory.
+    pub fn list(&self) -> Result<(), Errno> {
+        match &self.inode.content {
+            Content::Directory(directory) => directory.list(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The first entry at or after `cursor`, without "." and "..", of those that are known.
     pub fn entry(&self, cursor: u64) -> Option<Entry> {
         match &self.inode.content {
             Content::Directory(directory) => directory.entry(cursor),

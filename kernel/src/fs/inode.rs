@@ -32,11 +32,16 @@ pub struct FileSystem {
 impl FileSystem {
     /// A file system with this minor device number.
     pub const fn new(minor: u64, magic: u64, kind: &'static str) -> Self {
+        Self::numbered_from(1, minor, magic, kind)
+    }
+
+    /// One whose new inodes get numbers from `first` on: those below are given otherwise.
+    pub const fn numbered_from(first: u64, minor: u64, magic: u64, kind: &'static str) -> Self {
         Self {
             device: minor,
             magic,
             kind,
-            next_inode: AtomicU64::new(1),
+            next_inode: AtomicU64::new(first),
         }
     }
 
@@ -152,6 +157,8 @@ pub struct Inode {
     mtime: AtomicI64,
     ctime: AtomicI64,
     btime: i64,
+    /// The ctime of the file below that this stands for: equal to `ctime` until something changes.
+    lower_ctime: Option<i64>,
     /// Advisory locks.
     pub locks: Locks,
     /// Who hears of what happens to it.
@@ -159,7 +166,7 @@ pub struct Inode {
 }
 
 /// Who owns a new inode, and what may be done with it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Owner {
     /// Type and permissions.
     pub mode: u32,
@@ -189,6 +196,23 @@ impl Owner {
             gid: 0,
         }
     }
+}
+
+/// What stat(2) tells of a file below.
+#[derive(Clone, Copy, Debug)]
+pub struct Lower {
+    /// Its inode's number.
+    pub number: u64,
+    /// Type, permissions, owner.
+    pub owner: Owner,
+    /// Names it has.
+    pub links: u32,
+    /// Last access, ns since the epoch.
+    pub atime: i64,
+    /// Last change of the contents.
+    pub mtime: i64,
+    /// Last change of the inode.
+    pub ctime: i64,
 }
 
 fn now() -> i64 {
@@ -222,9 +246,49 @@ impl Inode {
             mtime: AtomicI64::new(now),
             ctime: AtomicI64::new(now),
             btime: now,
+            lower_ctime: None,
             locks: Locks::new(),
             watchers: Watchers::new(),
         })
+    }
+
+    /// One that stands for a file below, as that is.
+    pub fn over(file_system: &'static FileSystem, lower: &Lower, content: Content) -> Arc<Self> {
+        Arc::new(Self {
+            file_system,
+            number: lower.number,
+            content,
+            mode: AtomicU32::new(lower.owner.mode),
+            uid: AtomicU32::new(lower.owner.uid),
+            gid: AtomicU32::new(lower.owner.gid),
+            links: AtomicU32::new(lower.links),
+            atime: AtomicI64::new(lower.atime),
+            mtime: AtomicI64::new(lower.mtime),
+            ctime: AtomicI64::new(lower.ctime),
+            btime: 0,
+            lower_ctime: Some(lower.ctime),
+            locks: Locks::new(),
+            watchers: Watchers::new(),
+        })
+    }
+
+    /// Whether it stands for a file below and is as that is; so are its contents. (The time of the last access does not
+    /// count.)
+    pub fn is_pristine(&self) -> bool {
+        let writes_are_seen = match &self.content {
+            Content::File(data) => data.writes_are_seen(),
+            _ => true,
+        };
+        self.lower_ctime == Some(self.ctime.load(Ordering::Relaxed)) && writes_are_seen
+    }
+
+    /// It lost names. A directory of some file systems counts one link, whatever is in it.
+    pub fn fewer_links(&self, count: u32) {
+        let _ = self
+            .links
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |links| {
+                Some(links.saturating_sub(count))
+            });
     }
 
     /// Type and permissions.
@@ -256,9 +320,9 @@ impl Inode {
     /// stat(2).
     pub fn stat(&self) -> Stat {
         let (size, blocks) = match &self.content {
-            Content::File(data) => (data.size(), data.pages() * 8),
+            Content::File(data) => (data.size(), data.blocks(self.is_pristine())),
             Content::Symlink(target) => (target.len() as u64, 0),
-            Content::Directory(_) => (4096, 8),
+            Content::Directory(directory) => directory.size(self.is_pristine()),
             Content::Virtual(content) => (content.size(), 0),
             _ => (0, 0),
         };

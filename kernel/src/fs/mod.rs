@@ -8,15 +8,18 @@
 //! tree at boot. Standard streams: `stdio.rs`, `terminal.rs`.
 pub mod access;
 pub mod anon;
+mod cache;
 mod dentry;
 pub mod dev;
 pub mod epoll;
 pub mod eventfd;
 pub mod fd;
 pub mod file;
+pub mod host;
 pub mod inode;
 pub mod inotify;
 pub mod lock;
+pub mod lower;
 pub mod memfd;
 pub mod notify;
 pub mod open;
@@ -47,23 +50,30 @@ use crate::drivers::virtio::Device;
 use crate::memory::space::{Backing, ReadOnly};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use inode::Content;
 use linux_raw_sys::general::O_PATH;
 use ringo_abi::Errno;
-use ringo_bundle::Bundle;
+use ringo_bundle::{Bundle, Flags};
 
 /// Makes what the program finds at its start: the tree of the bundle, which lies at `bundle_phys`, and descriptors 0 to 2.
 /// `devices` are those that hold files.
 ///
 /// # Errors
-/// ENOMEM.
+/// ENOMEM; the host's, where its files are to be the root.
 pub fn init(
     bundle: &Bundle<'static>,
     bundle_phys: usize,
-    _devices: Vec<Device>,
+    devices: Vec<Device>,
 ) -> Result<(), Errno> {
-    dev::random::seed(&bundle.config().entropy);
-    populate::tree(bundle, bundle_phys)?;
-    stdio::init(bundle.config())
+    let config = bundle.config();
+    dev::random::seed(&config.entropy);
+    let root = if config.flags.contains(Flags::HOST_ROOT) {
+        Some(host::mount(devices, config.uid)?)
+    } else {
+        None
+    };
+    populate::tree(bundle, bundle_phys, root)?;
+    stdio::init(config)
 }
 
 /// What mmap(2) of a descriptor shows.
@@ -83,15 +93,20 @@ pub fn map_source(fd: i32, protection: u32, shared: bool, page: u64) -> Result<B
     }
     let mut source = file.ops.map_source()?;
     if shared {
-        let sealed = file
-            .ops
-            .dentry()
+        let dentry = file.ops.dentry();
+        let sealed = dentry
+            .as_ref()
             .is_some_and(|dentry| !dentry.allows_writing());
         if sealed && writes {
             return Err(Errno::EPERM);
         }
         if sealed || !file.writable() {
             source = Arc::new(ReadOnly(source));
+        } else if let Some(dentry) = dentry
+            && let Content::File(data) = &dentry.inode.content
+        {
+            // Now, or after mprotect(2).
+            data.set_written_unseen();
         }
     }
     Ok(Backing::File { source, page })

@@ -37,7 +37,7 @@ impl Watchers {
 
     /// Whether anybody may want to hear of the inode.
     #[inline]
-    fn heard(&self) -> bool {
+    pub fn heard(&self) -> bool {
         self.state.load(Ordering::Relaxed) != 0
     }
 

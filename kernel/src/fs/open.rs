@@ -169,6 +169,10 @@ fn open_existing(dentry: Arc<Dentry>, slash: bool, flags: u32) -> Result<OpenFil
         }
         Content::Descriptor(file) => file.ops.reopen(file, flags)?,
         Content::Fifo(_) => super::pipe::fifo::open(&dentry, flags)?,
+        Content::File(data) if flags & abi::O_TRUNC == 0 && wanted & READ != 0 => {
+            data.prepare_to_read()?;
+            dentry.clone()
+        }
         _ => dentry.clone(),
     };
     let file = OpenFile::new(ops, kept(flags));

@@ -1,4 +1,4 @@
-//! The tree as the program finds it: the bundle's entries, then /dev, /proc and /sys over them.
+//! The tree as the program finds it: the bundle's entries, or the host's files; then /dev, /proc and /sys over them.
 //!
 //! File data stays where the bundle lies: its frames become the files' own (ram/data.rs).
 use super::inode::{Content, Inode, Owner};
@@ -21,16 +21,18 @@ fn directory(mode: u32) -> Arc<Inode> {
     )
 }
 
-/// Makes the tree.
+/// Makes the tree, of the host's files if `host` is their root.
 ///
 /// # Errors
-/// ENOMEM.
-pub fn tree(bundle: &Bundle<'static>, phys: usize) -> Result<(), Errno> {
-    let root = Dentry::new(None, b"", directory(0o755));
-    // A root is its own parent's entry.
-    root.inode
-        .links
-        .store(2, core::sync::atomic::Ordering::Relaxed);
+/// ENOMEM; the host's.
+pub fn tree(bundle: &Bundle<'static>, phys: usize, host: Option<Arc<Dentry>>) -> Result<(), Errno> {
+    let of_host = host.is_some();
+    let root = host.unwrap_or_else(|| {
+        let root = directory(0o755);
+        // A root is its own parent's entry.
+        root.links.store(2, core::sync::atomic::Ordering::Relaxed);
+        Dentry::new(None, b"", root)
+    });
     tree::set_root(root.clone());
     let mut dates: Vec<(Arc<Inode>, i64)> = Vec::new();
     for entry in bundle.entries() {
@@ -49,6 +51,9 @@ pub fn tree(bundle: &Bundle<'static>, phys: usize) -> Result<(), Errno> {
             dates.push((file.inode.clone(), config.started_ns.cast_signed()));
         }
         tree::set_program(file);
+    }
+    if of_host {
+        ram::mount(&root, b"dev", directory(0o755))?;
     }
     devices(&root)?;
     ram::mount(&root, b"proc", proc::TREE.root_inode())?;

@@ -185,7 +185,7 @@ pub fn walk(start: Arc<Dentry>, path: Vec<u8>, how: How) -> Result<Found, Errno>
         if name.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        let found = current.lookup(name)?;
+        let found = current.lookup_on_the_way(name, &rest[after..])?;
         let Some(next) = found else {
             if !is_last {
                 return Err(Errno::ENOENT);

@@ -13,6 +13,7 @@ use super::user::USER_END;
 use super::{frames, kernel_table, phys_to_virt};
 use crate::cpu::tlb;
 use linux_raw_sys::general as abi;
+use ringo_abi::Errno;
 
 /// A fault that becomes a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,10 @@ impl AddressSpace {
                     let index = first + ((page - start) / PAGE) as u64;
                     let frame = source
                         .frame(index)
-                        .map_err(|_| OUT_OF_MEMORY)?
+                        .map_err(|errno| match errno {
+                            Errno::ENOMEM => OUT_OF_MEMORY,
+                            _ => BUS_ADRERR,
+                        })?
                         .ok_or(BUS_ADRERR)?;
                     inner.give_file_page(page, frame, write, &area)
                 }

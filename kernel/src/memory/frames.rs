@@ -8,7 +8,7 @@
 //! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without: what the program asks
 //! for is given by [`alloc_spare`], or refused after a look at [`check_spare`].
 //! After Knuth 2.5 and Linux mm/page_alloc.c.
-use super::phys_to_virt;
+use super::{phys_to_virt, reclaim};
 use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use ringo_abi::Errno;
@@ -221,16 +221,25 @@ pub fn reserve() -> usize {
 /// # Errors
 /// ENOMEM if not.
 pub fn check_spare() -> Result<(), Errno> {
-    if FREE_FRAMES.load(Ordering::Relaxed) > reserve() {
+    if has_spare(1) {
         Ok(())
     } else {
         Err(Errno::ENOMEM)
     }
 }
 
+/// Whether `count` frames more than the reserve are free, after what can be fetched again was given back if need be.
+pub fn has_spare(count: usize) -> bool {
+    let missing = || (reserve() + count).saturating_sub(FREE_FRAMES.load(Ordering::Relaxed));
+    match missing() {
+        0 => true,
+        many => reclaim::reclaim(many) > 0 && missing() == 0,
+    }
+}
+
 /// As [`alloc`], but leaves the reserve alone (but for what other CPUs take in the same moment).
 pub fn alloc_spare(order: usize) -> Option<Block> {
-    if FREE_FRAMES.load(Ordering::Relaxed) < reserve() + (1 << order) {
+    if !has_spare(1 << order) {
         return None;
     }
     alloc(order)

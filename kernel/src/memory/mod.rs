@@ -13,6 +13,7 @@ mod heap;
 mod kernel_map;
 pub mod page;
 pub mod paging;
+pub mod reclaim;
 pub mod remap;
 pub mod space;
 pub mod stack;

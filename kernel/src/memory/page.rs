@@ -43,6 +43,12 @@ impl Page {
         Self::from_phys(phys)
     }
 
+    /// The frames of a block of 2^`order`, one by one. The block is the caller's.
+    pub fn split(phys: usize, order: usize) -> impl Iterator<Item = Self> {
+        frames::split_block(phys, order);
+        (0..1 << order).filter_map(move |index| Self::from_phys(phys + index * FRAME))
+    }
+
     /// Where it is.
     #[inline]
     pub fn phys(&self) -> usize {
@@ -93,6 +99,17 @@ impl Page {
     pub fn copy_from(&self, other: &Self) {
         // SAFETY: two frames that our references keep; `copy` allows that they are one.
         unsafe { core::ptr::copy(other.bytes(), self.bytes(), FRAME) };
+    }
+
+    /// Copies [from, to) of another page's bytes to the same place.
+    pub fn copy_part(&self, other: &Self, from: usize, to: usize) {
+        let to = to.min(FRAME);
+        if from < to {
+            // SAFETY: inside of two frames that our references keep; `copy` allows that they are one.
+            unsafe {
+                core::ptr::copy(other.bytes().add(from), self.bytes().add(from), to - from);
+            }
+        }
     }
 
     /// Copies bytes from the kernel into the page.

@@ -408,9 +408,7 @@ impl Inner {
     pub(super) fn has_room_for(&self, pages: usize) -> bool {
         const HEAP_STEP: usize = (4 << 20) / PAGE;
         let promised = pages + self.promised;
-        let (free, _) = frames::counts();
-        promised + frames::reserve() <= free
-            || promised <= 3 * HEAP_STEP && self.anonymous < HEAP_STEP
+        frames::has_spare(promised) || promised <= 3 * HEAP_STEP && self.anonymous < HEAP_STEP
     }
 
     /// The first address from `start` on that is not mapped, at most `end`.

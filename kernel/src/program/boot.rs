@@ -8,6 +8,7 @@ use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
+use ringo_abi::Errno;
 use ringo_bundle::{Bundle, Flags};
 use ringo_control::ToHost;
 
@@ -108,7 +109,10 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         None => super::host::ask_time(config.started_ns),
     }
     task::process().set_up(config);
-    crate::fs::init(&bundle, phys, devices)?;
+    crate::fs::init(&bundle, phys, devices).map_err(|errno| match errno {
+        Errno::ENOMEM => LoadError::Memory(errno),
+        _ => LoadError::Files(errno),
+    })?;
     let program = config.program;
     let loaded = load::load(
         bundle.program(),

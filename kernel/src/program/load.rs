@@ -56,6 +56,8 @@ pub enum LoadError {
     Memory(Errno),
     /// The bundle around it.
     Bundle(alloc::string::String),
+    /// The files it would see.
+    Files(Errno),
 }
 
 impl core::fmt::Display for LoadError {
@@ -63,6 +65,7 @@ impl core::fmt::Display for LoadError {
         match self {
             Self::Elf(error) => write!(f, "{error}"),
             Self::Bundle(text) => f.write_str(text),
+            Self::Files(errno) => write!(f, "the host's files cannot be reached: {errno}"),
             Self::Memory(_) => {
                 f.write_str("does not fit into the VM's memory: give it more with --memory")
             }

@@ -466,7 +466,7 @@ fn statfs_out(at: usize, dentry: Option<&Dentry>) -> SysResult {
         (file_system.magic, file_system.device)
     });
     let (free, total) = match magic {
-        fs::ram::MAGIC => crate::memory::frames::counts(),
+        fs::ram::MAGIC | fs::host::MAGIC => crate::memory::frames::counts(),
         _ => (0, 0),
     };
     let (free, total) = (free as u64, total as u64);

@@ -2,6 +2,7 @@
 //!
 //! While a device may write to it the buffer is in a queue's hands (queue.rs), so nobody holds a reference to bytes that
 //! change on their own.
+use crate::memory::page::Page;
 use crate::memory::{frames, phys_to_virt};
 use ringo_abi::Errno;
 
@@ -17,13 +18,35 @@ impl DmaBuffer {
     /// # Errors
     /// ENOMEM.
     pub fn zeroed(bytes: usize) -> Result<Self, Errno> {
+        let order = Self::order(bytes)?;
+        let phys = frames::alloc_zeroed(order).ok_or(Errno::ENOMEM)?;
+        Ok(Self { phys, order })
+    }
+
+    /// As [`DmaBuffer::zeroed`], with what the frames held before.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn stale(bytes: usize) -> Result<Self, Errno> {
+        let order = Self::order(bytes)?;
+        let phys = frames::alloc(order).ok_or(Errno::ENOMEM)?.phys;
+        Ok(Self { phys, order })
+    }
+
+    fn order(bytes: usize) -> Result<usize, Errno> {
         let frames = bytes.div_ceil(frames::FRAME).max(1);
         let order = frames.next_power_of_two().trailing_zeros() as usize;
         if order > frames::MAX_ORDER {
             return Err(Errno::ENOMEM);
         }
-        let phys = frames::alloc_zeroed(order).ok_or(Errno::ENOMEM)?;
-        Ok(Self { phys, order })
+        Ok(order)
+    }
+
+    /// Its frames, one by one.
+    pub fn into_pages(self) -> impl Iterator<Item = Page> {
+        let (phys, order) = (self.phys, self.order);
+        core::mem::forget(self);
+        Page::split(phys, order)
     }
 
     /// Where the device finds it.

@@ -2,12 +2,14 @@
 //!
 //! - transport.rs: the registers of a device, over MMIO (microvm, Firecracker) or PCI (pci.rs: q35, clouds).
 //! - buffer.rs: memory that a device may touch. queue.rs: split virtqueues, which own the buffers in flight.
+//! - ninep.rs: the way to the host's files.
 //!
 //! A driver takes its [`Device`], negotiates features, sets its queues up, registers one interrupt handler, and says
 //! `ready`. Every access to a register leaves the guest (17 µs on the paravirtual KVM), so registers are touched at
 //! start-up and to notify only, and start-up asks for nothing that is known already. Whatever a device writes (lengths,
 //! indices) is checked: a device that breaks the rules loses its queue, the kernel goes on.
 mod buffer;
+pub mod ninep;
 mod pci;
 mod queue;
 mod transport;

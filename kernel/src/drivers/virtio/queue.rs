@@ -153,6 +153,16 @@ impl Queue {
         if self.broken { 0 } else { self.free.len() }
     }
 
+    /// Whether the device broke the rules or gave up: nothing comes back any more.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// The device is known to have given up. Its buffers stay lent for ever.
+    pub fn give_up(&mut self) {
+        self.broken = true;
+    }
+
     /// Chains the device has.
     pub fn in_flight(&self) -> usize {
         self.size as usize - self.free.len()

@@ -14,6 +14,7 @@ const ACKNOWLEDGE: u8 = 1;
 const DRIVER: u8 = 2;
 const DRIVER_OK: u8 = 4;
 const FEATURES_OK: u8 = 8;
+const NEEDS_RESET: u8 = 64;
 
 /// MMIO registers.
 mod mmio {
@@ -179,6 +180,11 @@ impl Device {
         }
         self.features.store(chosen, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether the device has given up (DEVICE_NEEDS_RESET). Leaves the guest.
+    pub fn needs_reset(&self) -> bool {
+        self.status() & NEEDS_RESET != 0
     }
 
     /// Whether a feature was agreed on.

@@ -3,7 +3,8 @@
 use crate::fs::inode::FileSystem;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
-use crate::fs::{Dentry, proc, sys, tree};
+use crate::fs::{Dentry, proc, ram, sys, tree};
+use arrayvec::ArrayVec;
 use ringo_abi::Errno;
 
 /// One mount.
@@ -23,7 +24,7 @@ struct Mount {
 const KERNEL_MOUNT: u32 = 15;
 const ROOT_MOUNT: u32 = 21;
 
-fn mounted() -> [Mount; 4] {
+fn mounted() -> ArrayVec<Mount, 5> {
     let root = tree::root().inode.file_system;
     let mount = |id, parent, file_system: &'static FileSystem, at, options| Mount {
         id,
@@ -36,7 +37,7 @@ fn mounted() -> [Mount; 4] {
     };
     const ORDINARY: &str = "rw,relatime";
     const CONFINED: &str = "rw,nosuid,nodev,noexec,relatime";
-    [
+    let mut all = ArrayVec::from_iter([
         mount(ROOT_MOUNT, 1, root, "/", ORDINARY),
         mount(22, ROOT_MOUNT, &proc::TREE.file_system, "/proc", CONFINED),
         mount(23, ROOT_MOUNT, &sys::TREE.file_system, "/sys", CONFINED),
@@ -47,7 +48,18 @@ fn mounted() -> [Mount; 4] {
             "/sys/fs/cgroup",
             CONFINED,
         ),
-    ]
+    ]);
+    // Over the host's files /dev is one of its own.
+    if root.device != ram::ROOT.device {
+        all.push(mount(
+            25,
+            ROOT_MOUNT,
+            &ram::ROOT,
+            "/dev",
+            "rw,nosuid,relatime",
+        ));
+    }
+    all
 }
 
 /// The id of the mount that a file is on.

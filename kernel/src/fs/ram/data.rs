@@ -1,142 +1,40 @@
 //! The bytes of a regular file.
 //!
-//! Pages by index in chunks of 64, absent ones being holes. A reader or writer takes a page's reference under a spin lock
-//! and copies without it, so a copy may fault, even in a mapping of this very file. Writers, truncation and allocation
-//! are one at a time (`writers`), which makes O_APPEND atomic; readers wait for nobody.
+//! Pages by index (pages.rs), absent ones being holes or pages of a lower file (fetch.rs). A reader or writer takes a
+//! page's reference under a spin lock and copies without it, so a copy may fault, even in a mapping of this very file.
+//! Writers, truncation and allocation are one at a time (`writers`), which makes O_APPEND atomic; readers wait for nobody.
 //! The size changes under the pages' lock, so a fault beyond a truncated end cannot bring a page back.
-//! Lock order: position of the open file, `writers`, the address space, `pages`, frames.
+//! Lock order: position of the open file, `writers`, the address space, fetch.rs's, `pages`, frames.
 //! Cost: O(log chunks) a page.
+use super::pages::{Base, Pages, Slot};
 use super::seals::{self, Seals};
+use crate::fs::lower::LowerFile;
 use crate::memory::frames::{self, FRAME};
 use crate::memory::page::Page;
 use crate::memory::space::space;
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
-const CHUNK: usize = 64;
 /// The largest size (MAX_LFS_FILESIZE).
 const MAX_SIZE: u64 = i64::MAX as u64;
-const PAGE: u64 = FRAME as u64;
-
-type Chunk = [Option<Page>; CHUNK];
-
-/// Page-aligned bytes in the bundle, which become the file's pages as they are asked for.
-struct Base {
-    phys: usize,
-    pages: u64,
-}
-
-struct Pages {
-    chunks: BTreeMap<u64, Box<Chunk>>,
-    base: Base,
-    /// Pages that are not holes.
-    count: u64,
-}
+pub(super) const PAGE: u64 = FRAME as u64;
 
 /// See the module's head.
 pub struct FileData {
     size: AtomicU64,
-    pages: SpinLock<Pages>,
+    pub(super) pages: SpinLock<Pages>,
+    /// Where the pages below come from.
+    pub(super) lower: Option<Box<dyn LowerFile>>,
     writers: SleepMutex<()>,
     /// Was ever mapped: truncation has to look.
     mapped: AtomicBool,
+    /// Was ever mapped to be written to through the mapping: no page can be known to be as it is below.
+    written_unseen: AtomicBool,
     seals: Seals,
-}
-
-fn split(index: u64) -> (u64, usize) {
-    (index / CHUNK as u64, (index % CHUNK as u64) as usize)
-}
-
-impl Pages {
-    fn get(&mut self, index: u64) -> Option<Page> {
-        let (chunk, slot) = split(index);
-        if let Some(page) = self
-            .chunks
-            .get(&chunk)
-            .and_then(|chunk| chunk[slot].as_ref())
-        {
-            return Some(page.clone());
-        }
-        if index >= self.base.pages {
-            return None;
-        }
-        let page = Page::adopt(self.base.phys + index as usize * FRAME)?;
-        self.put(index, page.clone());
-        Some(page)
-    }
-
-    /// Puts a page where none is.
-    fn put(&mut self, index: u64, page: Page) {
-        let (chunk, slot) = split(index);
-        let chunk = self
-            .chunks
-            .entry(chunk)
-            .or_insert_with(|| Box::new([const { None }; CHUNK]));
-        chunk[slot] = Some(page);
-    }
-
-    /// Takes the pages of [from, to) out. The whole chunks among them are given to the caller, to be freed outside of the
-    /// lock.
-    fn remove(&mut self, from: u64, to: u64) -> BTreeMap<u64, Box<Chunk>> {
-        // What was not adopted so far is adopted to be freed.
-        for index in from..to.min(self.base.pages) {
-            drop(self.get(index));
-        }
-        if to >= self.base.pages {
-            self.base.pages = self.base.pages.min(from);
-        }
-        let (first, slot) = split(from);
-        let (last, end) = split(to);
-        for (chunk, slots) in [
-            (first, slot..if first == last { end } else { CHUNK }),
-            (last, 0..if first == last { 0 } else { end }),
-        ] {
-            if let Some(chunk) = self.chunks.get_mut(&chunk) {
-                for page in &mut chunk[slots] {
-                    self.count -= u64::from(page.take().is_some());
-                }
-            }
-        }
-        let whole = if slot == 0 { first } else { first + 1 };
-        if whole >= last {
-            return BTreeMap::new();
-        }
-        let mut removed = self.chunks.split_off(&whole);
-        let mut rest = removed.split_off(&last);
-        self.chunks.append(&mut rest);
-        for chunk in removed.values() {
-            self.count -= chunk.iter().flatten().count() as u64;
-        }
-        removed
-    }
-
-    /// A hole cannot be told from a page of the bundle that was not asked for yet: asks for all.
-    fn adopt_all(&mut self) {
-        for index in 0..self.base.pages {
-            drop(self.get(index));
-        }
-        self.base.pages = 0;
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        for index in 0..self.base.pages {
-            let (chunk, slot) = split(index);
-            if self
-                .chunks
-                .get(&chunk)
-                .is_none_or(|chunk| chunk[slot].is_none())
-            {
-                drop(Page::adopt(self.base.phys + index as usize * FRAME));
-            }
-        }
-    }
 }
 
 impl FileData {
@@ -145,20 +43,34 @@ impl FileData {
         Self::in_bundle(0, 0)
     }
 
+    /// `size` bytes of the lower file.
+    pub fn over(lower: Box<dyn LowerFile>, size: u64) -> Self {
+        Self {
+            lower: Some(lower),
+            ..Self::based(Base::Lower, size)
+        }
+    }
+
     /// `size` bytes at `phys`, page-aligned, which are nobody else's, with zeros up to the page's end.
     pub const fn in_bundle(phys: usize, size: u64) -> Self {
-        let pages = size.div_ceil(PAGE);
+        Self::based(Base::Bundle(phys), size)
+    }
+
+    const fn based(base: Base, size: u64) -> Self {
         Self {
             size: AtomicU64::new(size),
-            pages: SpinLock::new(Pages {
-                chunks: BTreeMap::new(),
-                base: Base { phys, pages },
-                count: pages,
-            }),
+            pages: SpinLock::new(Pages::of(base, size.div_ceil(PAGE))),
+            lower: None,
             writers: SleepMutex::new(()),
             mapped: AtomicBool::new(false),
+            written_unseen: AtomicBool::new(false),
             seals: Seals::none(),
         }
+    }
+
+    /// The lower file, if there is one.
+    pub fn lower(&self) -> Option<&dyn LowerFile> {
+        self.lower.as_deref()
     }
 
     /// Bytes.
@@ -194,7 +106,7 @@ impl FileData {
     /// Reads from `at` on.
     ///
     /// # Errors
-    /// EFAULT.
+    /// EFAULT; EIO, EACCES and ENOMEM where a page has to be fetched.
     pub fn read(&self, io: &mut UserIo, at: u64) -> SysResult {
         let left = self.size().saturating_sub(at);
         let count = usize::try_from(left)
@@ -205,11 +117,12 @@ impl FileData {
             let position = at + done as u64;
             let offset = (position % PAGE) as usize;
             let wanted = (FRAME - offset).min(count - done);
-            let page = self.pages.lock().get(position / PAGE);
-            let result = match page {
-                Some(page) => page.copy_out(offset, wanted, io),
-                None => io.zero(wanted),
-            };
+            let result = self
+                .page(position / PAGE, false)
+                .and_then(|page| match page {
+                    Some(page) => page.copy_out(offset, wanted, io),
+                    None => io.zero(wanted),
+                });
             match result {
                 Ok(got) => {
                     done += got;
@@ -227,7 +140,7 @@ impl FileData {
     /// Writes at `at`, or at the end without; gives how much, and where that ended.
     ///
     /// # Errors
-    /// EFAULT, ENOSPC, EFBIG, EPERM (sealed).
+    /// EFAULT, ENOSPC, EFBIG, EPERM (sealed); EIO, EACCES and ENOMEM where a page has to be fetched.
     pub fn write(&self, io: &mut UserIo, at: Option<u64>) -> Result<(usize, u64), Errno> {
         let _writers = self.writers.lock();
         let size = self.size();
@@ -254,7 +167,7 @@ impl FileData {
             }
         }
         if at > size {
-            self.clear_tail(size);
+            self.clear_tail(size)?;
         }
         let mut done = 0;
         while done < count {
@@ -282,8 +195,11 @@ impl FileData {
     /// Writes inside of one page.
     fn write_page(&self, position: u64, wanted: usize, io: &mut UserIo) -> SysResult {
         let (index, offset) = (position / PAGE, (position % PAGE) as usize);
-        let page = self.pages.lock().get(index);
-        if let Some(page) = page {
+        let mut slot = self.pages.lock().get_to_write(index);
+        if matches!(slot, Slot::Below) && wanted < FRAME {
+            slot = self.page(index, true)?.map_or(Slot::Hole, Slot::Page);
+        }
+        if let Slot::Page(page) = slot {
             return page.copy_in(offset, wanted, io);
         }
         if frames::check_spare().is_err() {
@@ -292,41 +208,43 @@ impl FileData {
         // Nobody sees the new page before it is filled.
         let fresh = Page::uninit().map_err(|_| Errno::ENOSPC)?;
         let got = fresh.copy_in(offset, wanted, io)?;
+        if matches!(slot, Slot::Below) && got < wanted {
+            // The program's memory ended early: the rest stays as it is below.
+            if let Some(page) = self.page(index, true)? {
+                page.copy_part(&fresh, offset, offset + got);
+                return Ok(got);
+            }
+        }
         fresh.clear(0, offset);
         fresh.clear(offset + got, FRAME);
         let mut pages = self.pages.lock();
-        match pages.get(index) {
-            None => {
+        match pages.get_to_write(index) {
+            Slot::Hole => {
                 pages.put(index, fresh);
                 pages.count += 1;
             }
-            // A mapping of the file touched the hole meanwhile.
-            Some(page) => {
-                let mut bytes = [0; 64];
-                for start in (offset..offset + got).step_by(bytes.len()) {
-                    let bytes = &mut bytes[..(offset + got - start).min(64)];
-                    fresh.read(start, bytes);
-                    page.write(start, bytes);
-                }
-            }
+            Slot::Below => pages.put(index, fresh),
+            // A mapping of the file touched the page meanwhile.
+            Slot::Page(page) => page.copy_part(&fresh, offset, offset + got),
         }
         Ok(got)
     }
 
-    /// Zeroes what a mapping may have written behind the end, before the file grows over it.
-    fn clear_tail(&self, size: u64) {
+    /// Zeroes what a mapping may have written behind the end, or what is there below, before the file grows over it.
+    fn clear_tail(&self, size: u64) -> Result<(), Errno> {
         let offset = (size % PAGE) as usize;
         if offset != 0
-            && let Some(page) = self.pages.lock().get(size / PAGE)
+            && let Some(page) = self.page(size / PAGE, true)?
         {
             page.clear(offset, FRAME);
         }
+        Ok(())
     }
 
     /// ftruncate(2). `id` is the map source's.
     ///
     /// # Errors
-    /// EFBIG, EPERM (sealed).
+    /// EFBIG, EPERM (sealed); EIO, EACCES and ENOMEM where a page has to be fetched.
     pub fn truncate(&self, length: u64, id: usize) -> Result<(), Errno> {
         if length > MAX_SIZE {
             return Err(Errno::EFBIG);
@@ -335,11 +253,15 @@ impl FileData {
         let size = self.size();
         if length > size {
             self.seals.forbid(abi::F_SEAL_GROW)?;
-            self.clear_tail(size);
+            self.clear_tail(size)?;
             let _pages = self.pages.lock();
             self.size.store(length, Ordering::Release);
         } else if length < size {
             self.seals.forbid(abi::F_SEAL_SHRINK)?;
+            // The page that will be cut must be there before others go: later nothing may fail.
+            if !length.is_multiple_of(PAGE) {
+                self.page(length / PAGE, true)?;
+            }
             let first = length.div_ceil(PAGE);
             let removed = {
                 let mut pages = self.pages.lock();
@@ -350,7 +272,7 @@ impl FileData {
                 space().unmap_file(id, first, u64::MAX, true);
             }
             drop(removed);
-            self.clear_tail(length);
+            self.clear_tail(length)?;
         }
         Ok(())
     }
@@ -370,14 +292,13 @@ impl FileData {
             0 => self.fill(offset, end)?,
             abi::FALLOC_FL_PUNCH_HOLE if keep_size => {
                 self.seals.forbid(seals::WRITES)?;
-                self.punch(offset, end, id);
-                return Ok(());
+                return self.punch(offset, end, id);
             }
             _ => return Err(Errno::EOPNOTSUPP),
         }
         if !keep_size && end > self.size() {
             self.seals.forbid(abi::F_SEAL_GROW)?;
-            self.clear_tail(self.size());
+            self.clear_tail(self.size())?;
             let _pages = self.pages.lock();
             self.size.store(end, Ordering::Release);
         }
@@ -392,7 +313,7 @@ impl FileData {
         }
         for index in from / PAGE..to.div_ceil(PAGE) {
             let mut pages = self.pages.lock();
-            if pages.get(index).is_none() {
+            if matches!(pages.get(index), Slot::Hole) {
                 if frames::check_spare().is_err() {
                     return Err(Errno::ENOSPC);
                 }
@@ -404,23 +325,27 @@ impl FileData {
     }
 
     /// Makes [from, to) a hole.
-    fn punch(&self, from: u64, to: u64, id: usize) {
+    fn punch(&self, from: u64, to: u64, id: usize) -> Result<(), Errno> {
         let (first, last) = (from.div_ceil(PAGE), to / PAGE);
         let clear = |start: u64, end: u64| {
             if start < end
-                && let Some(page) = self.pages.lock().get(start / PAGE)
+                && let Some(page) = self.page(start / PAGE, true)?
             {
                 let offset = (start % PAGE) as usize;
                 page.clear(offset, offset + (end - start) as usize);
             }
+            Ok::<_, Errno>(())
         };
         if first > last {
             // Inside of one page.
-            clear(from, to);
-            return;
+            return clear(from, to);
         }
-        clear(from, first * PAGE);
-        clear(last * PAGE, to);
+        clear(from, first * PAGE)?;
+        clear(last * PAGE, to)?;
+        let middle = self.pages.lock().base_end();
+        if last < middle {
+            return self.blank(first, last);
+        }
         if first < last {
             let removed = {
                 let mut pages = self.pages.lock();
@@ -432,6 +357,25 @@ impl FileData {
             }
             drop(removed);
         }
+        Ok(())
+    }
+
+    /// Zeroes the pages [first, last) where they cannot become holes: before the end of what comes from below.
+    fn blank(&self, first: u64, last: u64) -> Result<(), Errno> {
+        for index in first..last {
+            let mut pages = self.pages.lock();
+            match pages.get_to_write(index) {
+                Slot::Page(page) => page.clear(0, FRAME),
+                Slot::Below => {
+                    if frames::check_spare().is_err() {
+                        return Err(Errno::ENOSPC);
+                    }
+                    pages.put(index, Page::zeroed().map_err(|_| Errno::ENOSPC)?);
+                }
+                Slot::Hole => {}
+            }
+        }
+        Ok(())
     }
 
     /// lseek's SEEK_DATA and SEEK_HOLE: the first position from `at` on that is one.
@@ -443,26 +387,12 @@ impl FileData {
         if at >= size {
             return Err(Errno::ENXIO);
         }
-        let mut pages = self.pages.lock();
-        let mut index = at / PAGE;
-        while index * PAGE < size {
-            let (chunk, slot) = split(index);
-            let absent = index >= pages.base.pages && !pages.chunks.contains_key(&chunk);
-            if absent && !hole {
-                // The next chunk there is.
-                match pages.chunks.range(chunk..).next() {
-                    Some((&next, _)) => index = next * CHUNK as u64,
-                    None => break,
-                }
-                continue;
-            }
-            let _ = slot;
-            if (absent || pages.get(index).is_none()) == hole {
-                return Ok(at.max(index * PAGE));
-            }
-            index += 1;
+        let end = size.div_ceil(PAGE);
+        match self.pages.lock().find(at / PAGE, end, hole) {
+            Some(index) => Ok(at.max(index * PAGE)),
+            None if hole => Ok(size),
+            None => Err(Errno::ENXIO),
         }
-        if hole { Ok(size) } else { Err(Errno::ENXIO) }
     }
 
     /// The file will be mapped.
@@ -470,25 +400,42 @@ impl FileData {
         self.mapped.store(true, Ordering::Release);
     }
 
+    /// It will be written to by a shared mapping, which nobody sees.
+    pub fn set_written_unseen(&self) {
+        self.written_unseen.store(true, Ordering::Release);
+    }
+
+    /// Whether all that was written to it was noted.
+    pub fn writes_are_seen(&self) -> bool {
+        !self.written_unseen.load(Ordering::Acquire)
+    }
+
     /// The frame of page `index` for a mapping, retained; a hole becomes a page. None past the end.
     ///
     /// # Errors
-    /// ENOMEM.
+    /// ENOMEM; EIO, EACCES where it has to be fetched.
     pub fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
-        let mut pages = self.pages.lock();
-        if index >= self.size().div_ceil(PAGE) {
-            return Ok(None);
+        loop {
+            let mut pages = self.pages.lock();
+            if index >= self.size().div_ceil(PAGE) {
+                return Ok(None);
+            }
+            match pages.get(index) {
+                Slot::Page(page) => return Ok(Some(page.into_phys())),
+                Slot::Hole => {
+                    if frames::check_spare().is_err() {
+                        return Err(Errno::ENOMEM);
+                    }
+                    let page = Page::zeroed()?;
+                    pages.put(index, page.clone());
+                    pages.count += 1;
+                    return Ok(Some(page.into_phys()));
+                }
+                Slot::Below => {}
+            }
+            drop(pages);
+            self.fetch(index)?;
         }
-        if let Some(page) = pages.get(index) {
-            return Ok(Some(page.into_phys()));
-        }
-        if frames::check_spare().is_err() {
-            return Err(Errno::ENOMEM);
-        }
-        let page = Page::zeroed()?;
-        pages.put(index, page.clone());
-        pages.count += 1;
-        Ok(Some(page.into_phys()))
     }
 }
 

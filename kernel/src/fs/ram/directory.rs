@@ -1,429 +1,356 @@
-//! Directories in RAM, and the operations on names: create, link, unlink, rmdir, rename.
+//! The entries of a directory in RAM.
 //!
-//! Entries by name for look-up and by a number that only grows for reading: the position in a directory is the number to
-//! go on at, so entries that come and go never make another one show twice or not at all.
-//! A directory's entries have a spin lock. What changes two directories or looks into one that is to go (rename, rmdir)
-//! holds `TREE` as well, and only under it are two of the spin locks nested; so their order does not matter.
-use crate::fs::inode::{Content, Entry, Inode};
-use crate::fs::{Dentry, notify};
-use crate::sync::{SleepMutex, SpinLock};
+//! By name for look-up and by a number that only grows for reading: the position in a directory is the number to go on
+//! at, so entries that come and go never make another one show twice or not at all. A directory may lie over a lower one
+//! (fs/lower.rs): then its map also says what is below and was not looked up, what was removed, and what is known not to
+//! be there; lower_names.rs asks.
+//! Lock: one spin lock a directory. The operations on names (names.rs) say when two are held.
+use crate::fs::Dentry;
+use crate::fs::inode::{Content, Entry};
+use crate::fs::lower::{LowerDirectory, Name};
+use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
-use linux_raw_sys::general as abi;
+use alloc::vec::Vec;
 use ringo_abi::Errno;
 
-static TREE: SleepMutex<()> = SleepMutex::new(());
+/// Names known not to be there, before the lower directory is listed instead of being asked for each.
+const MAX_ABSENT: usize = 32;
+/// Names asked for at once, when a directory is looked through in order.
+const MAX_AHEAD: usize = 31;
 
-#[derive(Default)]
-struct Entries {
-    by_name: BTreeMap<Box<[u8]>, (u64, Arc<Dentry>)>,
-    by_number: BTreeMap<u64, Arc<Dentry>>,
+/// What a name is.
+enum State {
+    /// It has a dentry.
+    Here(Arc<Dentry>),
+    /// It is below and was not looked up: its inode's number and type.
+    Below(u64, u32),
+    /// It is below and was removed.
+    Gone,
+    /// It is not below either.
+    Absent,
+}
+
+struct Named {
+    state: State,
+    /// Its position; only if it is `Here` or `Below`.
+    number: u64,
+    /// The lower directory has this name.
+    below: bool,
+}
+
+/// What the map knows of a name.
+pub(super) enum Known {
+    /// There it is.
+    Here(Arc<Dentry>),
+    /// It is not there.
+    No,
+    /// The lower directory has to be asked.
+    Ask,
+}
+
+pub(super) struct Entries {
+    by_name: BTreeMap<Arc<[u8]>, Named>,
+    by_number: BTreeMap<u64, Arc<[u8]>>,
     next: u64,
+    absent: usize,
+    /// Every name below is in the map, or there is nothing below.
+    pub complete: bool,
     /// Removed: takes no entries any more.
-    dead: bool,
+    pub dead: bool,
 }
 
 impl Entries {
-    fn insert(&mut self, name: &[u8], dentry: Arc<Dentry>) {
+    const fn new(complete: bool) -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+            by_number: BTreeMap::new(),
+            next: 0,
+            absent: 0,
+            complete,
+            dead: false,
+        }
+    }
+
+    pub fn known(&self, name: &[u8]) -> Known {
+        match self.by_name.get(name).map(|named| &named.state) {
+            Some(State::Here(dentry)) => Known::Here(dentry.clone()),
+            Some(State::Below(..)) => Known::Ask,
+            Some(State::Gone | State::Absent) => Known::No,
+            None if self.complete => Known::No,
+            None => Known::Ask,
+        }
+    }
+
+    /// The dentry with this name. A name that would have to be asked for has none yet.
+    pub fn here(&self, name: &[u8]) -> Option<Arc<Dentry>> {
+        match self.known(name) {
+            Known::Here(dentry) => Some(dentry),
+            Known::No | Known::Ask => None,
+        }
+    }
+
+    /// Whether the name is this dentry's.
+    pub fn is(&self, name: &[u8], dentry: &Arc<Dentry>) -> bool {
+        matches!(self.known(name), Known::Here(found) if Arc::ptr_eq(&found, dentry))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+
+    /// Sets what a name is, at a position of its own if it is there; gives the dentry it had.
+    fn set(&mut self, name: &[u8], state: State, below: Option<bool>) -> Option<Arc<Dentry>> {
+        let shown = matches!(state, State::Here(_) | State::Below(..));
+        self.absent += usize::from(matches!(state, State::Absent));
         let number = self.next;
-        self.next += 1;
-        self.by_number.insert(number, dentry.clone());
-        if let Some((old, _)) = self.by_name.insert(name.into(), (number, dentry)) {
-            self.by_number.remove(&old);
+        self.next += u64::from(shown);
+        let (key, old) = match self.by_name.remove_entry(name) {
+            Some((key, old)) => (key, Some(old)),
+            None => (Arc::from(name), None),
+        };
+        let had_below = old.as_ref().is_some_and(|old| old.below);
+        let old = old.and_then(|old| match old.state {
+            State::Here(dentry) => {
+                self.by_number.remove(&old.number);
+                Some(dentry)
+            }
+            State::Below(..) => {
+                self.by_number.remove(&old.number);
+                None
+            }
+            State::Absent => {
+                self.absent -= 1;
+                None
+            }
+            State::Gone => None,
+        });
+        if shown {
+            self.by_number.insert(number, key.clone());
+        }
+        let named = Named {
+            state,
+            number,
+            below: below.unwrap_or(had_below),
+        };
+        self.by_name.insert(key, named);
+        old
+    }
+
+    /// Gives a name to a dentry, instead of the one that has it.
+    pub fn insert(&mut self, name: &[u8], dentry: Arc<Dentry>) {
+        drop(self.set(name, State::Here(dentry), None));
+    }
+
+    /// Takes a dentry's name away; what is below it stays hidden.
+    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Dentry>> {
+        match self.by_name.get(name) {
+            Some(named) if named.below => self.set(name, State::Gone, None),
+            Some(_) => {
+                let removed = self.set(name, State::Gone, None);
+                self.by_name.remove(name);
+                removed
+            }
+            None => None,
         }
     }
 
-    fn remove(&mut self, name: &[u8]) -> Option<Arc<Dentry>> {
-        let (number, dentry) = self.by_name.remove(name)?;
-        self.by_number.remove(&number);
-        Some(dentry)
+    /// Notes what the lower directory has under this name, unless something happened to it meanwhile: then that counts.
+    /// An entry that was listed keeps its position.
+    pub fn adopt(&mut self, name: &[u8], dentry: &Arc<Dentry>) -> Option<Arc<Dentry>> {
+        match self.by_name.get_mut(name) {
+            Some(named) => match &named.state {
+                State::Here(there) => Some(there.clone()),
+                State::Below(..) => {
+                    named.state = State::Here(dentry.clone());
+                    Some(dentry.clone())
+                }
+                State::Gone | State::Absent => None,
+            },
+            // Listed without it: what is below does not change, so this cannot be.
+            None if self.complete => None,
+            None => {
+                self.set(name, State::Here(dentry.clone()), Some(true));
+                Some(dentry.clone())
+            }
+        }
     }
 
-    fn is(&self, name: &[u8], dentry: &Arc<Dentry>) -> bool {
+    /// Notes that the lower directory has no such name. False if there are enough of those: list it instead.
+    pub fn adopt_absent(&mut self, name: &[u8]) -> bool {
+        match self.by_name.get(name).map(|named| &named.state) {
+            Some(State::Below(..)) => {
+                // Listed, and gone when it was looked up: as a file that vanished.
+                self.set(name, State::Gone, None);
+            }
+            None if !self.complete => {
+                self.set(name, State::Absent, Some(false));
+            }
+            _ => {}
+        }
+        self.absent <= MAX_ABSENT
+    }
+
+    /// Forgets what is known not to be there.
+    pub fn forget_absent(&mut self) {
         self.by_name
-            .get(name)
-            .is_some_and(|(_, found)| Arc::ptr_eq(found, dentry))
-    }
-}
-
-/// The entries of a directory.
-#[derive(Default)]
-pub struct Directory(SpinLock<Entries>);
-
-impl Directory {
-    /// The entry with this name.
-    pub fn lookup(&self, name: &[u8]) -> Option<Arc<Dentry>> {
-        let entries = self.0.lock();
-        entries.by_name.get(name).map(|(_, dentry)| dentry.clone())
+            .retain(|_, named| !matches!(named.state, State::Absent));
+        self.absent = 0;
     }
 
-    /// Calls `f`, which must not block, for every entry.
-    pub fn for_each(&self, mut f: impl FnMut(&Dentry)) {
-        for dentry in self.0.lock().by_number.values() {
-            f(dentry);
+    /// Takes the names of the lower directory in.
+    pub fn complete(&mut self, names: Vec<Name>) {
+        if self.complete {
+            return;
+        }
+        for Name { name, inode, kind } in names {
+            match self.by_name.get_mut(&*name) {
+                Some(named) if !matches!(named.state, State::Absent) => named.below = true,
+                _ => drop(self.set(&name, State::Below(inode, kind), Some(true))),
+            }
+        }
+        self.forget_absent();
+        self.complete = true;
+    }
+
+    /// Names that are likely to be looked up after `name`: as many following ones, not looked up so far, as were looked up
+    /// directly before it.
+    pub fn ahead(&self, name: &[u8]) -> Vec<Arc<[u8]>> {
+        let before = self
+            .by_name
+            .range::<[u8], _>((
+                core::ops::Bound::Unbounded,
+                core::ops::Bound::Excluded(name),
+            ))
+            .rev()
+            .take(MAX_AHEAD)
+            .take_while(|(_, named)| matches!(named.state, State::Here(_)))
+            .count();
+        if before == 0 || !self.complete {
+            return Vec::new();
+        }
+        self.by_name
+            .range::<[u8], _>((
+                core::ops::Bound::Excluded(name),
+                core::ops::Bound::Unbounded,
+            ))
+            .take_while(|(_, named)| matches!(named.state, State::Below(..)))
+            .take(before)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Forgets a dentry that can be asked for again.
+    pub fn forget(&mut self, name: &[u8]) {
+        let Some(named) = self.by_name.get_mut(name) else {
+            return;
+        };
+        if let State::Here(dentry) = &named.state {
+            let inode = &dentry.inode;
+            if self.complete {
+                named.state = State::Below(inode.number, inode.kind());
+            } else {
+                self.by_number.remove(&named.number);
+                self.by_name.remove(name);
+            }
         }
     }
 
-    /// The first entry at or after `cursor`.
-    pub fn entry(&self, cursor: u64) -> Option<Entry> {
-        let (number, dentry) = {
-            let entries = self.0.lock();
-            let (&number, dentry) = entries.by_number.range(cursor..).next()?;
-            (number, dentry.clone())
+    fn entry(&self, cursor: u64) -> Option<Entry> {
+        let (&number, name) = self.by_number.range(cursor..).next()?;
+        let (inode, kind) = match &self.by_name.get(name)?.state {
+            State::Here(dentry) => (dentry.inode.number, dentry.inode.kind()),
+            State::Below(inode, kind) => (*inode, *kind),
+            State::Gone | State::Absent => return None,
         };
         Some(Entry {
             next: number + 1,
-            name: dentry.name(),
-            inode: dentry.inode.number,
-            kind: dentry.inode.kind(),
+            name: name.to_vec(),
+            inode,
+            kind,
         })
     }
 }
 
+/// The entries of a directory.
+pub struct Directory {
+    pub(super) entries: SpinLock<Entries>,
+    pub(super) lower: Option<Box<dyn LowerDirectory>>,
+}
+
+impl Directory {
+    /// An empty one.
+    pub const fn new() -> Self {
+        Self {
+            entries: SpinLock::new(Entries::new(true)),
+            lower: None,
+        }
+    }
+
+    /// What the lower directory holds.
+    pub fn over(lower: Box<dyn LowerDirectory>) -> Self {
+        Self {
+            entries: SpinLock::new(Entries::new(false)),
+            lower: Some(lower),
+        }
+    }
+
+    /// The entry with this name. `rest` is what of a path follows it.
+    ///
+    /// # Errors
+    /// EIO, EACCES of the lower directory.
+    pub fn lookup(
+        &self,
+        at: &Dentry,
+        name: &[u8],
+        rest: &[u8],
+    ) -> Result<Option<Arc<Dentry>>, Errno> {
+        let ahead = {
+            let entries = self.entries.lock();
+            match entries.known(name) {
+                Known::Here(dentry) => return Ok(Some(dentry)),
+                Known::No => return Ok(None),
+                Known::Ask => entries.ahead(name),
+            }
+        };
+        self.ask(at, name, rest, &ahead)
+    }
+
+    /// Calls `f`, which must not block, for every entry that was looked up.
+    pub fn for_each(&self, mut f: impl FnMut(&Dentry)) {
+        for named in self.entries.lock().by_name.values() {
+            if let State::Here(dentry) = &named.state {
+                f(dentry);
+            }
+        }
+    }
+
+    /// The first entry at or after `cursor`; the names of the lower directory have been taken in by [`Directory::list`].
+    pub fn entry(&self, cursor: u64) -> Option<Entry> {
+        self.entries.lock().entry(cursor)
+    }
+
+    /// Bytes and blocks as stat(2) tells them; `pristine` if nothing was changed.
+    pub fn size(&self, pristine: bool) -> (u64, u64) {
+        match &self.lower {
+            Some(lower) if pristine => lower.size(),
+            _ => (4096, 8),
+        }
+    }
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The entries of a dentry that must be a directory in RAM; names of generated ones cannot be changed.
-fn entries(directory: &Dentry) -> Result<&Directory, Errno> {
-    match &directory.inode.content {
-        Content::Directory(entries) => Ok(entries),
+pub(super) fn directory(at: &Dentry) -> Result<&Directory, Errno> {
+    match &at.inode.content {
+        Content::Directory(directory) => Ok(directory),
         Content::Virtual(_) => Err(Errno::EPERM),
         _ => Err(Errno::ENOTDIR),
     }
-}
-
-/// Gives a new inode its name.
-///
-/// # Errors
-/// EEXIST; ENOENT when the directory was removed.
-pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
-    let dentry = add(parent, name, inode)?;
-    notify::name(&parent.inode, name, &dentry.inode, abi::IN_CREATE, 0);
-    Ok(dentry)
-}
-
-fn add(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
-    let directory = entries(parent)?;
-    let is_directory = inode.is_directory();
-    let dentry = Dentry::new(Some(parent), name, inode);
-    let mut entries = directory.0.lock();
-    if entries.dead {
-        return Err(Errno::ENOENT);
-    }
-    if entries.by_name.contains_key(name) {
-        return Err(Errno::EEXIST);
-    }
-    dentry
-        .inode
-        .links
-        .fetch_add(if is_directory { 2 } else { 1 }, Ordering::Relaxed);
-    entries.insert(name, dentry.clone());
-    drop(entries);
-    if is_directory {
-        parent.inode.links.fetch_add(1, Ordering::Relaxed);
-    }
-    notify::entered(&parent.inode, &dentry.inode);
-    parent.inode.modified();
-    Ok(dentry)
-}
-
-/// Puts the root of another file system in the place of `name`, whatever is there.
-///
-/// # Errors
-/// ENOTDIR.
-pub fn mount(parent: &Arc<Dentry>, name: &[u8], root: Arc<Inode>) -> Result<(), Errno> {
-    let dentry = Dentry::new(Some(parent), name, root);
-    dentry.mounted.store(true, Ordering::Relaxed);
-    let replaced = {
-        let mut entries = entries(parent)?.0.lock();
-        let replaced = entries.remove(name);
-        entries.insert(name, dentry);
-        replaced
-    };
-    let had_directory = replaced.is_some_and(|old| old.inode.is_directory());
-    if !had_directory {
-        parent.inode.links.fetch_add(1, Ordering::Relaxed);
-    }
-    Ok(())
-}
-
-/// link(2): another name.
-///
-/// # Errors
-/// EEXIST; ENOENT when the directory was removed.
-pub fn link(parent: &Arc<Dentry>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
-    add(parent, name, inode.clone())?;
-    inode.changed();
-    notify::inode(inode, abi::IN_ATTRIB);
-    notify::name(&parent.inode, name, inode, abi::IN_CREATE, 0);
-    Ok(())
-}
-
-/// unlink(2) of `victim`, which a look-up found.
-///
-/// # Errors
-/// ENOENT when it is gone meanwhile; EBUSY for a mount point.
-pub fn unlink(parent: &Arc<Dentry>, name: &[u8], victim: &Arc<Dentry>) -> Result<(), Errno> {
-    if victim.mounted.load(Ordering::Relaxed) {
-        return Err(Errno::EBUSY);
-    }
-    let removed = {
-        let mut entries = entries(parent)?.0.lock();
-        if !entries.is(name, victim) {
-            return Err(Errno::ENOENT);
-        }
-        entries.remove(name)
-    };
-    gone(victim);
-    parent.inode.modified();
-    notify::inode(&victim.inode, abi::IN_ATTRIB);
-    removal_told(parent, name, victim);
-    drop(removed);
-    Ok(())
-}
-
-/// Tells of a removed name, after the end of what had it: unless somebody has it open, the directory's and the caller's
-/// references are all there are.
-fn removal_told(parent: &Dentry, name: &[u8], victim: &Arc<Dentry>) {
-    let unused = Arc::strong_count(victim) <= 2;
-    if unused && victim.inode.links.load(Ordering::Relaxed) == 0 {
-        notify::ended(&victim.inode);
-    }
-    notify::name(&parent.inode, name, &victim.inode, abi::IN_DELETE, 0);
-}
-
-/// A dentry lost its name.
-fn gone(dentry: &Dentry) {
-    dentry.set_deleted();
-    let names = if dentry.inode.is_directory() { 2 } else { 1 };
-    dentry.inode.links.fetch_sub(names, Ordering::Relaxed);
-    dentry.inode.changed();
-}
-
-/// Marks an empty directory as removed. `TREE` is held.
-fn kill(directory: &Dentry) -> Result<(), Errno> {
-    let mut entries = entries(directory)?.0.lock();
-    if !entries.by_name.is_empty() {
-        return Err(Errno::ENOTEMPTY);
-    }
-    entries.dead = true;
-    Ok(())
-}
-
-/// rmdir(2) of `victim`, which a look-up found.
-///
-/// # Errors
-/// ENOTDIR, ENOTEMPTY, ENOENT when it is gone meanwhile, EBUSY for a mount point.
-pub fn remove_directory(
-    parent: &Arc<Dentry>,
-    name: &[u8],
-    victim: &Arc<Dentry>,
-) -> Result<(), Errno> {
-    if victim.mounted.load(Ordering::Relaxed) {
-        return Err(Errno::EBUSY);
-    }
-    let _tree = TREE.lock();
-    let parent_directory = entries(parent)?;
-    if !parent_directory.0.lock().is(name, victim) {
-        return Err(Errno::ENOENT);
-    }
-    // Under TREE nobody else removes the directory; somebody may fill it until it is marked.
-    kill(victim)?;
-    let removed = parent_directory.0.lock().remove(name);
-    gone(victim);
-    parent.inode.links.fetch_sub(1, Ordering::Relaxed);
-    parent.inode.modified();
-    removal_told(parent, name, victim);
-    drop(removed);
-    Ok(())
-}
-
-/// What renameat2(2) shall do about the new name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum RenameHow {
-    /// Replace what has it.
-    Replace,
-    /// Fail if something has it.
-    NoReplace,
-    /// Swap the two.
-    Exchange,
-}
-
-/// rename(2) of `from.1` in `from.0` to `to.1` in `to.0`. Permissions are checked by then.
-///
-/// # Errors
-/// As renameat2(2).
-pub fn exchange_or_rename(
-    from: (&Arc<Dentry>, &[u8]),
-    to: (&Arc<Dentry>, &[u8]),
-    how: RenameHow,
-) -> Result<(), Errno> {
-    let _tree = TREE.lock();
-    let (source, target) = (entries(from.0)?, entries(to.0)?);
-    let moved = source.lookup(from.1).ok_or(Errno::ENOENT)?;
-    let replaced = target.lookup(to.1);
-    if let Some(replaced) = &replaced {
-        if how == RenameHow::NoReplace {
-            return Err(Errno::EEXIST);
-        }
-        if Arc::ptr_eq(&replaced.inode, &moved.inode) {
-            return Ok(());
-        }
-    } else if how == RenameHow::Exchange {
-        return Err(Errno::ENOENT);
-    }
-    let busy = |dentry: &Dentry| dentry.mounted.load(Ordering::Relaxed);
-    if busy(&moved) || replaced.as_deref().is_some_and(busy) {
-        return Err(Errno::EBUSY);
-    }
-    if moved.contains(to.0) {
-        return Err(Errno::EINVAL);
-    }
-    if let Some(replaced) = &replaced
-        && replaced.contains(from.0)
-    {
-        return Err(if how == RenameHow::Exchange {
-            Errno::EINVAL
-        } else {
-            Errno::ENOTEMPTY
-        });
-    }
-    match (how, replaced) {
-        (RenameHow::Exchange, Some(other)) => exchange(from, to, &moved, &other),
-        (_, replaced) => replace(from, to, &moved, replaced),
-    }
-}
-
-fn replace(
-    from: (&Arc<Dentry>, &[u8]),
-    to: (&Arc<Dentry>, &[u8]),
-    moved: &Arc<Dentry>,
-    replaced: Option<Arc<Dentry>>,
-) -> Result<(), Errno> {
-    let moves_directory = moved.inode.is_directory();
-    if let Some(replaced) = &replaced {
-        match (moves_directory, replaced.inode.is_directory()) {
-            (true, false) => return Err(Errno::ENOTDIR),
-            (false, true) => return Err(Errno::EISDIR),
-            (true, true) => kill(replaced)?,
-            (false, false) => {}
-        }
-    }
-    let same = Arc::ptr_eq(from.0, to.0);
-    let (mut old, mut new) = {
-        let first = entries(from.0)?.0.lock();
-        let second = if same {
-            None
-        } else {
-            Some(entries(to.0)?.0.lock())
-        };
-        (first, second)
-    };
-    if !old.is(from.1, moved) {
-        return Err(Errno::ENOENT);
-    }
-    let into = new.as_deref_mut().unwrap_or(&mut old);
-    if into.dead {
-        return Err(Errno::ENOENT);
-    }
-    // A name that appeared or went since the look-up is treated as if it had been there then, but for a directory.
-    let now_there = into.by_name.get(to.1).map(|(_, dentry)| dentry.clone());
-    if let Some(there) = &now_there
-        && !replaced
-            .as_ref()
-            .is_some_and(|replaced| Arc::ptr_eq(there, replaced))
-        && (there.inode.is_directory() || moves_directory)
-    {
-        return Err(Errno::EEXIST);
-    }
-    let removed = into.remove(to.1);
-    old.remove(from.1);
-    let into = new.as_deref_mut().unwrap_or(&mut old);
-    into.insert(to.1, moved.clone());
-    moved.set_place(to.0, to.1);
-    drop(new);
-    drop(old);
-    if let Some(removed) = &removed {
-        gone(removed);
-    }
-    if moves_directory {
-        let replaced_directory = removed
-            .as_ref()
-            .is_some_and(|removed| removed.inode.is_directory());
-        from.0.inode.links.fetch_sub(1, Ordering::Relaxed);
-        if !replaced_directory {
-            to.0.inode.links.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    notify::entered(&to.0.inode, &moved.inode);
-    settle(from.0, to.0, moved);
-    move_told(from, to, moved, removed.as_deref());
-    Ok(())
-}
-
-/// Tells of a move.
-fn move_told(
-    from: (&Arc<Dentry>, &[u8]),
-    to: (&Arc<Dentry>, &[u8]),
-    moved: &Dentry,
-    replaced: Option<&Dentry>,
-) {
-    let (cookie, entry) = (notify::cookie(), &moved.inode);
-    notify::name(&from.0.inode, from.1, entry, abi::IN_MOVED_FROM, cookie);
-    notify::name(&to.0.inode, to.1, entry, abi::IN_MOVED_TO, cookie);
-    if let Some(replaced) = replaced {
-        notify::inode(&replaced.inode, abi::IN_ATTRIB);
-    }
-    notify::inode(entry, abi::IN_MOVE_SELF);
-}
-
-fn exchange(
-    from: (&Arc<Dentry>, &[u8]),
-    to: (&Arc<Dentry>, &[u8]),
-    a: &Arc<Dentry>,
-    b: &Arc<Dentry>,
-) -> Result<(), Errno> {
-    let same = Arc::ptr_eq(from.0, to.0);
-    let mut first = entries(from.0)?.0.lock();
-    let mut second = if same {
-        None
-    } else {
-        Some(entries(to.0)?.0.lock())
-    };
-    let there = second.as_deref().unwrap_or(&first).is(to.1, b);
-    if !first.is(from.1, a) || !there {
-        return Err(Errno::ENOENT);
-    }
-    first.insert(from.1, b.clone());
-    second
-        .as_deref_mut()
-        .unwrap_or(&mut first)
-        .insert(to.1, a.clone());
-    a.set_place(to.0, to.1);
-    b.set_place(from.0, from.1);
-    drop(second);
-    drop(first);
-    match (a.inode.is_directory(), b.inode.is_directory()) {
-        (true, false) => {
-            from.0.inode.links.fetch_sub(1, Ordering::Relaxed);
-            to.0.inode.links.fetch_add(1, Ordering::Relaxed);
-        }
-        (false, true) => {
-            from.0.inode.links.fetch_add(1, Ordering::Relaxed);
-            to.0.inode.links.fetch_sub(1, Ordering::Relaxed);
-        }
-        _ => {}
-    }
-    notify::entered(&to.0.inode, &a.inode);
-    notify::entered(&from.0.inode, &b.inode);
-    settle(from.0, to.0, a);
-    b.inode.changed();
-    move_told(from, to, a, None);
-    move_told(to, from, b, None);
-    Ok(())
-}
-
-fn settle(from: &Dentry, to: &Dentry, moved: &Dentry) {
-    from.inode.modified();
-    to.inode.modified();
-    moved.inode.changed();
 }

@@ -166,6 +166,7 @@ impl FileOps for Dentry {
         if self.is_deleted() {
             return Err(Errno::ENOENT);
         }
+        self.list()?;
         let mut position = file.position.lock();
         let mut out = Entries::new(length);
         while let Some(next) = out.next(self, *position)? {

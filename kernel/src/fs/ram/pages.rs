@@ -1,0 +1,303 @@
+//! The pages of a file by index, in chunks of 64.
+//!
+//! A missing page is a hole, or it comes from where the file came from ([`Base`]): pages of the bundle are taken where
+//! they lie; those of a lower file have to be fetched (fetch.rs) and, as long as nothing wrote to them, may be given back.
+//! Whoever fills a page through its reference asks for it by [`Pages::get_to_write`], which ends that.
+use crate::memory::frames::{self, FRAME};
+use crate::memory::page::Page;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+
+const CHUNK: usize = 64;
+
+/// A part of a file's pages.
+pub struct Chunk {
+    pages: [Option<Page>; CHUNK],
+    /// A bit a page: the same as below.
+    clean: u64,
+}
+
+impl Chunk {
+    const fn new() -> Self {
+        Self {
+            pages: [const { None }; CHUNK],
+            clean: 0,
+        }
+    }
+
+    fn present(&self) -> u64 {
+        self.pages.iter().flatten().count() as u64
+    }
+}
+
+/// Where the pages come from that are not in the map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Base {
+    /// The bundle, from this physical address on.
+    Bundle(usize),
+    /// The lower file.
+    Lower,
+}
+
+/// What a page is.
+pub enum Slot {
+    /// A page.
+    Page(Page),
+    /// Nothing: reads as zeros.
+    Hole,
+    /// A page of the lower file that was not fetched.
+    Below,
+}
+
+/// See the module's head.
+pub struct Pages {
+    chunks: BTreeMap<u64, Box<Chunk>>,
+    base: Base,
+    /// Pages below this index are the base's unless they are in `chunks`.
+    base_pages: u64,
+    /// Pages that are not holes.
+    pub count: u64,
+    /// Where eviction goes on.
+    hand: u64,
+}
+
+const fn split(index: u64) -> (u64, usize) {
+    (index / CHUNK as u64, (index % CHUNK as u64) as usize)
+}
+
+impl Pages {
+    /// The first `pages` of the base.
+    pub const fn of(base: Base, pages: u64) -> Self {
+        Self {
+            chunks: BTreeMap::new(),
+            base,
+            base_pages: pages,
+            count: pages,
+            hand: 0,
+        }
+    }
+
+    /// What page `index` is.
+    pub fn get(&mut self, index: u64) -> Slot {
+        let (chunk, slot) = split(index);
+        if let Some(page) = self
+            .chunks
+            .get(&chunk)
+            .and_then(|chunk| chunk.pages[slot].as_ref())
+        {
+            return Slot::Page(page.clone());
+        }
+        if index >= self.base_pages {
+            return Slot::Hole;
+        }
+        let Base::Bundle(phys) = self.base else {
+            return Slot::Below;
+        };
+        match Page::adopt(phys + index as usize * FRAME) {
+            Some(page) => {
+                self.put(index, page.clone());
+                Slot::Page(page)
+            }
+            None => Slot::Hole,
+        }
+    }
+
+    /// As [`Pages::get`]; the page will differ from the one below.
+    pub fn get_to_write(&mut self, index: u64) -> Slot {
+        let (chunk, slot) = split(index);
+        if self.base == Base::Lower
+            && let Some(chunk) = self.chunks.get_mut(&chunk)
+        {
+            chunk.clean &= !(1 << slot);
+        }
+        self.get(index)
+    }
+
+    /// Whether page `index` is a hole, or comes from below and is not here.
+    fn is_missing(&self, index: u64) -> bool {
+        let (chunk, slot) = split(index);
+        self.chunks
+            .get(&chunk)
+            .is_none_or(|chunk| chunk.pages[slot].is_none())
+    }
+
+    /// Puts a page where none is.
+    pub fn put(&mut self, index: u64, page: Page) {
+        let (chunk, slot) = split(index);
+        let chunk = self
+            .chunks
+            .entry(chunk)
+            .or_insert_with(|| Box::new(Chunk::new()));
+        chunk.pages[slot] = Some(page);
+        chunk.clean &= !(1 << slot);
+    }
+
+    /// Puts a page that was fetched from below, unless it is not wanted any more.
+    pub fn put_clean(&mut self, index: u64, page: Page) {
+        if index < self.base_pages && self.is_missing(index) {
+            let (chunk, slot) = split(index);
+            self.put(index, page);
+            if let Some(chunk) = self.chunks.get_mut(&chunk) {
+                chunk.clean |= 1 << slot;
+            }
+        }
+    }
+
+    /// How many pages from `index` on, at most `most`, have to be fetched.
+    pub fn missing_below(&self, index: u64, most: usize) -> usize {
+        let end = self.base_pages.min(index.saturating_add(most as u64));
+        (index..end)
+            .take_while(|&index| self.is_missing(index))
+            .count()
+    }
+
+    /// Whether the file's beginning is still the base's.
+    pub fn has_base(&self) -> bool {
+        self.base_pages > 0
+    }
+
+    /// Takes the pages of [from, to) out, which become holes; at the end of the base or behind it. The whole chunks among
+    /// them are given to the caller, to be freed outside of the lock.
+    pub fn remove(&mut self, from: u64, to: u64) -> BTreeMap<u64, Box<Chunk>> {
+        let base_end = to.min(self.base_pages);
+        if from < base_end {
+            match self.base {
+                // What was not adopted so far is adopted to be freed.
+                Base::Bundle(_) => (from..base_end).for_each(|index| drop(self.get(index))),
+                Base::Lower => self.count -= self.missing_in(from, base_end),
+            }
+        }
+        if to >= self.base_pages {
+            self.base_pages = self.base_pages.min(from);
+        }
+        let (first, slot) = split(from);
+        let (last, end) = split(to);
+        for (chunk, slots) in [
+            (first, slot..if first == last { end } else { CHUNK }),
+            (last, 0..if first == last { 0 } else { end }),
+        ] {
+            if let Some(chunk) = self.chunks.get_mut(&chunk) {
+                for page in &mut chunk.pages[slots] {
+                    self.count -= u64::from(page.take().is_some());
+                }
+            }
+        }
+        let whole = if slot == 0 { first } else { first + 1 };
+        if whole >= last {
+            return BTreeMap::new();
+        }
+        let mut removed = self.chunks.split_off(&whole);
+        let mut rest = removed.split_off(&last);
+        self.chunks.append(&mut rest);
+        for chunk in removed.values() {
+            self.count -= chunk.present();
+        }
+        removed
+    }
+
+    /// How many pages in [from, to) are missing.
+    fn missing_in(&self, from: u64, to: u64) -> u64 {
+        let (first, last) = (split(from).0, split(to.max(1) - 1).0);
+        let present: usize = self
+            .chunks
+            .range(first..=last)
+            .map(|(&number, chunk)| {
+                let base = number * CHUNK as u64;
+                let slots = from.saturating_sub(base).min(CHUNK as u64) as usize
+                    ..(to - base).min(CHUNK as u64) as usize;
+                chunk.pages[slots].iter().flatten().count()
+            })
+            .sum();
+        to - from - present as u64
+    }
+
+    /// Where pages of the base are that a hole is to replace: the lower file's, which cannot become holes one by one.
+    pub fn base_end(&self) -> u64 {
+        match self.base {
+            Base::Lower => self.base_pages,
+            Base::Bundle(_) => 0,
+        }
+    }
+
+    /// A hole cannot be told from a page of the bundle that was not asked for yet: asks for all.
+    pub fn adopt_all(&mut self) {
+        if matches!(self.base, Base::Bundle(_)) {
+            for index in 0..self.base_pages {
+                drop(self.get(index));
+            }
+            self.base_pages = 0;
+        }
+    }
+
+    /// The first page from `index` on and below `end` that is a hole, or is none; None where there is none such.
+    pub fn find(&mut self, mut index: u64, end: u64, hole: bool) -> Option<u64> {
+        while index < end {
+            let (chunk, _) = split(index);
+            if index >= self.base_pages && !self.chunks.contains_key(&chunk) {
+                if hole {
+                    return Some(index);
+                }
+                // The next chunk there is.
+                let (&next, _) = self.chunks.range(chunk..).next()?;
+                index = next * CHUNK as u64;
+                continue;
+            }
+            if (index >= self.base_pages && self.is_missing(index)) == hole {
+                return Some(index);
+            }
+            index += 1;
+        }
+        None
+    }
+
+    /// Gives up to `goal` pages back that are as they are below and that nobody else uses; how many.
+    pub fn evict(&mut self, goal: usize) -> usize {
+        let mut evicted = 0;
+        let mut emptied = alloc::vec::Vec::new();
+        let hand = self.hand;
+        for from in [hand, 0] {
+            for (&number, chunk) in self.chunks.range_mut(from..) {
+                if evicted >= goal || from < hand && number >= hand {
+                    break;
+                }
+                evicted += chunk.evict();
+                self.hand = number + 1;
+                if chunk.present() == 0 {
+                    emptied.push(number);
+                }
+            }
+        }
+        for number in emptied {
+            self.chunks.remove(&number);
+        }
+        evicted
+    }
+}
+
+impl Chunk {
+    fn evict(&mut self) -> usize {
+        let mut evicted = 0;
+        for (slot, page) in self.pages.iter_mut().enumerate() {
+            let alone = |page: &Page| frames::references(page.phys()) == 1;
+            if self.clean & 1 << slot != 0 && page.as_ref().is_some_and(alone) {
+                *page = None;
+                self.clean &= !(1 << slot);
+                evicted += 1;
+            }
+        }
+        evicted
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        let Base::Bundle(phys) = self.base else {
+            return;
+        };
+        for index in 0..self.base_pages {
+            if self.is_missing(index) {
+                drop(Page::adopt(phys + index as usize * FRAME));
+            }
+        }
+    }
+}
