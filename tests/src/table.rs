@@ -30,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         scheduling(),
         timing(),
         memory(),
+        procfs(),
         files(),
         kinds(),
     ]
@@ -368,6 +369,26 @@ fn kinds() -> Vec<Case> {
          read-only-mapping splice splice-errors tee vmsplice copies packets \
          inotify-directory inotify-file inotify-both inotify-flags inotify-reading inotify-overflow inotify-threads",
     )
+}
+
+fn procfs() -> Vec<Case> {
+    let mut all = acts(
+        "procfs",
+        "links limits names strings adjust maps smaps threads thread-end descriptors infos many-descriptors directories errors modes \
+         statfs parallel meminfo cpuinfo settings mounts cpus machine seek",
+    );
+    for act in ["status", "io", "heap"] {
+        all.push(ours("procfs", act).every_version().code(0));
+    }
+    for act in ["stat", "system"] {
+        all.push(ours("procfs", act).alone().code(0));
+    }
+    all.push(
+        ours("procfs", "reopen")
+            .stdin(Stdin::Text("some input"))
+            .code(0),
+    );
+    all
 }
 
 /// Trials that the kernel cannot pass yet: tests/pending.txt has a pattern a line, `*` for any text. They are reported as skipped.

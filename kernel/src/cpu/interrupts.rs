@@ -45,7 +45,7 @@ pub fn register(handler: Box<dyn Fn() + Send + Sync>) -> Option<u8> {
 
 /// Inside the trap, on the IST stack: no locks.
 pub fn note(vector: usize) {
-    PerCpu::count(&this_cpu().interrupts);
+    PerCpu::count(&this_cpu().interrupts, 1);
     match vector as u8 {
         SPURIOUS => return,
         TLB_FLUSH => tlb::flush_requested(),

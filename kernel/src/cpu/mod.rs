@@ -3,6 +3,7 @@
 //! - boot.rs, smp.rs: how each CPU gets here. percpu.rs: what each has for itself, through GS.
 //! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. interrupts.rs: devices' view of them.
 //! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
+//! - identity.rs, features.rs: what the processor says of itself.
 //! - vdso.rs: the code the program reads clocks with. tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
 //!
 //! Nothing here takes a lock inside a trap; nothing above needs to know which hypervisor runs underneath.
@@ -10,8 +11,10 @@ pub mod apic;
 pub mod boot;
 pub mod context;
 pub mod entry;
+pub mod features;
 pub mod fpu;
 pub mod gdt;
+pub mod identity;
 pub mod interrupts;
 pub mod ioapic;
 pub mod kvm;

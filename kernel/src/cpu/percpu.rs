@@ -64,8 +64,27 @@ pub struct PerCpu {
     pub interrupts: AtomicU64,
     /// See above.
     pub switches: AtomicU64,
+    /// For /proc/PID/io: calls that read and that write, and bytes of each.
+    pub transfers: [Transfers; 2],
     /// The CPU has been started and schedules.
     pub online: AtomicBool,
+}
+
+/// Calls that moved bytes one way, and how many.
+pub struct Transfers {
+    /// Calls.
+    pub calls: AtomicU64,
+    /// Bytes.
+    pub bytes: AtomicU64,
+}
+
+impl Transfers {
+    const fn new() -> Self {
+        Self {
+            calls: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
 }
 
 // SAFETY: the Cells are only used by the owning CPU (through `this_cpu`), in code that is never preempted.
@@ -118,6 +137,7 @@ impl PerCpu {
             tlb_generation: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
             switches: AtomicU64::new(0),
+            transfers: [const { Transfers::new() }; 2],
             online: AtomicBool::new(false),
         }
     }
@@ -140,10 +160,13 @@ impl PerCpu {
         self.threads_time.load(Ordering::Relaxed) + running
     }
 
-    /// Counts one more. On the CPU's own counters only, so that it needs no locked instruction.
+    /// Counts `more`. On the CPU's own counters only, so that it needs no locked instruction.
     #[inline]
-    pub fn count(counter: &AtomicU64) {
-        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    pub fn count(counter: &AtomicU64, more: u64) {
+        counter.store(
+            counter.load(Ordering::Relaxed).wrapping_add(more),
+            Ordering::Relaxed,
+        );
     }
 
     /// Whether a thread has been set: false early in boot.

@@ -464,7 +464,9 @@ extern "C" fn from_kernel(frame: &mut TrapFrame, action: u64) -> usize {
             && crate::memory::space()
                 .fault(address as usize, frame.error & 2 != 0, false)
                 .is_ok();
-        if !served {
+        if served {
+            crate::task::current().count_fault();
+        } else {
             frame.rip = crate::memory::user::fixup(frame.rip as usize) as u64;
         }
     }

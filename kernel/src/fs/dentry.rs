@@ -88,7 +88,11 @@ impl Dentry {
 
     /// Whether its name was removed.
     pub fn is_deleted(&self) -> bool {
-        self.deleted.load(Ordering::Acquire)
+        let gone = match &self.inode.content {
+            Content::Virtual(content) => content.gone(),
+            _ => false,
+        };
+        gone || self.deleted.load(Ordering::Acquire)
     }
 
     /// The path from the root, and whether every name on it still exists.

@@ -2,6 +2,7 @@
 //!
 //! Reads and writes are compare-and-swap on one word; nothing is locked unless somebody waits. Every write tells the
 //! observers, even if the counter was not 0: edge-triggered epoll relies on it, and so does Go's netpollBreak.
+use super::text::Text;
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
 use crate::memory::user::UserIo;
 use crate::sync::{Wait, WaitQueue};
@@ -117,6 +118,12 @@ impl FileOps for EventFd {
 
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(anon::stat())
+    }
+
+    fn describe(&self, out: &mut Text) -> Result<(), Errno> {
+        let count = self.count.load(Ordering::Relaxed);
+        writeln!(out, "eventfd-count: {count:16x}")?;
+        writeln!(out, "eventfd-semaphore: {}", u8::from(self.semaphore))
     }
 
     fn name(&self) -> Vec<u8> {

@@ -12,6 +12,14 @@ pub fn table() -> &'static SlotTable<OpenFile> {
     &TABLE
 }
 
+/// The largest RLIMIT_NOFILE (/proc/sys/fs/nr_open).
+pub const MAX: usize = SlotTable::<OpenFile>::MAX;
+
+/// How many descriptors are open.
+pub fn count() -> usize {
+    TABLE.count()
+}
+
 /// The open file of a descriptor.
 ///
 /// # Errors

@@ -114,6 +114,11 @@ pub trait Virtual: Send + Sync {
         false
     }
 
+    /// Whether what it tells of is no more: then it has no name either.
+    fn gone(&self) -> bool {
+        false
+    }
+
     /// What stat(2) shows as its size.
     fn size(&self) -> u64 {
         0

@@ -1,7 +1,9 @@
 //! pidfd_open(2): a descriptor for the process, which is this one.
 //!
 //! It becomes readable when the process ends, which nobody lives to see; so it only names.
+use super::text::Text;
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use crate::task::PID;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
 
@@ -30,6 +32,10 @@ impl FileOps for PidFd {
 
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(anon::stat())
+    }
+
+    fn describe(&self, out: &mut Text) -> Result<(), Errno> {
+        writeln!(out, "Pid:\t{PID}\nNSpid:\t{PID}")
     }
 
     fn name(&self) -> Vec<u8> {

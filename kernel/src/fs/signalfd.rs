@@ -2,6 +2,7 @@
 //!
 //! A read takes signals that are pending for the reading thread or the process; the program blocks them first, or their
 //! handlers race with it. All descriptors share the process's queue of observers: signals are rare.
+use super::text::Text;
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
 use crate::memory::user::UserIo;
 use crate::sync::Wait;
@@ -105,6 +106,14 @@ impl FileOps for SignalFd {
 
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(anon::stat())
+    }
+
+    fn describe(&self, out: &mut Text) -> Result<(), Errno> {
+        writeln!(
+            out,
+            "sigmask:\t{:016x}",
+            self.wanted.load(Ordering::Relaxed)
+        )
     }
 
     fn name(&self) -> Vec<u8> {

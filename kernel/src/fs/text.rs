@@ -79,6 +79,11 @@ impl Text {
         self.0.len()
     }
 
+    /// The bytes so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The bytes.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0

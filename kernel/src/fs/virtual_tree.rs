@@ -34,7 +34,7 @@ pub enum Kind {
     Directory(&'static Listing),
     /// A symbolic link, and the size that lstat(2) shows.
     Link(fn(Numbers) -> Result<Link, Errno>, u64),
-    /// Where another file system is mounted.
+    /// Where another tree is mounted; one with the same device number is a part of this file system.
     Mounted(&'static Tree),
 }
 
@@ -58,6 +58,8 @@ pub struct Numbered {
     pub next: fn(Numbers, u32) -> Option<u32>,
     /// Whether there is an entry with this number, listed or not.
     pub exists: fn(Numbers, u32) -> bool,
+    /// What stat(2) shows as the directory's size, if not 0.
+    pub size: Option<fn() -> u64>,
     /// Permissions; they may depend on the number.
     pub mode: fn(Numbers) -> u32,
     /// What each is.
@@ -226,11 +228,19 @@ impl Node {
             return None;
         }
         let (mode, kind, numbers) = self.find(name)?;
-        if let Kind::Mounted(tree) = kind {
-            return Some(tree.root_inode());
+        let number = self.number_of(name, kind);
+        Some(match kind {
+            Kind::Mounted(tree) => tree.inode(number, mode, &tree.root, numbers),
+            _ => self.tree.inode(number, mode, kind, numbers),
+        })
+    }
+
+    /// The inode number of an entry: a root's own, unless the tree is only a part of this file system with other rules.
+    fn number_of(&self, name: &[u8], kind: &Kind) -> u64 {
+        match kind {
+            Kind::Mounted(tree) if tree.file_system.device != self.tree.file_system.device => ROOT,
+            _ => number_of(self.number, name),
         }
-        let number = number_of(self.number, name);
-        Some(self.tree.inode(number, mode, kind, numbers))
     }
 }
 
@@ -241,7 +251,7 @@ impl Virtual for Node {
         }
         match (self.make(name), self.tree.missing) {
             (Some(inode), _) => {
-                let mounted = !core::ptr::eq(inode.file_system, at.inode.file_system);
+                let mounted = inode.file_system.device != at.inode.file_system.device;
                 let dentry = Dentry::new(Some(at), name, inode);
                 dentry.mounted.store(mounted, Ordering::Relaxed);
                 Ok(Some(dentry))
@@ -270,13 +280,9 @@ impl Virtual for Node {
                 (fixed + u64::from(number) + 1, name, &numbered.kind)
             }
         };
-        let inode = match kind {
-            Kind::Mounted(_) => ROOT,
-            _ => number_of(self.number, &name),
-        };
         Some(Entry {
             next,
-            inode,
+            inode: self.number_of(&name, kind),
             name,
             kind: kind.file_type(),
         })
@@ -317,10 +323,18 @@ impl Virtual for Node {
         self.tree.write_error.is_none() && matches!(self.kind, Kind::File(_))
     }
 
+    fn gone(&self) -> bool {
+        !(self.tree.alive)(self.numbers)
+    }
+
     fn size(&self) -> u64 {
         match self.kind {
             Kind::File(_) | Kind::Writable(..) => self.tree.file_size,
             Kind::Link(_, size) => *size,
+            Kind::Directory(listing) => listing
+                .numbered
+                .and_then(|numbered| numbered.size)
+                .map_or(0, |size| size()),
             _ => 0,
         }
     }

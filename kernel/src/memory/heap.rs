@@ -7,10 +7,19 @@
 use super::{frames, phys_to_virt, virt_to_phys};
 use crate::sync::SpinLock;
 use core::alloc::{GlobalAlloc, Layout};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 const CLASSES: [usize; 14] = [
     16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1360, 2048,
 ];
+
+/// Frames the heap has.
+static FRAMES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many frames the kernel's heap has.
+pub fn frames() -> usize {
+    FRAMES.load(Ordering::Relaxed)
+}
 
 struct Heap {
     /// First free object of each class; an object's first word links to the next.
@@ -45,6 +54,7 @@ unsafe impl GlobalAlloc for Heap {
                 return core::ptr::null_mut();
             }
             return frames::alloc(order).map_or(core::ptr::null_mut(), |block| {
+                FRAMES.fetch_add(1 << order, Ordering::Relaxed);
                 phys_to_virt(block.phys) as *mut u8
             });
         };
@@ -53,6 +63,7 @@ unsafe impl GlobalAlloc for Heap {
             let Some(block) = frames::alloc(0) else {
                 return core::ptr::null_mut();
             };
+            FRAMES.fetch_add(1, Ordering::Relaxed);
             let base = phys_to_virt(block.phys);
             for index in 0..frames::FRAME / CLASSES[class] {
                 let object = base + index * CLASSES[class];
@@ -75,7 +86,10 @@ unsafe impl GlobalAlloc for Heap {
                 unsafe { *object.cast::<usize>() = *first };
                 *first = object as usize;
             }
-            None => frames::free(virt_to_phys(object as usize), order(&layout)),
+            None => {
+                FRAMES.fetch_sub(1 << order(&layout), Ordering::Relaxed);
+                frames::free(virt_to_phys(object as usize), order(&layout));
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod space;
 pub mod stack;
 pub mod user;
 
+pub use heap::frames as heap_frames;
 pub use kernel_map::{is_device_memory, kernel_table, share_with_boot_tables, use_kernel_tables};
 pub use space::space;
 

@@ -8,7 +8,8 @@ use ringo_abi::Errno;
 
 /// Where the stacks live: a slot of its own in the top-level table.
 const AREA: usize = 0xffff_c800_0000_0000;
-const SIZE: usize = 16 * 1024;
+/// Bytes of a stack.
+pub const SIZE: usize = 16 * 1024;
 /// Stack and guard.
 const STRIDE: usize = 32 * 1024;
 

@@ -391,6 +391,12 @@ impl<T: Send + Sync> SlotTable<T> {
         self.used.lock().len() * 64
     }
 
+    /// How many slots are used.
+    pub fn count(&self) -> usize {
+        let used = self.used.lock();
+        used.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// The lowest used slot not below `from`: for walking the table.
     pub fn next_used(&self, from: i32) -> Option<i32> {
         let from = usize::try_from(from).ok()?;

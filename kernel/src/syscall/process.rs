@@ -83,21 +83,20 @@ pub fn getrusage(who: i32, at: usize) -> SysResult {
     const THREAD: i32 = 1;
     let mut usage = [0u64; 18];
     let mut cpu = 0;
-    let mut add = |thread: &'static task::Thread| {
-        usage[8] += thread.faults.load(Ordering::Relaxed);
-        usage[16] += u64::from(thread.switches[0].load(Ordering::Relaxed));
-        usage[17] += u64::from(thread.switches[1].load(Ordering::Relaxed));
-        false
-    };
     match who {
         SELF => {
-            thread::find(&mut add);
+            let totals = process().totals();
+            usage[8] = totals.faults;
+            [usage[16], usage[17]] = totals.switches;
             cpu = process().cpu_time();
         }
         CHILDREN => {}
         THREAD => {
-            add(task::current());
-            cpu = task::current().cpu_time_now();
+            let thread = task::current();
+            usage[8] = thread.faults.load(Ordering::Relaxed);
+            usage[16] = u64::from(thread.switches[0].load(Ordering::Relaxed));
+            usage[17] = u64::from(thread.switches[1].load(Ordering::Relaxed));
+            cpu = thread.cpu_time_now();
         }
         _ => return Err(Errno::EINVAL),
     }

@@ -125,6 +125,7 @@ pub fn exit_thread(status: i32) -> ! {
     }
     // After it can no longer be chosen: see send_process.
     super::signal::thread_ends();
+    super::process().thread_ends(thread);
     sched::schedule(thread);
     unreachable!("a dead thread was switched to")
 }

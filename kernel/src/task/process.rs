@@ -1,6 +1,8 @@
 //! What all threads share: the one process, and its end.
 use super::signal::ProcessSignals;
+use super::thread::{self, Thread};
 use crate::cpu::{apic, interrupts, percpu};
+use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 pub use ringo_control::ExitStatus;
 use spin::Once;
@@ -33,6 +35,30 @@ static PROCESS: Process = Process {
     hostname: Once::new(),
     exiting: AtomicBool::new(false),
 };
+
+/// What threads have been through.
+#[derive(Clone, Copy, Default)]
+pub struct Totals {
+    /// Page faults served.
+    pub faults: u64,
+    /// Voluntary and involuntary switches.
+    pub switches: [u64; 2],
+}
+
+impl Totals {
+    fn add(&mut self, thread: &Thread) {
+        self.faults += thread.faults.load(Ordering::Relaxed);
+        for (sum, count) in self.switches.iter_mut().zip(&thread.switches) {
+            *sum += u64::from(count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// Of the threads that have ended.
+static ENDED: SpinLock<Totals> = SpinLock::new(Totals {
+    faults: 0,
+    switches: [0; 2],
+});
 
 /// The one process.
 #[inline]
@@ -69,6 +95,21 @@ impl Process {
     /// uname(2)'s nodename.
     pub fn hostname(&self) -> &'static [u8] {
         self.hostname.get().copied().unwrap_or(b"localhost")
+    }
+
+    /// Sums over all threads there ever were.
+    pub fn totals(&self) -> Totals {
+        let mut totals = *ENDED.lock();
+        thread::find(|thread| {
+            totals.add(thread);
+            false
+        });
+        totals
+    }
+
+    /// The thread ends: what it has been through stays with the process.
+    pub fn thread_ends(&self, thread: &Thread) {
+        ENDED.lock().add(thread);
     }
 
     /// CPU time of all threads, in ns.

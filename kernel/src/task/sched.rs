@@ -255,7 +255,7 @@ fn switch(thread: &'static Thread, next: &'static Thread) {
     next.set_state(State::Running);
     cpu.set_current(next);
     cpu.switched_from.set(Some(thread));
-    PerCpu::count(&cpu.switches);
+    PerCpu::count(&cpu.switches, 1);
     context::switch(thread, next);
     finish_switch();
 }

@@ -104,6 +104,8 @@ pub struct Thread {
 
 const CHUNK: usize = 64;
 const CHUNKS: usize = 1024;
+/// The most threads there can be.
+pub const MAX: usize = CHUNK * CHUNKS;
 
 /// Chunk by chunk; a chunk is never freed.
 static ARENA: [Once<Vec<Thread>>; CHUNKS] = [const { Once::new() }; CHUNKS];
@@ -321,6 +323,12 @@ impl Thread {
         self.state
             .compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst)
             .is_ok()
+    }
+
+    /// One more page fault was served for it. Only the thread itself calls this.
+    pub fn count_fault(&self) {
+        let faults = self.faults.load(Ordering::Relaxed);
+        self.faults.store(faults + 1, Ordering::Relaxed);
     }
 
     /// CPU time used, in ns, up to now if it runs.

@@ -26,6 +26,11 @@ pub fn init(boot_tsc: u64) {
     );
 }
 
+/// The TSC's frequency.
+pub fn tsc_hertz() -> u64 {
+    FREQUENCY.load(Ordering::Relaxed)
+}
+
 /// CPUID leaf 0x15: crystal frequency times ratio, where all three are given.
 fn cpuid_hertz() -> Option<u64> {
     let max = core::arch::x86_64::__cpuid(0).eax;

@@ -13,5 +13,5 @@ pub mod posix;
 mod timer;
 pub mod vdso;
 
-pub use clock::{init, now, ns_to_tsc_deadline, realtime, set_realtime};
+pub use clock::{init, now, ns_to_tsc_deadline, realtime, set_realtime, tsc_hertz};
 pub use timer::{SleepTimer, TimerQueue, program_hardware, run_expired};

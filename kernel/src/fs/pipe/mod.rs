@@ -28,7 +28,7 @@ use ring::{DEFAULT_SLOTS, PAGE, Ring};
 use ringo_abi::{Errno, SysResult};
 
 /// What F_SETPIPE_SZ gives anybody (/proc/sys/fs/pipe-max-size), and root.
-const MAX_SIZE: usize = 1 << 20;
+pub const MAX_SIZE: usize = 1 << 20;
 const ROOT_MAX_SIZE: usize = 1 << 31;
 const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
 const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);

@@ -23,6 +23,8 @@ pub(super) static LINKS: Listing = Listing {
         place: 1,
         next,
         exists,
+        // Since Linux 6.2: how many are open.
+        size: Some(|| fd::count() as u64),
         mode,
         kind: Kind::Link(target, LINK_SIZE),
     }),
@@ -36,6 +38,7 @@ pub(super) static INFOS: Listing = Listing {
         place: 1,
         next,
         exists,
+        size: None,
         mode: |_| 0o444,
         kind: Kind::File(info),
     }),

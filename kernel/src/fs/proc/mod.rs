@@ -7,14 +7,20 @@
 //!
 //! What the kernel does not know (accounting it does not do) is left out where readers take a key's absence, and is 0
 //! where a format has a place for it. No locks of its own; each file names in its functions what it reads.
+mod cpuinfo;
 mod descriptors;
 mod limits;
 mod maps;
+mod memory;
 pub mod mounts;
+mod net;
 mod process;
+mod settings;
 mod status;
 mod system;
 
+pub(super) use memory::Memory;
+pub(super) use status::{cpu_list, cpu_mask};
 pub use system::{RELEASE, VERSION};
 
 use super::inode::{FileSystem, Link};
@@ -41,19 +47,28 @@ pub static TREE: Tree = Tree {
 static ROOT: Listing = Listing {
     items: &[
         file("cmdline", system::command_line),
+        file("cpuinfo", cpuinfo::cpuinfo),
         file("devices", system::devices),
         file("filesystems", system::filesystems),
         file("loadavg", system::load_average),
-        link("mounts", |_| path("self/mounts")),
+        file("meminfo", memory::meminfo),
+        static_link("mounts", |_| path(MOUNTS), MOUNTS),
+        static_link("net", |_| path(NET), NET),
         link("self", |_| Ok(Link::Path(format!("{PID}").into()))),
         file("stat", system::stat),
         file("swaps", system::swaps),
+        Item {
+            name: "sys",
+            mode: 0o555,
+            kind: Kind::Mounted(&settings::TREE),
+        },
         link("thread-self", |_| {
             let tid = task::current().tid();
             Ok(Link::Path(format!("{PID}/task/{tid}").into()))
         }),
         file("uptime", system::uptime),
         file("version", system::version),
+        file("vmstat", memory::vmstat),
     ],
     numbered: Some(&Numbered {
         prefix: "",
@@ -61,6 +76,7 @@ static ROOT: Listing = Listing {
         next: |_, from| (from <= PID as u32).then_some(PID as u32),
         // As on Linux, a thread's number leads to its process, unlisted.
         exists: |_, number| thread_of([number, 0]).is_ok(),
+        size: None,
         mode: |_| 0o555,
         kind: Kind::Directory(&process::PROCESS),
     }),
@@ -108,6 +124,22 @@ const fn link(name: &'static str, target: fn(Numbers) -> Result<Link, Errno>) ->
         kind: Kind::Link(target, 0),
     }
 }
+
+/// A link whose size is that of its target, as Linux shows it for those that never change.
+const fn static_link(
+    name: &'static str,
+    target: fn(Numbers) -> Result<Link, Errno>,
+    path: &str,
+) -> Item {
+    Item {
+        name,
+        mode: 0o777,
+        kind: Kind::Link(target, path.len() as u64),
+    }
+}
+
+const MOUNTS: &str = "self/mounts";
+const NET: &str = "self/net";
 
 fn path(path: &str) -> Result<Link, Errno> {
     Ok(Link::Path(String::from(path).into_bytes()))

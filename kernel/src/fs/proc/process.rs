@@ -1,6 +1,9 @@
 //! /proc/PID and /proc/PID/task/TID: what they hold, and the files of a line or two.
 use super::thread_of;
-use super::{descriptors, directory, file, limits, link, maps, mounts, private, status, writable};
+use super::{
+    descriptors, directory, file, limits, link, maps, mounts, net, private, status, writable,
+};
+use crate::cpu::percpu::{self, Transfers};
 use crate::fs::inode::Link;
 use crate::fs::text::Text;
 use crate::fs::tree;
@@ -8,7 +11,7 @@ use crate::fs::virtual_tree::{Kind, Listing, Numbered, Numbers};
 use crate::memory::user;
 use crate::program;
 use crate::task::{process, thread};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use ringo_abi::{Errno, SysResult};
 
 /// /proc/PID.
@@ -17,6 +20,7 @@ pub(super) static PROCESS: Listing = Listing {
         directory("task", 0o555, &TASKS),
         directory("fd", 0o500, &descriptors::LINKS),
         directory("fdinfo", 0o555, &descriptors::INFOS),
+        directory("net", 0o555, &net::NET),
         private("auxv", auxiliary_vector),
         file("cgroup", control_group),
         file("cmdline", command_line),
@@ -25,6 +29,7 @@ pub(super) static PROCESS: Listing = Listing {
         link("cwd", |_| Ok(Link::File(tree::working()))),
         private("environ", environment),
         link("exe", executable),
+        private("io", transfers),
         file("limits", limits::limits),
         file("maps", maps::maps),
         file("mountinfo", mounts::mountinfo),
@@ -51,6 +56,7 @@ static TASK: Listing = Listing {
     items: &[
         directory("fd", 0o500, &descriptors::LINKS),
         directory("fdinfo", 0o555, &descriptors::INFOS),
+        directory("net", 0o555, &net::NET),
         private("auxv", auxiliary_vector),
         file("cgroup", control_group),
         // No thread has children.
@@ -92,6 +98,7 @@ static TASKS: Listing = Listing {
             u32::try_from(tid).ok()
         },
         exists: |_, number| i32::try_from(number).is_ok_and(|tid| thread::by_tid(tid).is_some()),
+        size: None,
         mode: |_| 0o555,
         kind: Kind::Directory(&TASK),
     }),
@@ -167,6 +174,25 @@ fn scheduler_statistics(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
         .map(|count| count.load(Ordering::Relaxed))
         .sum();
     writeln!(out, "{} 0 {switches}", thread.cpu_time_now())
+}
+
+/// /proc/PID/io: bytes and calls; nothing comes from or goes to a disk.
+fn transfers(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    let sum = |counter: fn(&Transfers) -> &AtomicU64, way: usize| -> u64 {
+        (0..percpu::cpu_count())
+            .map(|id| counter(&percpu::cpu(id).transfers[way]).load(Ordering::Relaxed))
+            .sum()
+    };
+    let [read, written] = [0, 1].map(|way| sum(|of| &of.bytes, way));
+    let [reads, writes] = [0, 1].map(|way| sum(|of| &of.calls, way));
+    writeln!(
+        out,
+        "rchar: {read}\nwchar: {written}\nsyscr: {reads}\nsyscw: {writes}"
+    )?;
+    writeln!(
+        out,
+        "read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0"
+    )
 }
 
 /// What is written to a file that holds one decimal number.

@@ -63,7 +63,13 @@ pub(super) fn status(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
     let thread = thread_of(numbers)?;
     let (name, length) = name_of(thread);
     out.put(b"Name:\t")?;
-    out.path(&name[..length], b"\n\\")?;
+    for &byte in &name[..length] {
+        match byte {
+            b'\n' => out.put(b"\\n")?,
+            b'\\' => out.put(b"\\\\")?,
+            _ => out.put(&[byte])?,
+        }
+    }
     let (letter, word) = state(thread);
     let tid = thread.tid();
     writeln!(
@@ -182,12 +188,7 @@ fn signals(out: &mut Text, thread: &Thread) -> Result<(), Errno> {
 /// /proc/PID/stat.
 pub(super) fn process_stat(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
     let thread = thread_of(numbers)?;
-    let mut faults = 0;
-    thread::find(|thread| {
-        faults += thread.faults.load(Ordering::Relaxed);
-        false
-    });
-    stat(out, thread, process().cpu_time(), faults)
+    stat(out, thread, process().cpu_time(), process().totals().faults)
 }
 
 /// /proc/PID/task/TID/stat: CPU time and faults are the thread's.

@@ -23,7 +23,7 @@ pub fn exception(frame: &mut TrapFrame, address: usize) {
         14 => {
             match memory::space().fault(address, frame.error & WRITE != 0, frame.error & FETCH != 0)
             {
-                Ok(()) => return,
+                Ok(()) => return crate::task::current().count_fault(),
                 Err(fault) => SigInfo::fault(fault.signo, fault.code, address),
             }
         }
