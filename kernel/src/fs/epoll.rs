@@ -11,7 +11,7 @@
 //! EPOLL_CTL_MOD is one step for it), the file's PollQueue, `ready`. Adding A to B takes B's `interest` before A's.
 use super::poll::Observer;
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
-use crate::memory::user;
+use crate::memory::{frames, user};
 use crate::sync::{PoolArc, PoolWeak, SleepMutex, SlotRef, SpinLock, Wait, WaitQueue};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::{Arc, Weak};
@@ -227,9 +227,10 @@ impl Epoll {
     /// EPOLL_CTL_ADD.
     ///
     /// # Errors
-    /// EEXIST, EPERM for files that are always ready, EINVAL, ELOOP.
+    /// EEXIST, EPERM for files that are always ready, EINVAL, ELOOP, ENOMEM.
     pub fn add(&self, fd: i32, file: &SlotRef<OpenFile>, request: Request) -> Result<(), Errno> {
         let queue = file.ops.poll_queue().ok_or(Errno::EPERM)?;
+        frames::check_spare()?;
         let inner = file.ops.downcast::<Epoll>();
         if request.events & EXCLUSIVE != 0
             && (inner.is_some() || request.events & !EXCLUSIVE_OK != 0)

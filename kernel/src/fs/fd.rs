@@ -1,5 +1,6 @@
 //! The process's descriptors.
 use super::OpenFile;
+use crate::memory::frames::check_spare;
 use crate::sync::{Pool, PoolArc, SlotRef, SlotTable};
 use crate::task::process;
 use ringo_abi::Errno;
@@ -37,8 +38,9 @@ pub fn open_file(file: OpenFile) -> PoolArc<OpenFile> {
 /// Gives a new open file the lowest free descriptor.
 ///
 /// # Errors
-/// EMFILE.
+/// EMFILE; ENOMEM when only the kernel's reserve of memory is left.
 pub fn install(file: OpenFile, close_on_exec: bool) -> Result<i32, Errno> {
+    check_spare()?;
     TABLE.insert(0, limit(), POOL.alloc(file), close_on_exec)
 }
 

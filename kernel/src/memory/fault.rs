@@ -99,7 +99,7 @@ impl Inner {
         self.resident += pages;
         self.resident_peak = self.resident_peak.max(self.resident);
         if area.committed {
-            self.promised = self.promised.saturating_sub(pages);
+            frames::fulfil(pages);
         }
     }
 
@@ -120,7 +120,7 @@ impl Inner {
             && block >= start
             && block + HUGE_PAGE <= area.end
             && !table.has_small_pages(block)
-            && let Some(phys) = frames::alloc_spare_zeroed(frames::MAX_ORDER)
+            && let Some(phys) = frames::alloc_spare_zeroed(frames::MAX_ORDER, area.committed)
         {
             if table.map_huge(block, phys, flags) {
                 self.anonymous += HUGE_PAGE / PAGE;
@@ -145,7 +145,7 @@ impl Inner {
     }
 
     fn give_small(&mut self, page: usize, flags: u64, area: &Area) -> Result<(), FaultSignal> {
-        let phys = frames::alloc_spare_zeroed(0).ok_or(OUT_OF_MEMORY)?;
+        let phys = frames::alloc_spare_zeroed(0, area.committed).ok_or(OUT_OF_MEMORY)?;
         if !kernel_table().map(page, phys, flags) {
             frames::release(phys);
             return Err(OUT_OF_MEMORY);

@@ -5,8 +5,9 @@
 //! Each frame has a [`FrameInfo`] (16 bytes, in an array that is touched as frames are used): links of the free lists,
 //! and a reference count for frames that files and mappings share. One lock; O(log) orders a call.
 //!
-//! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without: what the program asks
-//! for is given by [`alloc_spare`], or refused after a look at [`check_spare`].
+//! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without, and those that the
+//! address space has promised ([`promise`]) for the pages it promised them for. So what the program asks for is given by
+//! [`alloc_spare`] or [`alloc_promised`], or refused after a look at [`check_spare`].
 //! After Knuth 2.5 and Linux mm/page_alloc.c.
 use super::{phys_to_virt, reclaim};
 use crate::sync::SpinLock;
@@ -47,6 +48,7 @@ static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
 /// `Allocator`'s numbers, for a look without the lock.
 static FREE_FRAMES: AtomicUsize = AtomicUsize::new(0);
 static TOTAL_FRAMES: AtomicUsize = AtomicUsize::new(0);
+static PROMISED: AtomicUsize = AtomicUsize::new(0);
 /// Address of the FrameInfo of frame 0.
 static INFOS: AtomicUsize = AtomicUsize::new(0);
 
@@ -216,7 +218,38 @@ pub fn reserve() -> usize {
     (TOTAL_FRAMES.load(Ordering::Relaxed) / 64).clamp(64, 2048)
 }
 
-/// Whether there is more than the reserve.
+/// Keeps `pages` frames for pages that will be touched.
+pub fn promise(pages: usize) {
+    PROMISED.fetch_add(pages, Ordering::Relaxed);
+}
+
+/// Fewer are kept: they were given, or are not wanted any more.
+pub fn fulfil(pages: usize) {
+    let _ = PROMISED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |promised| {
+        Some(promised.saturating_sub(pages))
+    });
+}
+
+/// Frames that are kept for promised pages.
+pub fn promised() -> usize {
+    PROMISED.load(Ordering::Relaxed)
+}
+
+/// Whether `count` frames are free beside `kept`, after what can be fetched again was given back if need be.
+fn has(count: usize, kept: usize) -> bool {
+    let missing = || (kept + count).saturating_sub(FREE_FRAMES.load(Ordering::Relaxed));
+    match missing() {
+        0 => true,
+        many => reclaim::reclaim(many) > 0 && missing() == 0,
+    }
+}
+
+/// Whether `count` frames are free beside what is kept.
+pub fn has_spare(count: usize) -> bool {
+    has(count, reserve() + promised())
+}
+
+/// Whether there is anything beside what is kept.
 ///
 /// # Errors
 /// ENOMEM if not.
@@ -228,21 +261,14 @@ pub fn check_spare() -> Result<(), Errno> {
     }
 }
 
-/// Whether `count` frames more than the reserve are free, after what can be fetched again was given back if need be.
-pub fn has_spare(count: usize) -> bool {
-    let missing = || (reserve() + count).saturating_sub(FREE_FRAMES.load(Ordering::Relaxed));
-    match missing() {
-        0 => true,
-        many => reclaim::reclaim(many) > 0 && missing() == 0,
-    }
+/// As [`alloc`], but leaves what is kept alone (but for what other CPUs take in the same moment).
+pub fn alloc_spare(order: usize) -> Option<Block> {
+    has_spare(1 << order).then(|| alloc(order))?
 }
 
-/// As [`alloc`], but leaves the reserve alone (but for what other CPUs take in the same moment).
-pub fn alloc_spare(order: usize) -> Option<Block> {
-    if !has_spare(1 << order) {
-        return None;
-    }
-    alloc(order)
+/// As [`alloc`], for a page that was promised: leaves only the kernel's reserve alone.
+pub fn alloc_promised(order: usize) -> Option<Block> {
+    has(1 << order, reserve()).then(|| alloc(order))?
 }
 
 /// As [`alloc`], and filled with zeros.
@@ -250,9 +276,14 @@ pub fn alloc_zeroed(order: usize) -> Option<usize> {
     alloc(order).map(|block| fill(block, order))
 }
 
-/// As [`alloc_spare`], and filled with zeros.
-pub fn alloc_spare_zeroed(order: usize) -> Option<usize> {
-    alloc_spare(order).map(|block| fill(block, order))
+/// As [`alloc_spare`], or [`alloc_promised`] if it was `promised`, and filled with zeros.
+pub fn alloc_spare_zeroed(order: usize, promised: bool) -> Option<usize> {
+    let block = if promised {
+        alloc_promised(order)
+    } else {
+        alloc_spare(order)
+    };
+    block.map(|block| fill(block, order))
 }
 
 fn fill(block: Block, order: usize) -> usize {

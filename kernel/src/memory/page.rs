@@ -24,7 +24,7 @@ impl Page {
     /// # Errors
     /// ENOMEM.
     pub fn zeroed() -> Result<Self, Errno> {
-        let phys = frames::alloc_spare_zeroed(0).ok_or(Errno::ENOMEM)?;
+        let phys = frames::alloc_spare_zeroed(0, false).ok_or(Errno::ENOMEM)?;
         Self::from_phys(phys).ok_or(Errno::ENOMEM)
     }
 

@@ -48,7 +48,7 @@ impl AddressSpace {
             *page += ((old - start) / PAGE) as u64;
         }
         let more = new_size.saturating_sub(old_size) / PAGE;
-        if area.committed && !inner.has_room_for(more) {
+        if area.committed && !frames::has_spare(more) {
             return Err(Errno::ENOMEM);
         }
         if matches!(target, Move::Never | Move::Anywhere) {
@@ -84,7 +84,7 @@ impl AddressSpace {
         let kept = old_size.min(new_size);
         inner.move_pages(old, to, kept, &area, &mut batch);
         if area.committed {
-            inner.promised += more;
+            frames::promise(more);
         }
         inner.leave(old, old + kept, leaving);
         let end = to + new_size;
@@ -118,7 +118,7 @@ impl Inner {
             *page += ((end - old) / PAGE) as u64;
         }
         if more.committed {
-            self.promised += (wanted - end) / PAGE;
+            frames::promise((wanted - end) / PAGE);
         }
         self.insert(end, more);
     }
@@ -172,7 +172,7 @@ impl Inner {
                     frames::release(phys);
                     self.resident -= 1;
                     if area.committed {
-                        self.promised += 1;
+                        frames::promise(1);
                     }
                 }
             }

@@ -132,8 +132,9 @@ impl Area {
 pub struct Inner {
     /// By start.
     pub areas: BTreeMap<usize, Area>,
-    /// Pages of committed areas that were not touched yet: promised, but still free.
-    pub promised: usize,
+    /// No gap of this size lies above this address: where searches start.
+    no_gap_of: usize,
+    no_gap_above: usize,
     /// Pages with frames now, and the most there ever were.
     pub resident: usize,
     /// See above.
@@ -154,7 +155,8 @@ pub struct AddressSpace {
 static SPACE: AddressSpace = AddressSpace {
     inner: SleepMutex::new(Inner {
         areas: BTreeMap::new(),
-        promised: 0,
+        no_gap_of: 0,
+        no_gap_above: TOP,
         resident: 0,
         resident_peak: 0,
         mapped: 0,
@@ -258,14 +260,14 @@ impl AddressSpace {
         let end = start + length;
         let mut committed = false;
         if request.fixed && anonymous && writable && !request.shared && inner.reserved(start, end) {
-            if !inner.has_room_for(length / PAGE) {
+            committed = frames::has_spare(length / PAGE);
+            if !committed && !inner.starts_small(length / PAGE) {
                 return Err(Errno::ENOMEM);
             }
-            committed = true;
         }
         inner.unmap(start, end);
         if committed {
-            inner.promised += length / PAGE;
+            frames::promise(length / PAGE);
         }
         inner.insert(
             start,
@@ -402,13 +404,11 @@ impl Inner {
                 .all(|at| self.areas[at].protection == 0)
     }
 
-    /// Whether `pages` more can be promised: not more than is free less what was promised and not touched. A program that
-    /// has touched little gets its first heap steps on any machine: the runtime starts near the end of an arena if it
-    /// likes, and then takes another in the next one at once.
-    pub(super) fn has_room_for(&self, pages: usize) -> bool {
+    /// Whether a program that has touched little asks for one of its first heap steps, which it gets on any machine: the
+    /// runtime starts where it likes, at the end of an arena too, and then takes a step in the next one at once.
+    fn starts_small(&self, pages: usize) -> bool {
         const HEAP_STEP: usize = (4 << 20) / PAGE;
-        let promised = pages + self.promised;
-        frames::has_spare(promised) || promised <= 3 * HEAP_STEP && self.anonymous < HEAP_STEP
+        pages <= HEAP_STEP && self.anonymous < HEAP_STEP
     }
 
     /// The first address from `start` on that is not mapped, at most `end`.
@@ -424,19 +424,27 @@ impl Inner {
     }
 
     /// An address for `length` bytes: the hint if it is free, else the highest gap below the stack.
-    pub(super) fn find_gap(&self, hint: usize, length: usize) -> Option<usize> {
+    pub(super) fn find_gap(&mut self, hint: usize, length: usize) -> Option<usize> {
         let hint = hint / PAGE * PAGE;
         if hint >= LOWEST && hint <= USER_END - length && !self.overlaps(hint, hint + length) {
             return Some(hint);
         }
-        let mut top = TOP;
-        for (&start, area) in self.areas.range(..TOP).rev() {
+        let mut top = if length >= self.no_gap_of {
+            self.no_gap_above
+        } else {
+            TOP
+        };
+        let mut found = None;
+        for (&start, area) in self.areas.range(..top).rev() {
             if area.end < top && top - area.end >= length {
-                return Some(top - length);
+                found = Some(top - length);
+                break;
             }
             top = top.min(start);
         }
-        (top >= LOWEST + length).then(|| top - length)
+        let found = found.or_else(|| (top >= LOWEST + length).then(|| top - length));
+        (self.no_gap_of, self.no_gap_above) = (length, found.map_or(top, |at| at + length));
+        found
     }
 
     /// Adds an area where nothing is, joined with neighbours that it continues.
@@ -465,6 +473,9 @@ impl Inner {
     /// Takes the area that starts at `start` out of the map; its pages stay.
     pub(super) fn take(&mut self, start: usize) -> Option<Area> {
         let area = self.areas.remove(&start)?;
+        // The gap reaches up to the next area.
+        let next = self.areas.range(start..).next().map(|(&next, _)| next);
+        self.no_gap_above = self.no_gap_above.max(next.unwrap_or(TOP).min(TOP));
         self.mapped -= (area.end - start) / PAGE;
         Some(area)
     }
@@ -513,7 +524,7 @@ impl Inner {
             if let Some(area) = self.take(at)
                 && area.committed
             {
-                self.promised -= (area.end - at) / PAGE - self.touched(at, area.end);
+                frames::fulfil((area.end - at) / PAGE - self.touched(at, area.end));
             }
         }
         self.drop_pages(start, end);
@@ -534,7 +545,7 @@ impl Inner {
         for at in self.starts_in(start, end) {
             let (from, to) = (at.max(start), self.areas[&at].end.min(end));
             if self.areas[&at].committed {
-                self.promised += self.touched(from, to);
+                frames::promise(self.touched(from, to));
             }
             self.drop_pages(from, to);
         }

@@ -4,6 +4,7 @@
 //! pending, expiries only count as overrun.
 use super::clocks::Clock;
 use super::interval::{Expiry, Interval, Setting};
+use crate::memory::frames::check_spare;
 use crate::sync::SpinLock;
 use crate::task::signal::{SI_KERNEL, SI_TIMER, SigInfo, bit, send_process, send_thread};
 use crate::task::{Tid, process, thread};
@@ -93,6 +94,7 @@ static TIMERS: SpinLock<BTreeMap<i32, Arc<PosixTimer>>> = SpinLock::new(BTreeMap
 /// EAGAIN.
 pub fn create(clock: Clock, event: Option<(Notify, u64)>) -> Result<i32, Errno> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    check_spare().map_err(|_| Errno::EAGAIN)?;
     let id = (NEXT.fetch_add(1, Ordering::Relaxed) & OVERRUN_MAX) as i32;
     let (notify, value) = event.unwrap_or((Notify::Process(abi::SIGALRM as i32), id as u64));
     let sender = Arc::new(Sender {

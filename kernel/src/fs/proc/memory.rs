@@ -4,7 +4,7 @@ use super::maps;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
 use crate::memory::paging::{HUGE_PAGE, PAGE};
-use crate::memory::{frames, heap_frames, space, stack};
+use crate::memory::{frames, heap_frames, stack};
 use crate::task::{process, thread};
 use ringo_abi::Errno;
 
@@ -29,7 +29,7 @@ impl Memory {
     /// As it is now.
     pub fn now() -> Self {
         let usage = maps::usage();
-        let promised = space().lock().promised;
+        let promised = frames::promised();
         let (free, total) = frames::counts();
         let total = total.max(free);
         let anonymous = usage.resident.saturating_sub(usage.file + usage.shared);

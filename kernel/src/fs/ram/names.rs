@@ -6,6 +6,7 @@
 use super::directory::{Entries, Known, directory};
 use crate::fs::inode::Inode;
 use crate::fs::{Dentry, notify};
+use crate::memory::frames::check_spare;
 use crate::sync::{SleepMutex, SpinGuard};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -22,7 +23,7 @@ fn entries(at: &Dentry) -> Result<SpinGuard<'_, Entries>, Errno> {
 /// Gives a new inode its name.
 ///
 /// # Errors
-/// EEXIST; ENOENT when the directory was removed.
+/// EEXIST; ENOENT when the directory was removed; ENOSPC when memory is short.
 pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
     let dentry = add(parent, name, inode)?;
     notify::name(&parent.inode, name, &dentry.inode, abi::IN_CREATE, 0);
@@ -30,6 +31,7 @@ pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Ar
 }
 
 fn add(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
+    check_spare().map_err(|_| Errno::ENOSPC)?;
     let is_directory = inode.is_directory();
     let dentry = Dentry::new(Some(parent), name, inode);
     let mut entries = loop {
@@ -84,7 +86,7 @@ pub fn mount(parent: &Arc<Dentry>, name: &[u8], root: Arc<Inode>) -> Result<(), 
 /// link(2): another name.
 ///
 /// # Errors
-/// EEXIST; ENOENT when the directory was removed.
+/// EEXIST; ENOENT when the directory was removed; ENOSPC when memory is short.
 pub fn link(parent: &Arc<Dentry>, name: &[u8], inode: &Arc<Inode>) -> Result<(), Errno> {
     add(parent, name, inode.clone())?;
     inode.changed();
