@@ -54,6 +54,8 @@ pub struct PerCpu {
     pub slice_end: AtomicU64,
     /// 0 busy, 1 idle and polling, 2 halted: who wants to wake this CPU needs an interrupt only for 2.
     pub idle: AtomicU8,
+    /// How long to poll before the next halt (ns): learnt, see task/sched.rs.
+    pub poll_ns: Cell<u64>,
     /// The CPU's own context when it has no thread: runs the idle loop.
     pub idle_thread: Cell<Option<&'static Thread>>,
     /// The thread that was just switched away from, whose context may now be picked up elsewhere.
@@ -132,6 +134,7 @@ impl PerCpu {
             running_since: AtomicU64::new(0),
             slice_end: AtomicU64::new(u64::MAX),
             idle: AtomicU8::new(0),
+            poll_ns: Cell::new(0),
             idle_thread: Cell::new(None),
             switched_from: Cell::new(None),
             tlb_generation: AtomicU64::new(0),
