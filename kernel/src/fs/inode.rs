@@ -6,6 +6,7 @@
 use super::notify::Watchers;
 use super::pipe::Pipe;
 use super::ram::{Directory, FileData};
+use super::text::Text;
 use super::{Dentry, OpenFile, Stat, lock::Locks};
 use crate::sync::{SlotRef, SpinLock};
 use crate::task::process;
@@ -97,7 +98,7 @@ pub trait Virtual: Send + Sync {
     ///
     /// # Errors
     /// EIO.
-    fn text(&self) -> Result<Vec<u8>, Errno> {
+    fn text(&self) -> Result<Text, Errno> {
         Err(Errno::EIO)
     }
 

@@ -1,21 +1,42 @@
-//! Text of generated files, which may be long (a program with 60,000 mappings reads its maps): memory that is short is
-//! ENOMEM for the reader.
+//! Text of generated files, which may be long (a program with 60,000 mappings reads its maps), so it is kept in pieces;
+//! memory that is short is ENOMEM for the reader.
+use crate::memory::user::UserIo;
 use alloc::vec::Vec;
 use core::fmt;
-use ringo_abi::Errno;
+use ringo_abi::{Errno, SysResult};
+
+/// Bytes of a piece: what the heap gives at ease.
+const PIECE: usize = 32 << 10;
 
 /// Bytes under construction. `write!(text, ...)` appends and gives ENOMEM instead of a formatter's error.
 #[derive(Default)]
-pub struct Text(Vec<u8>);
+pub struct Text {
+    /// All full but the last.
+    pieces: Vec<Vec<u8>>,
+    length: usize,
+}
 
 impl Text {
     /// Appends bytes.
     ///
     /// # Errors
     /// ENOMEM.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.0.try_reserve(bytes.len()).map_err(|_| Errno::ENOMEM)?;
-        self.0.extend_from_slice(bytes);
+    pub fn put(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            let used = self.length % PIECE;
+            if used == 0 {
+                self.pieces.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                self.pieces.push(Vec::new());
+            }
+            let Some(piece) = self.pieces.last_mut() else {
+                return Err(Errno::ENOMEM);
+            };
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE - used));
+            piece.try_reserve(now.len()).map_err(|_| Errno::ENOMEM)?;
+            piece.extend_from_slice(now);
+            self.length += now.len();
+            bytes = later;
+        }
         Ok(())
     }
 
@@ -27,15 +48,14 @@ impl Text {
         fmt::write(self, arguments).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Appends spaces up to `width` bytes since `start`.
+    /// Appends spaces up to `width` bytes (80 at most) since `start`.
     ///
     /// # Errors
     /// ENOMEM.
     pub fn pad(&mut self, start: usize, width: usize) -> Result<(), Errno> {
-        while self.0.len() < start + width {
-            self.put(b" ")?;
-        }
-        Ok(())
+        const SPACES: &[u8] = &[b' '; 80];
+        let missing = (start + width).saturating_sub(self.length);
+        self.put(&SPACES[..missing.min(SPACES.len())])
     }
 
     /// Appends a path with `special` characters and backslashes as octal escapes, as Linux's seq_path.
@@ -76,17 +96,38 @@ impl Text {
 
     /// How many bytes there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.length
     }
 
-    /// The bytes so far.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
+    /// Appends another text.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn append(&mut self, other: &Self) -> Result<(), Errno> {
+        other.pieces.iter().try_for_each(|piece| self.put(piece))
     }
 
-    /// The bytes.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+    /// Copies bytes from `offset` on to the program, as many as it wants.
+    ///
+    /// # Errors
+    /// EFAULT.
+    pub fn copy_out(&self, offset: u64, io: &mut UserIo) -> SysResult {
+        let mut done = 0;
+        while let Some(at) = usize::try_from(offset)
+            .ok()
+            .and_then(|at| at.checked_add(done))
+            && at < self.length
+            && io.remaining() > 0
+        {
+            let piece = &self.pieces[at / PIECE][at % PIECE..];
+            let wanted = piece.len().min(io.remaining());
+            match io.copy_out(&piece[..wanted]) {
+                Ok(got) => done += got,
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Open files of /proc and /sys: the text is made at the first read and stays the same for the reads after it, until one
 //! starts at the beginning again (as seq_file does it in Linux).
 use super::inode::Content;
+use super::text::Text;
 use super::{Dentry, FileOps, OpenFile, Stat};
 use crate::memory::user::UserIo;
 use crate::sync::SleepMutex;
@@ -12,7 +13,7 @@ use ringo_abi::{Errno, SysResult};
 /// See the module's head.
 pub struct VirtualFile {
     dentry: Arc<Dentry>,
-    text: SleepMutex<Option<Vec<u8>>>,
+    text: SleepMutex<Option<Text>>,
 }
 
 impl VirtualFile {
@@ -32,14 +33,8 @@ impl VirtualFile {
         if offset == 0 || text.is_none() {
             *text = Some(content.text()?);
         }
-        let bytes = text.as_deref().unwrap_or(&[]);
-        match usize::try_from(offset) {
-            Ok(offset) if offset < bytes.len() => {
-                let end = bytes.len().min(offset.saturating_add(io.remaining()));
-                io.copy_out(&bytes[offset..end])
-            }
-            _ => Ok(0),
-        }
+        text.as_ref()
+            .map_or(Ok(0), |text| text.copy_out(offset, io))
     }
 }
 

@@ -10,7 +10,6 @@ use super::text::Text;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
@@ -107,6 +106,11 @@ impl Tree {
     /// An inode of the root directory.
     pub fn root_inode(&'static self) -> Arc<Inode> {
         self.inode(ROOT, 0o555, &self.root, [0; 2])
+    }
+
+    /// An inode of the tree's one kind of file, for a tree without names.
+    pub fn nameless(&'static self, number: u64, mode: u32) -> Arc<Inode> {
+        self.inode(number, mode, &self.root, [0; 2])
     }
 
     fn inode(
@@ -296,7 +300,7 @@ impl Virtual for Node {
         }
     }
 
-    fn text(&self) -> Result<Vec<u8>, Errno> {
+    fn text(&self) -> Result<Text, Errno> {
         match self.kind {
             Kind::File(_) | Kind::Writable(..) if !(self.tree.alive)(self.numbers) => {
                 Err(Errno::ESRCH)
@@ -304,7 +308,7 @@ impl Virtual for Node {
             Kind::File(make) | Kind::Writable(make, _) => {
                 let mut text = Text::default();
                 make(&mut text, self.numbers)?;
-                Ok(text.into_bytes())
+                Ok(text)
             }
             _ => Err(Errno::EIO),
         }

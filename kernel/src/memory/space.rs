@@ -33,7 +33,7 @@ pub const LOWEST: usize = 0x1_0000;
 /// One mapping of this size is granted whatever the size of the machine.
 const ALWAYS_MAPPABLE: usize = 64 << 20;
 /// The most areas (vm.max_map_count): mmap(2) and what splits areas give ENOMEM beyond.
-const MAX_AREAS: usize = 65530;
+pub const MAX_AREAS: usize = 65530;
 /// Pages that are taken away between two flushes.
 const BATCH: usize = 1024;
 /// Where searches without a hint start, going down: below the stack.

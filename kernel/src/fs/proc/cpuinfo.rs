@@ -75,7 +75,7 @@ fn processor(out: &mut Text, cpu: usize, common: &Common) -> Result<(), Errno> {
     writeln!(out, "fpu\t\t: yes\nfpu_exception\t: yes")?;
     writeln!(out, "cpuid level\t: {}\nwp\t\t: yes", identity.highest_leaf)?;
     out.put(b"flags\t\t:")?;
-    out.put(features.bytes())?;
+    out.append(features)?;
     // Twice the clock, where a loop takes one cycle.
     let (bogo, part) = (khz * 2 / 1000, khz * 2 % 1000 / 10);
     writeln!(out, "\nbugs\t\t:\nbogomips\t: {bogo}.{part:02}")?;

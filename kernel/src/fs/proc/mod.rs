@@ -1,7 +1,8 @@
 //! /proc (proc(5)): the process, its threads and the system as files, in the formats of Linux.
 //!
 //! - process.rs: the tables of /proc/PID and /proc/PID/task/TID, and their small files. status.rs: status, stat, statm.
-//! - maps.rs: the address space. descriptors.rs: fd and fdinfo. limits.rs, mounts.rs: what their names say.
+//! - maps.rs: the address space. descriptors.rs: fd and fdinfo. namespaces.rs: ns. limits.rs, mounts.rs, net.rs: what
+//!   their names say.
 //! - system.rs: the machine and all of the kernel. cpuinfo.rs: the processor. memory.rs: meminfo and vmstat.
 //! - settings.rs: /proc/sys.
 //!
@@ -13,6 +14,7 @@ mod limits;
 mod maps;
 mod memory;
 pub mod mounts;
+mod namespaces;
 mod net;
 mod process;
 mod settings;
@@ -46,14 +48,18 @@ pub static TREE: Tree = Tree {
 
 static ROOT: Listing = Listing {
     items: &[
+        file("cgroups", system::control_groups),
         file("cmdline", system::command_line),
         file("cpuinfo", cpuinfo::cpuinfo),
         file("devices", system::devices),
+        // No disks.
+        file("diskstats", |_, _| Ok(())),
         file("filesystems", system::filesystems),
         file("loadavg", system::load_average),
         file("meminfo", memory::meminfo),
         static_link("mounts", |_| path(MOUNTS), MOUNTS),
         static_link("net", |_| path(NET), NET),
+        file("partitions", |_, _| Ok(())),
         link("self", |_| Ok(Link::Path(format!("{PID}").into()))),
         file("stat", system::stat),
         file("swaps", system::swaps),

@@ -1,7 +1,8 @@
 //! /proc/PID and /proc/PID/task/TID: what they hold, and the files of a line or two.
 use super::thread_of;
 use super::{
-    descriptors, directory, file, limits, link, maps, mounts, net, private, status, writable,
+    descriptors, directory, file, limits, link, maps, mounts, namespaces, net, private, status,
+    writable,
 };
 use crate::cpu::percpu::{self, Transfers};
 use crate::fs::inode::Link;
@@ -21,6 +22,7 @@ pub(super) static PROCESS: Listing = Listing {
         directory("fd", 0o500, &descriptors::LINKS),
         directory("fdinfo", 0o555, &descriptors::INFOS),
         directory("net", 0o555, &net::NET),
+        directory("ns", 0o511, &namespaces::NAMESPACES),
         private("auxv", auxiliary_vector),
         file("cgroup", control_group),
         file("cmdline", command_line),
@@ -29,8 +31,10 @@ pub(super) static PROCESS: Listing = Listing {
         link("cwd", |_| Ok(Link::File(tree::working()))),
         private("environ", environment),
         link("exe", executable),
+        file("gid_map", id_map),
         private("io", transfers),
         file("limits", limits::limits),
+        file("loginuid", no_id),
         file("maps", maps::maps),
         file("mountinfo", mounts::mountinfo),
         file("mounts", mounts::mounts),
@@ -41,11 +45,15 @@ pub(super) static PROCESS: Listing = Listing {
         private("personality", |out, _| writeln!(out, "00000000")),
         link("root", |_| Ok(Link::File(tree::root()))),
         file("schedstat", scheduler_statistics),
+        file("sessionid", no_id),
+        file("setgroups", |out, _| writeln!(out, "allow")),
         file("smaps", maps::smaps),
         file("smaps_rollup", maps::smaps_rollup),
         file("stat", status::process_stat),
         file("statm", status::statm),
         file("status", status::status),
+        file("timerslack_ns", |out, _| writeln!(out, "50000")),
+        file("uid_map", id_map),
         file("wchan", |out, _| write!(out, "0")),
     ],
     numbered: None,
@@ -57,6 +65,7 @@ static TASK: Listing = Listing {
         directory("fd", 0o500, &descriptors::LINKS),
         directory("fdinfo", 0o555, &descriptors::INFOS),
         directory("net", 0o555, &net::NET),
+        directory("ns", 0o511, &namespaces::NAMESPACES),
         private("auxv", auxiliary_vector),
         file("cgroup", control_group),
         // No thread has children.
@@ -67,7 +76,9 @@ static TASK: Listing = Listing {
         link("cwd", |_| Ok(Link::File(tree::working()))),
         private("environ", environment),
         link("exe", executable),
+        file("gid_map", id_map),
         file("limits", limits::limits),
+        file("loginuid", no_id),
         file("maps", maps::maps),
         file("mountinfo", mounts::mountinfo),
         file("mounts", mounts::mounts),
@@ -77,11 +88,15 @@ static TASK: Listing = Listing {
         private("personality", |out, _| writeln!(out, "00000000")),
         link("root", |_| Ok(Link::File(tree::root()))),
         file("schedstat", scheduler_statistics),
+        file("sessionid", no_id),
+        file("setgroups", |out, _| writeln!(out, "allow")),
         file("smaps", maps::smaps),
         file("smaps_rollup", maps::smaps_rollup),
         file("stat", status::thread_stat),
         file("statm", status::statm),
         file("status", status::status),
+        file("timerslack_ns", |out, _| writeln!(out, "50000")),
+        file("uid_map", id_map),
         file("wchan", |out, _| write!(out, "0")),
     ],
     numbered: None,
@@ -136,6 +151,16 @@ fn environment(out: &mut Text, _: Numbers) -> Result<(), Errno> {
 
 fn auxiliary_vector(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     program::layout().map_or(Ok(()), |layout| out.put(&layout.auxiliary))
+}
+
+/// There is one user namespace: every id is itself.
+fn id_map(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    writeln!(out, "{:10} {:10} {:10}", 0, 0, u32::MAX)
+}
+
+/// Nobody logged in.
+fn no_id(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    write!(out, "{}", u32::MAX)
 }
 
 /// The one control group, which is the root of what the process sees.

@@ -5,6 +5,7 @@ use super::{RELEASE, VERSION};
 use crate::fs::dev::random;
 use crate::fs::fd;
 use crate::fs::inode::FileSystem;
+use crate::fs::inotify;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::{Item, Kind, Listing, Make, Numbers, Tree};
 use crate::memory::space;
@@ -139,8 +140,9 @@ fn host_name(out: &mut Text, _: Numbers) -> Result<(), Errno> {
 static VM: Listing = Listing {
     items: &[
         setting("drop_caches", |out, _| writeln!(out, "0")),
-        // Areas are limited by memory alone.
-        setting("max_map_count", |out, _| writeln!(out, "{}", i32::MAX)),
+        setting("max_map_count", |out, _| {
+            writeln!(out, "{}", space::MAX_AREAS)
+        }),
         setting("mmap_min_addr", |out, _| writeln!(out, "{}", space::LOWEST)),
         setting("nr_hugepages", |out, _| writeln!(out, "0")),
         setting("nr_overcommit_hugepages", |out, _| writeln!(out, "0")),
@@ -171,6 +173,7 @@ static FS: Listing = Listing {
         constant("file-nr", |out, _| {
             writeln!(out, "{}\t0\t{}", fd::count(), i64::MAX)
         }),
+        directory("inotify", 0o555, &INOTIFY),
         setting("nr_open", |out, _| writeln!(out, "{}", fd::MAX)),
         setting("overflowgid", |out, _| writeln!(out, "{NOBODY}")),
         setting("overflowuid", |out, _| writeln!(out, "{NOBODY}")),
@@ -178,6 +181,21 @@ static FS: Listing = Listing {
         setting("pipe-user-pages-hard", |out, _| writeln!(out, "0")),
         setting("pipe-user-pages-soft", |out, _| writeln!(out, "0")),
         setting("suid_dumpable", |out, _| writeln!(out, "0")),
+    ],
+    numbered: None,
+};
+
+static INOTIFY: Listing = Listing {
+    items: &[
+        setting("max_queued_events", |out, _| {
+            writeln!(out, "{}", inotify::MAX_QUEUED)
+        }),
+        setting("max_user_instances", |out, _| {
+            writeln!(out, "{}", inotify::MAX_INSTANCES)
+        }),
+        setting("max_user_watches", |out, _| {
+            writeln!(out, "{}", inotify::MAX_WATCHES)
+        }),
     ],
     numbered: None,
 };

@@ -31,6 +31,15 @@ pub(super) fn filesystems(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Controllers, all in the one hierarchy.
+pub(super) fn control_groups(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    out.put(b"#subsys_name\thierarchy\tnum_cgroups\tenabled\n")?;
+    for controller in ["cpuset", "cpu", "memory", "pids"] {
+        writeln!(out, "{controller}\t0\t1\t1")?;
+    }
+    Ok(())
+}
+
 pub(super) fn devices(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     out.put(b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n")
 }
