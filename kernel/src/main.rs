@@ -11,6 +11,7 @@ mod drivers;
 mod fs;
 mod log;
 mod memory;
+mod net;
 mod panic;
 mod program;
 mod sync;

@@ -33,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         procfs(),
         files(),
         kinds(),
+        network(),
     ]
     .into_iter()
     .flatten()
@@ -389,6 +390,15 @@ fn procfs() -> Vec<Case> {
             .code(0),
     );
     all
+}
+
+fn network() -> Vec<Case> {
+    acts(
+        "network",
+        "echo families refused deadlines half-close resets listen backlog many close-unblocks port-reuse udp udp-connected udp-full \
+         udp-control pipes http http-many tls rpc states edges accept-errors reuse messages interrupted timeouts shutdowns peek \
+         broken-pipe sendfile",
+    )
 }
 
 /// Trials that the kernel cannot pass yet: tests/pending.txt has a pattern a line, `*` for any text. They are reported as skipped.

@@ -195,6 +195,25 @@ macro_rules! for_each_syscall {
             255 => inotify::inotify_rm_watch(fd: i32, watch: i32), full;
             294 => inotify::inotify_init1(flags: u32), full;
             441 => event::epoll_pwait2(epfd: i32, events: usize, max: i32, timeout: usize, mask: usize, size: usize), full;
+            // ---- sockets ----
+            41 => socket::socket(family: u32, kind: u32, protocol: u32), partial("no raw sockets, no packet sockets");
+            42 => socket::connect(fd: i32, address: usize, length: u32), full;
+            43 => socket::accept(fd: i32, address: usize, length: usize), full;
+            44 => socket::sendto(fd: i32, buf: usize, count: usize, flags: u32, address: usize, length: u32), partial("no urgent data");
+            45 => socket::recvfrom(fd: i32, buf: usize, count: usize, flags: u32, address: usize, length: usize), partial("no urgent data");
+            46 => socket::sendmsg(fd: i32, message: usize, flags: u32), partial("no urgent data");
+            47 => socket::recvmsg(fd: i32, message: usize, flags: u32), partial("no urgent data, no error queue");
+            48 => socket::shutdown(fd: i32, how: u32), full;
+            49 => socket::bind(fd: i32, address: usize, length: u32), full;
+            50 => socket::listen(fd: i32, backlog: i32), full;
+            51 => socket::getsockname(fd: i32, address: usize, length: usize), full;
+            52 => socket::getpeername(fd: i32, address: usize, length: usize), full;
+            53 => socket::socketpair(family: u32, kind: u32, protocol: u32, fds: usize), full;
+            54 => socket::setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32), partial("no filters");
+            55 => socket::getsockopt(fd: i32, level: u32, name: u32, value: usize, length: usize), full;
+            288 => socket::accept4(fd: i32, address: usize, length: usize, flags: u32), full;
+            299 => socket::recvmmsg(fd: i32, vector: usize, count: u32, flags: u32, timeout: usize), full;
+            307 => socket::sendmmsg(fd: i32, vector: usize, count: u32, flags: u32), full;
             // ---- process and system ----
             61 => process::wait4(pid: i32, status: usize, options: u32, usage: usize), partial("ECHILD: there are no children");
             57 => process::fork(), partial("ENOSYS: one program, one process");

@@ -3,11 +3,12 @@
 use super::Stat;
 use crate::time;
 use core::sync::atomic::{AtomicU64, Ordering};
-use linux_raw_sys::general::S_IFIFO;
+use linux_raw_sys::general::{S_IFIFO, S_IFSOCK};
 
 /// Device numbers of the file systems, as fstat(2) shows them.
 const ANON_DEVICE: u64 = 0x0e;
 const PIPE_DEVICE: u64 = 0x0f;
+const SOCKET_DEVICE: u64 = 0x08;
 const BLOCK: u32 = 4096;
 
 /// Every anonymous inode is the same one: its number.
@@ -51,4 +52,13 @@ pub fn pipe_stat(inode: u64, created: i64, owner: (u32, u32)) -> Stat {
 /// Now, as stat times are kept.
 pub fn now() -> i64 {
     time::realtime() as i64
+}
+
+/// fstat(2) of a socket made at `created`.
+pub fn socket_stat(inode: u64, created: i64, owner: (u32, u32)) -> Stat {
+    Stat {
+        device: SOCKET_DEVICE,
+        mode: S_IFSOCK | 0o777,
+        ..pipe_stat(inode, created, owner)
+    }
 }

@@ -328,6 +328,16 @@ impl<T: Send + Sync> SlotTable<T> {
         Ok(number as i32)
     }
 
+    /// Whether a slot below `limit` is free now.
+    pub fn has_room(&self, limit: usize) -> bool {
+        let used = self.used.lock();
+        let limit = limit.min(Self::MAX);
+        let whole = limit / 64;
+        used.len() <= whole
+            || used[..whole].iter().any(|&word| word != !0)
+            || !used[whole] & ((1 << (limit % 64)) - 1) != 0
+    }
+
     /// Puts `object` at `number`, and gives what was there.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod path;
 pub mod poll;
 pub mod process;
 pub mod signal;
+pub mod socket;
 pub mod splice;
 pub mod system;
 pub mod table;

@@ -1,0 +1,17 @@
+//! What sockets need that needs no hardware.
+//!
+//! - [`sockaddr`]: socket addresses as the program writes and reads them.
+//! - [`control`]: control data of sendmsg(2) and recvmsg(2).
+//! - [`ports`]: which sockets may share a port, and which of them a packet is for.
+//!
+//! Nothing here trusts a length or a number from outside: what does not decode is an error, never a panic.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod control;
+pub mod ports;
+pub mod sockaddr;
+
+pub use sockaddr::{Address, UnixName};

@@ -1,0 +1,116 @@
+//! Buffers of sockets: what was written and not yet read.
+//!
+//! A [`Buffer`] is a power of two of bytes between 256 and 64 Ki, initialised once and recycled: each CPU keeps a few of
+//! each size, and a list of all takes what is too many there and helps out where there are none (a stream's writer takes
+//! them on one CPU, its reader gives them back on another). A socket without unread data has none. All that sockets have
+//! taken from the heap is counted, and beyond a quarter of memory new data gets only little room ([`is_tight`]).
+//! Locks: a list's, leaves; the heap is not called under one.
+use crate::cpu::percpu::{MAX_CPUS, this_cpu};
+use crate::memory::frames;
+use crate::sync::SpinLock;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use ringo_abi::Errno;
+
+/// The largest buffer.
+pub const MAX: usize = 1 << MAX_SHIFT;
+const MIN_SHIFT: usize = 8;
+const MAX_SHIFT: usize = 16;
+const CLASSES: usize = MAX_SHIFT - MIN_SHIFT + 1;
+/// Bytes of each size that a CPU keeps, and the list of all: at least two buffers.
+const KEPT_HERE: usize = 128 << 10;
+const KEPT_FOR_ALL: usize = 512 << 10;
+
+/// One size's free buffers.
+type List = SpinLock<Vec<Box<[u8]>>>;
+
+#[repr(align(64))]
+struct Lists([List; CLASSES]);
+
+impl Lists {
+    const fn new() -> Self {
+        Self([const { SpinLock::new(Vec::new()) }; CLASSES])
+    }
+}
+
+static HERE: [Lists; MAX_CPUS] = [const { Lists::new() }; MAX_CPUS];
+static FOR_ALL: Lists = Lists::new();
+/// Bytes taken from the heap and not given back to it.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Memory for some bytes; see the module's head.
+pub struct Buffer(Box<[u8]>);
+
+const fn class(length: usize) -> usize {
+    let shift = length.next_power_of_two().trailing_zeros() as usize;
+    shift.saturating_sub(MIN_SHIFT)
+}
+
+fn here() -> &'static Lists {
+    &HERE[this_cpu().id.get()]
+}
+
+impl Buffer {
+    /// A buffer for at least `length` bytes, at most [`MAX`]. What it holds is left over from others' use.
+    ///
+    /// # Errors
+    /// ENOBUFS.
+    pub fn take(length: usize) -> Result<Self, Errno> {
+        let class = class(length.min(MAX));
+        let kept = here().0[class].lock().pop();
+        if let Some(bytes) = kept.or_else(|| FOR_ALL.0[class].lock().pop()) {
+            return Ok(Self(bytes));
+        }
+        let size = 1 << (class + MIN_SHIFT);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(size).map_err(|_| Errno::ENOBUFS)?;
+        bytes.resize(size, 0);
+        TAKEN.fetch_add(size, Ordering::Relaxed);
+        Ok(Self(bytes.into_boxed_slice()))
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = core::mem::take(&mut self.0);
+        let class = class(bytes.len());
+        if let Err(bytes) = keep(&here().0[class], KEPT_HERE, bytes)
+            && let Err(bytes) = keep(&FOR_ALL.0[class], KEPT_FOR_ALL, bytes)
+        {
+            TAKEN.fetch_sub(bytes.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Puts free bytes on a list unless it has enough.
+fn keep(list: &List, most: usize, bytes: Box<[u8]>) -> Result<(), Box<[u8]>> {
+    let mut list = list.lock();
+    if list.len() >= (most / bytes.len()).max(2) {
+        return Err(bytes);
+    }
+    list.push(bytes);
+    Ok(())
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+/// Whether sockets hold so much that each should take only little more.
+pub fn is_tight() -> bool {
+    use spin::Once;
+    static LIMIT: Once<usize> = Once::new();
+    let limit = LIMIT.call_once(|| frames::counts().1 * frames::FRAME / 4);
+    TAKEN.load(Ordering::Relaxed) > *limit
+}

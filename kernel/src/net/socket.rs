@@ -1,0 +1,462 @@
+//! The socket: what is the same for all of them, and the file that stands for one.
+//!
+//! [`Common`] holds options and events, a [`Protocol`] does the rest; system calls reach it through the methods here.
+use super::events::Events;
+use super::options;
+use super::tcp::Tcp;
+use super::udp::Udp;
+use crate::fs::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use crate::memory::user::{self, UserIo};
+use crate::sync::{Wait, WaitQueue};
+use crate::task;
+use crate::time;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use linux_raw_sys::ioctl;
+use linux_raw_sys::net as abi;
+use ringo_abi::{Errno, SysResult};
+use ringo_net::{Address, control};
+
+/// SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET of the SOCK_* (linux-raw-sys leaves the flags out).
+pub const SOCK_CLOEXEC: u32 = linux_raw_sys::general::O_CLOEXEC;
+/// O_NONBLOCK of a new socket.
+pub const SOCK_NONBLOCK: u32 = linux_raw_sys::general::O_NONBLOCK;
+/// The ioctl for bytes sent and not acknowledged (SIOCOUTQ).
+const TIOCOUTQ: u32 = ioctl::TIOCOUTQ;
+
+/// A half or both of a connection: shutdown(2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Halves {
+    /// SHUT_RD.
+    pub reading: bool,
+    /// SHUT_WR.
+    pub writing: bool,
+}
+
+/// How a send-like call wants it.
+#[derive(Default)]
+pub struct Sending {
+    /// MSG_*.
+    pub flags: u32,
+    /// Fails rather than waits.
+    pub nonblocking: bool,
+    /// Where to, if not to the connected peer.
+    pub to: Option<Address>,
+    /// What came as control data.
+    pub control: super::message::SendControl,
+}
+
+/// How a receive-like call wants it, and what it learns beside the bytes.
+#[derive(Default)]
+pub struct Receiving {
+    /// MSG_*.
+    pub flags: u32,
+    /// Fails rather than waits.
+    pub nonblocking: bool,
+    /// Whether somebody wants `from`.
+    pub wants_address: bool,
+    /// Who sent it, if the protocol tells.
+    pub from: Option<Address>,
+    /// MSG_TRUNC and kin, as recvmsg(2) tells them.
+    pub out_flags: u32,
+    /// Control data for the program.
+    pub control: control::Writer,
+}
+
+impl Receiving {
+    /// Has the flag.
+    pub const fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// What one kind of socket does. Methods may block and touch the program's memory.
+pub trait Protocol: Send + Sync {
+    /// bind(2).
+    ///
+    /// # Errors
+    /// As bind(2).
+    fn bind(&self, common: &Common, address: &Address) -> Result<(), Errno>;
+
+    /// listen(2).
+    ///
+    /// # Errors
+    /// EOPNOTSUPP for what has no connections.
+    fn listen(&self, _common: &Common, _backlog: i32) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// accept(2).
+    ///
+    /// # Errors
+    /// EOPNOTSUPP, EINVAL without listen(2), EAGAIN.
+    fn accept(&self, _common: &Common, _nonblocking: bool) -> Result<Socket, Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// connect(2).
+    ///
+    /// # Errors
+    /// As connect(2).
+    fn connect(&self, common: &Common, to: &Address, nonblocking: bool) -> Result<(), Errno>;
+
+    /// send(2) and kin.
+    ///
+    /// # Errors
+    /// As send(2).
+    fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult;
+
+    /// recv(2) and kin.
+    ///
+    /// # Errors
+    /// As recv(2).
+    fn receive(&self, common: &Common, io: &mut UserIo, how: &mut Receiving) -> SysResult;
+
+    /// shutdown(2).
+    ///
+    /// # Errors
+    /// ENOTCONN.
+    fn shutdown(&self, common: &Common, halves: Halves) -> Result<(), Errno>;
+
+    /// getsockname(2).
+    fn local(&self) -> Address;
+
+    /// getpeername(2).
+    ///
+    /// # Errors
+    /// ENOTCONN.
+    fn remote(&self) -> Result<Address, Errno>;
+
+    /// Readiness.
+    fn poll(&self, common: &Common) -> PollEvents;
+
+    /// An option of the protocol's own levels.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT, EINVAL.
+    fn set_option(
+        &self,
+        _common: &Common,
+        _level: u32,
+        _name: u32,
+        _value: &[u8],
+    ) -> Result<(), Errno> {
+        Err(Errno::ENOPROTOOPT)
+    }
+
+    /// The value of such an option; `length` is what the program has room for.
+    ///
+    /// # Errors
+    /// ENOPROTOOPT.
+    fn option(
+        &self,
+        _common: &Common,
+        _level: u32,
+        _name: u32,
+        _length: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        Err(Errno::ENOPROTOOPT)
+    }
+
+    /// A buffer size or another option of SOL_SOCKET changed.
+    fn options_changed(&self, _common: &Common) {}
+
+    /// FIONREAD.
+    ///
+    /// # Errors
+    /// EINVAL for what listens.
+    fn readable_bytes(&self) -> SysResult;
+
+    /// SIOCOUTQ.
+    ///
+    /// # Errors
+    /// EINVAL for what listens.
+    fn unsent_bytes(&self) -> SysResult {
+        Ok(0)
+    }
+
+    /// Whether it listens (SO_ACCEPTCONN).
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// The last descriptor is gone.
+    fn close(&self, common: &Common);
+}
+
+/// What all sockets have.
+pub struct Common {
+    /// AF_*.
+    pub family: u32,
+    /// SOCK_*.
+    pub kind: u32,
+    /// IPPROTO_* and kin.
+    pub protocol: u32,
+    /// What others may do to it.
+    pub events: Arc<Events>,
+    /// Options that are on or off: bits of options.rs.
+    pub flags: AtomicU32,
+    /// SO_SNDBUF and SO_RCVBUF as they are told; 0 before they were set.
+    pub send_buffer: AtomicU32,
+    /// See `send_buffer`.
+    pub receive_buffer: AtomicU32,
+    /// SO_SNDTIMEO and SO_RCVTIMEO in ns, 0 for none.
+    pub send_timeout: AtomicU64,
+    /// See `send_timeout`.
+    pub receive_timeout: AtomicU64,
+    /// SO_RCVLOWAT.
+    pub low_water: AtomicU32,
+    /// SO_LINGER: seconds, -1 for off.
+    pub linger: AtomicI32,
+    /// SO_PRIORITY, SO_MARK.
+    pub priority: AtomicU32,
+    /// See `priority`.
+    pub mark: AtomicU32,
+    inode: u64,
+    created: i64,
+}
+
+/// How long a call waits.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    nonblocking: bool,
+    deadline: Option<u64>,
+}
+
+impl Patience {
+    fn new(nonblocking: bool, timeout: &AtomicU64) -> Self {
+        let timeout = match nonblocking {
+            true => 0,
+            false => timeout.load(Ordering::Relaxed),
+        };
+        Self {
+            nonblocking,
+            deadline: (timeout != 0).then(|| time::now().saturating_add(timeout)),
+        }
+    }
+
+    /// Does not wait.
+    pub const fn none(self) -> bool {
+        self.nonblocking
+    }
+
+    /// Waits on `queue` until `ready` gives something.
+    ///
+    /// # Errors
+    /// EAGAIN at once or after the time-out; ERESTARTSYS for a signal, or EINTR if there is a time-out, which a call made
+    /// again would start anew.
+    pub fn wait<R>(
+        self,
+        queue: &WaitQueue,
+        mut ready: impl FnMut() -> Option<R>,
+    ) -> Result<R, Errno> {
+        if self.nonblocking {
+            return ready().ok_or(Errno::EAGAIN);
+        }
+        let how = Wait::interruptible().deadline(self.deadline);
+        queue.wait_until(how, ready).map_err(|errno| match errno {
+            Errno::ETIMEDOUT => Errno::EAGAIN,
+            Errno::ERESTARTSYS if self.deadline.is_some() => Errno::EINTR,
+            other => other,
+        })
+    }
+}
+
+impl Common {
+    /// Options at their defaults.
+    pub fn new(family: u32, kind: u32, protocol: u32) -> Self {
+        Self::with_events(family, kind, protocol, Arc::new(Events::default()))
+    }
+
+    /// With events that something refers to already.
+    pub fn with_events(family: u32, kind: u32, protocol: u32, events: Arc<Events>) -> Self {
+        Self {
+            family,
+            kind,
+            protocol,
+            events,
+            flags: AtomicU32::new(options::DEFAULT),
+            send_buffer: AtomicU32::new(0),
+            receive_buffer: AtomicU32::new(0),
+            send_timeout: AtomicU64::new(0),
+            receive_timeout: AtomicU64::new(0),
+            low_water: AtomicU32::new(1),
+            linger: AtomicI32::new(-1),
+            priority: AtomicU32::new(0),
+            mark: AtomicU32::new(0),
+            inode: anon::next_inode(),
+            created: anon::now(),
+        }
+    }
+
+    /// The options of an accepted connection: those of the socket that listened.
+    pub fn accepted(&self, events: Arc<Events>) -> Self {
+        let child = Self::with_events(self.family, self.kind, self.protocol, events);
+        let copy = |to: &AtomicU32, from: &AtomicU32| {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        copy(&child.flags, &self.flags);
+        copy(&child.send_buffer, &self.send_buffer);
+        copy(&child.receive_buffer, &self.receive_buffer);
+        copy(&child.low_water, &self.low_water);
+        copy(&child.priority, &self.priority);
+        copy(&child.mark, &self.mark);
+        let linger = self.linger.load(Ordering::Relaxed);
+        child.linger.store(linger, Ordering::Relaxed);
+        for (to, from) in [
+            (&child.send_timeout, &self.send_timeout),
+            (&child.receive_timeout, &self.receive_timeout),
+        ] {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        child
+    }
+
+    /// A number no other socket has (SO_COOKIE).
+    pub const fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Whether an option of options.rs is on.
+    #[inline]
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags.load(Ordering::Relaxed) & flag != 0
+    }
+
+    /// Switches an option.
+    pub fn set(&self, flag: u32, on: bool) {
+        if on {
+            self.flags.fetch_or(flag, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!flag, Ordering::Relaxed);
+        }
+    }
+
+    /// How long a send waits.
+    pub fn send_patience(&self, nonblocking: bool) -> Patience {
+        Patience::new(nonblocking, &self.send_timeout)
+    }
+
+    /// How long a receive waits.
+    pub fn receive_patience(&self, nonblocking: bool) -> Patience {
+        Patience::new(nonblocking, &self.receive_timeout)
+    }
+}
+
+/// The kinds of sockets.
+pub enum Kind {
+    /// AF_INET and AF_INET6, SOCK_STREAM.
+    Tcp(Tcp),
+    /// AF_INET and AF_INET6, SOCK_DGRAM.
+    Udp(Udp),
+}
+
+/// See the module's head.
+pub struct Socket {
+    /// Options and events.
+    pub common: Common,
+    kind: Kind,
+}
+
+impl Socket {
+    /// A socket.
+    pub const fn new(common: Common, kind: Kind) -> Self {
+        Self { common, kind }
+    }
+
+    /// What it does.
+    #[inline]
+    pub fn protocol(&self) -> &dyn Protocol {
+        match &self.kind {
+            Kind::Tcp(tcp) => tcp,
+            Kind::Udp(udp) => udp,
+        }
+    }
+
+    /// Gives it a descriptor.
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn install(self, flags: u32) -> SysResult {
+        let status = linux_raw_sys::general::O_RDWR | flags & SOCK_NONBLOCK;
+        let file = OpenFile::new(Arc::new(self), status);
+        crate::fs::fd::install(file, flags & SOCK_CLOEXEC != 0).map(|fd| fd as usize)
+    }
+
+    /// send(2) and kin.
+    ///
+    /// # Errors
+    /// As the protocol's.
+    pub fn send(&self, io: &mut UserIo, how: &Sending) -> SysResult {
+        self.protocol().send(&self.common, io, how)
+    }
+
+    /// recv(2) and kin.
+    ///
+    /// # Errors
+    /// As the protocol's.
+    pub fn receive(&self, io: &mut UserIo, how: &mut Receiving) -> SysResult {
+        if how.has(abi::MSG_ERRQUEUE) {
+            return Err(Errno::EAGAIN);
+        }
+        self.protocol().receive(&self.common, io, how)
+    }
+}
+
+impl FileOps for Socket {
+    fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        // A read of nothing does not even look, as on Linux.
+        if io.remaining() == 0 {
+            return Ok(0);
+        }
+        let mut how = Receiving {
+            nonblocking: file.nonblocking(),
+            ..Receiving::default()
+        };
+        self.protocol().receive(&self.common, io, &mut how)
+    }
+
+    fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        let how = Sending {
+            nonblocking: file.nonblocking(),
+            ..Sending::default()
+        };
+        self.protocol().send(&self.common, io, &how)
+    }
+
+    fn poll(&self, _file: &OpenFile) -> PollEvents {
+        self.protocol().poll(&self.common)
+    }
+
+    fn poll_queue(&self) -> Option<&PollQueue> {
+        Some(&self.common.events.poll)
+    }
+
+    fn ioctl(&self, _file: &OpenFile, request: u32, argument: usize) -> SysResult {
+        let count = match request {
+            ioctl::FIONREAD => self.protocol().readable_bytes()?,
+            TIOCOUTQ => self.protocol().unsent_bytes()?,
+            _ => return super::interface::ioctl(request, argument),
+        };
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        user::write(argument, &count).map(|()| 0)
+    }
+
+    fn stat(&self) -> Result<Stat, Errno> {
+        let owner = task::credentials().file_ids();
+        Ok(anon::socket_stat(
+            self.common.inode,
+            self.common.created,
+            owner,
+        ))
+    }
+
+    fn release(&self, _file: &OpenFile) {
+        self.protocol().close(&self.common);
+    }
+
+    fn name(&self) -> Vec<u8> {
+        alloc::format!("socket:[{}]", self.common.inode).into_bytes()
+    }
+}

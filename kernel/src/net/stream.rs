@@ -1,0 +1,432 @@
+//! A stream of bytes from one socket to another: half of a connection inside this machine.
+//!
+//! The writer copies from the program into a [`Buffer`] of its own and hangs it on the queue; the reader takes the whole
+//! queue at once into its inbox and copies from there. So both copy at the same time, and the spin lock between them is
+//! held for a few instructions. Small pieces behind unread ones are put together. There are no segments, windows or
+//! acknowledgements: what TCP over a loopback device would do for nothing.
+//!
+//! `unread` counts bytes from the writer's push to the reader's copy; it decides readiness without a lock. A writer that
+//! found no room sets FULL; the reader clears it when a third is free, and only then tells (as Linux does with
+//! SOCK_NOSPACE, so edge-triggered epoll reports the same edges).
+//!
+//! ```text
+//!   writer                                 reader
+//!   FULL = true                            unread -= n
+//!   room? -> yes: go on                    FULL? -> yes: clear it, wake
+//!   wait
+//! ```
+//! Each puts its store before its load (sequentially consistent), so one of them sees the other's.
+//!
+//! Locks, in order: `writing` (sleeping; one writer's copy), `inbox` (sleeping; one reader's), `queue`. Costs: O(1) a
+//! piece; a stream without unread bytes holds no memory but itself.
+use super::buffer::{self, Buffer};
+use super::events::Events;
+use crate::memory::user::UserIo;
+use crate::sync::{SleepMutex, SpinLock};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use ringo_abi::{Errno, SysResult};
+
+/// The most bytes that are copied once more to be put behind others.
+const JOIN: usize = 1024;
+/// The room of a stream while memory is tight.
+const TIGHT: usize = 16 << 10;
+/// The longest queue whose memory is kept when it is empty.
+const KEPT_QUEUE: usize = 16;
+
+/// The writer ended the stream.
+const ENDED: u32 = 1;
+/// The reader is gone: nobody will read what is written.
+const ABANDONED: u32 = 2;
+/// A writer found no room and waits to hear of some.
+const FULL: u32 = 4;
+/// The reader wants no more (shutdown(2)), but what comes is still kept.
+const DECLINED: u32 = 8;
+
+/// What goes along with a piece of a stream: nothing for TCP.
+pub trait Attachment: Send {
+    /// Whether a piece with this may be put behind one with `before` as if they were one.
+    fn joins(&self, before: &Self) -> bool;
+}
+
+impl Attachment for () {
+    fn joins(&self, (): &Self) -> bool {
+        true
+    }
+}
+
+/// Some bytes of the stream.
+pub struct Piece<A> {
+    buffer: Buffer,
+    start: usize,
+    end: usize,
+    /// What came along with it.
+    pub attachment: A,
+}
+
+impl<A> Piece<A> {
+    /// Bytes that were not read.
+    pub const fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// See the module's head.
+pub struct Stream<A> {
+    writing: SleepMutex<()>,
+    inbox: SleepMutex<VecDeque<Piece<A>>>,
+    queue: SpinLock<VecDeque<Piece<A>>>,
+    unread: AtomicUsize,
+    capacity: AtomicUsize,
+    state: AtomicU32,
+    reader: Arc<Events>,
+    writer: Arc<Events>,
+}
+
+impl<A: Attachment> Stream<A> {
+    /// An empty stream with room for `capacity` bytes.
+    pub fn new(writer: Arc<Events>, reader: Arc<Events>, capacity: usize) -> Self {
+        Self {
+            writing: SleepMutex::new(()),
+            inbox: SleepMutex::new(VecDeque::new()),
+            queue: SpinLock::new(VecDeque::new()),
+            unread: AtomicUsize::new(0),
+            capacity: AtomicUsize::new(capacity),
+            state: AtomicU32::new(0),
+            reader,
+            writer,
+        }
+    }
+
+    /// The reader's side of the world.
+    pub fn reader(&self) -> &Arc<Events> {
+        &self.reader
+    }
+
+    /// The writer's.
+    pub fn writer(&self) -> &Arc<Events> {
+        &self.writer
+    }
+
+    /// Bytes written and not read.
+    #[inline]
+    pub fn unread(&self) -> usize {
+        self.unread.load(Ordering::SeqCst)
+    }
+
+    #[inline]
+    fn has(&self, bits: u32) -> bool {
+        self.state.load(Ordering::SeqCst) & bits != 0
+    }
+
+    /// The writer has ended it.
+    #[inline]
+    pub fn ended(&self) -> bool {
+        self.has(ENDED)
+    }
+
+    /// The reader is gone.
+    #[inline]
+    pub fn abandoned(&self) -> bool {
+        self.has(ABANDONED)
+    }
+
+    /// The reader wants no more.
+    #[inline]
+    pub fn declined(&self) -> bool {
+        self.has(DECLINED)
+    }
+
+    /// How much may be unread.
+    pub fn set_capacity(&self, bytes: usize) {
+        self.capacity.store(bytes, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn capacity(&self) -> usize {
+        let capacity = self.capacity.load(Ordering::Relaxed);
+        if buffer::is_tight() {
+            capacity.min(TIGHT)
+        } else {
+            capacity
+        }
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        self.capacity().saturating_sub(self.unread())
+    }
+
+    /// A third is free: what poll(2) calls writable. Asked in vain, the reader will tell when it is so.
+    pub fn writable(&self) -> bool {
+        if self.room() * 3 >= self.capacity() {
+            return true;
+        }
+        self.state.fetch_or(FULL, Ordering::SeqCst);
+        self.room() * 3 >= self.capacity()
+    }
+
+    /// Ends the stream: true for the one who did it.
+    pub fn end(&self) -> bool {
+        self.state.fetch_or(ENDED, Ordering::SeqCst) & ENDED == 0
+    }
+
+    /// The reader wants no more.
+    pub fn decline(&self) {
+        self.state.fetch_or(DECLINED, Ordering::SeqCst);
+    }
+
+    /// The reader goes: gives how many bytes it had not read. They are dropped, as will be what comes.
+    pub fn abandon(&self) -> usize {
+        self.state.fetch_or(ABANDONED, Ordering::SeqCst);
+        let mut inbox = self.inbox.lock();
+        let queue = core::mem::take(&mut *self.queue.lock());
+        let taken = core::mem::take(&mut *inbox);
+        drop(inbox);
+        drop((queue, taken));
+        self.unread.swap(0, Ordering::SeqCst)
+    }
+
+    /// Takes as much of `io` as there is room for, with one `attachment` for all of it, and wakes the reader. Gives how
+    /// much that was: 0 if there is no room, of which the writer will be told then. `whole`: all of it or nothing.
+    ///
+    /// # Errors
+    /// EFAULT, ENOBUFS if nothing was taken.
+    pub fn write(&self, io: &mut UserIo, whole: bool, attachment: impl Fn() -> A) -> SysResult {
+        let _writing = self.writing.lock();
+        let mut done = 0;
+        while io.remaining() > 0 && !self.abandoned() {
+            let mut room = self.room();
+            let enough = if whole { io.remaining() } else { 1 };
+            if room < enough {
+                self.state.fetch_or(FULL, Ordering::SeqCst);
+                room = self.room();
+                if room < enough {
+                    break;
+                }
+            }
+            match self.write_piece(io, room, &attachment) {
+                Ok(went) => done += went,
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+            }
+            self.reader.readable();
+        }
+        Ok(done)
+    }
+
+    fn write_piece(&self, io: &mut UserIo, room: usize, attachment: &impl Fn() -> A) -> SysResult {
+        let wanted = io.remaining().min(room).min(buffer::MAX);
+        let mut buffer = Buffer::take(wanted)?;
+        let end = io.copy_in(&mut buffer[..wanted])?;
+        let piece = Piece {
+            buffer,
+            start: 0,
+            end,
+            attachment: attachment(),
+        };
+        self.push(piece);
+        Ok(end)
+    }
+
+    /// Hangs a piece on the queue.
+    fn push(&self, piece: Piece<A>) {
+        let length = piece.len();
+        let mut queue = self.queue.lock();
+        let left = match queue.back_mut() {
+            Some(last)
+                if length <= JOIN
+                    && last.buffer.len() - last.end >= length
+                    && piece.attachment.joins(&last.attachment) =>
+            {
+                last.buffer[last.end..last.end + length]
+                    .copy_from_slice(&piece.buffer[piece.start..piece.end]);
+                last.end += length;
+                Some(piece)
+            }
+            _ => {
+                queue.push_back(piece);
+                None
+            }
+        };
+        self.unread.fetch_add(length, Ordering::SeqCst);
+        drop(queue);
+        drop(left);
+        if self.abandoned() {
+            // The reader went meanwhile: it may have looked before the push.
+            self.abandon();
+        }
+    }
+
+    /// One message as a piece of its own, however long (at most [`buffer::MAX`]): the caller has seen that there is room.
+    ///
+    /// # Errors
+    /// EFAULT, ENOBUFS.
+    pub fn write_message(&self, io: &mut UserIo, attachment: A) -> SysResult {
+        let wanted = io.remaining();
+        let mut buffer = Buffer::take(wanted)?;
+        if io.copy_in(&mut buffer[..wanted])? < wanted {
+            return Err(Errno::EFAULT);
+        }
+        let piece = Piece {
+            buffer,
+            start: 0,
+            end: wanted,
+            attachment,
+        };
+        let mut queue = self.queue.lock();
+        queue.push_back(piece);
+        self.unread.fetch_add(wanted, Ordering::SeqCst);
+        drop(queue);
+        if self.abandoned() {
+            self.abandon();
+        }
+        self.reader.readable();
+        Ok(wanted)
+    }
+
+    /// Copies what there is, up to what `io` takes. `on_piece` sees each piece's attachment before anything of it is
+    /// copied, and whether something was copied already, and says whether to go on.
+    ///
+    /// # Errors
+    /// EFAULT if nothing was copied.
+    pub fn read(
+        &self,
+        io: &mut UserIo,
+        mut on_piece: impl FnMut(&mut A, bool) -> bool,
+    ) -> SysResult {
+        let mut inbox = self.inbox.lock();
+        let mut done = 0;
+        let mut result = Ok(());
+        while io.remaining() > 0 && result.is_ok() {
+            if inbox.is_empty() {
+                self.refill(&mut inbox);
+            }
+            let Some(first) = inbox.front_mut() else {
+                break;
+            };
+            if !on_piece(&mut first.attachment, done > 0) {
+                break;
+            }
+            let wanted = first.len().min(io.remaining());
+            match io.copy_out(&first.buffer[first.start..first.start + wanted]) {
+                Ok(went) => {
+                    first.start += went;
+                    done += went;
+                    if went < wanted {
+                        result = Err(Errno::EFAULT);
+                    }
+                }
+                Err(errno) => result = Err(errno),
+            }
+            if first.len() == 0 {
+                inbox.pop_front();
+            }
+        }
+        if inbox.is_empty() && inbox.capacity() > KEPT_QUEUE {
+            inbox.shrink_to(0);
+        }
+        drop(inbox);
+        self.consumed(done);
+        match result {
+            Err(errno) if done == 0 => Err(errno),
+            _ => Ok(done),
+        }
+    }
+
+    /// As [`Stream::read`], and leaves everything where it is.
+    ///
+    /// # Errors
+    /// EFAULT if nothing was copied.
+    pub fn peek(&self, io: &mut UserIo, mut on_piece: impl FnMut(&A, bool) -> bool) -> SysResult {
+        let mut inbox = self.inbox.lock();
+        self.refill(&mut inbox);
+        let mut done = 0;
+        for piece in inbox.iter() {
+            if io.remaining() == 0 || !on_piece(&piece.attachment, done > 0) {
+                break;
+            }
+            let wanted = piece.len().min(io.remaining());
+            match io.copy_out(&piece.buffer[piece.start..piece.start + wanted]) {
+                Ok(went) => done += went,
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Takes the first piece, whole.
+    pub fn take_message(&self) -> Option<Piece<A>> {
+        let mut inbox = self.inbox.lock();
+        if inbox.is_empty() {
+            self.refill(&mut inbox);
+        }
+        let piece = inbox.pop_front()?;
+        drop(inbox);
+        self.consumed(piece.len());
+        Some(piece)
+    }
+
+    /// Runs `f` on the first piece, which stays.
+    pub fn with_first<R>(&self, f: impl FnOnce(&Piece<A>) -> R) -> Option<R> {
+        let mut inbox = self.inbox.lock();
+        if inbox.is_empty() {
+            self.refill(&mut inbox);
+        }
+        inbox.front().map(f)
+    }
+
+    /// Throws away up to `count` bytes; gives how many there were.
+    pub fn discard(&self, count: usize) -> usize {
+        let mut inbox = self.inbox.lock();
+        let mut done = 0;
+        while done < count {
+            if inbox.is_empty() {
+                self.refill(&mut inbox);
+            }
+            let Some(first) = inbox.front_mut() else {
+                break;
+            };
+            let step = first.len().min(count - done);
+            first.start += step;
+            done += step;
+            if first.len() == 0 {
+                inbox.pop_front();
+            }
+        }
+        drop(inbox);
+        self.consumed(done);
+        done
+    }
+
+    /// Takes over what was written since: the whole queue in one step.
+    fn refill(&self, inbox: &mut VecDeque<Piece<A>>) {
+        let mut queue = self.queue.lock();
+        if inbox.is_empty() {
+            core::mem::swap(inbox, &mut *queue);
+        } else {
+            inbox.append(&mut queue);
+        }
+    }
+
+    /// `count` bytes were read: tells a writer that found no room.
+    fn consumed(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.unread.fetch_sub(count, Ordering::SeqCst);
+        if self.has(FULL) && self.room() * 3 >= self.capacity() {
+            self.state.fetch_and(!FULL, Ordering::SeqCst);
+            self.writer.writable();
+        }
+    }
+}
+
+impl<A> Piece<A> {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+}

@@ -1,0 +1,636 @@
+//! UDP (udp(7)).
+//!
+//! A datagram to this machine goes from the sender's system call straight into the receiver's queue: one copy from the
+//! program into a buffer, a look-up by port, a push under the receiver's spin lock, one copy out. What finds no room is
+//! dropped, as Linux drops it; what finds no socket comes back to a connected sender as ECONNREFUSED.
+//!
+//! [`Endpoint`] is what the table of ports holds: it outlives the socket only while a datagram is on its way.
+//! Locks: `binding` and `remote` (of the socket's own calls), the table's shard, an endpoint's queue.
+use super::buffer::{self, Buffer};
+use super::events::{Events, READABLE, WRITABLE};
+use super::inet::{self, IpOptions, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
+use super::interface;
+use super::options::{
+    self, ANY_TIMESTAMP, BROADCAST, REUSE, REUSE_PORT, TIMESTAMP_NS, V6_ONLY, int, int_out,
+};
+use super::socket::{Common, Halves, Protocol, Receiving, Sending};
+use super::table::{self, Claim};
+use crate::fs::PollEvents;
+use crate::memory::user::UserIo;
+use crate::sync::SpinLock;
+use crate::time;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use linux_raw_sys::net as abi;
+use ringo_abi::{Errno, SysResult};
+use ringo_net::ports::Bound;
+use ringo_net::{Address, sockaddr};
+
+/// The largest datagram: an IP packet's 65535 bytes less the headers.
+const MAX_V4: usize = 65_507;
+const MAX_V6: usize = 65_527;
+/// Options of SOL_UDP that linux-raw-sys does not have.
+const UDP_CORK: u32 = 1;
+const UDP_NO_CHECK6_TX: u32 = 101;
+const UDP_NO_CHECK6_RX: u32 = 102;
+/// UDP_SEGMENT: how long the datagrams are that one call makes of its bytes.
+pub const UDP_SEGMENT: u32 = 103;
+/// The most datagrams one call makes of a large one.
+const SEGMENTS_MAX: usize = 128;
+
+struct Datagram {
+    data: Buffer,
+    length: usize,
+    from: SocketAddr,
+    to: IpAddr,
+    ttl: u8,
+    tos: u8,
+    /// When it came, ns since the epoch; 0 if nobody asked.
+    time: u64,
+}
+
+impl Datagram {
+    /// What Linux counts against SO_RCVBUF: the packet's memory with its descriptor.
+    const fn charge(&self) -> usize {
+        charge(self.length)
+    }
+}
+
+const fn charge(length: usize) -> usize {
+    const DESCRIPTOR: usize = 256;
+    const HEADERS: usize = 59;
+    const TRAILER: usize = 320;
+    const SMALL: usize = 256;
+    DESCRIPTOR
+        + if length + HEADERS <= SMALL {
+            SMALL + TRAILER
+        } else {
+            (length + HEADERS + TRAILER).next_power_of_two()
+        }
+}
+
+/// A socket as others send to it.
+pub struct Endpoint {
+    queue: SpinLock<VecDeque<Datagram>>,
+    /// Datagrams in the queue.
+    count: AtomicUsize,
+    charged: AtomicUsize,
+    capacity: AtomicUsize,
+    dropped: AtomicU32,
+    stamps: AtomicBool,
+    /// shutdown(2) of the receiving half.
+    declined: AtomicBool,
+    events: Arc<Events>,
+    /// Options of IP, groups among them.
+    options: IpOptions,
+}
+
+/// See the module's head.
+pub struct Udp {
+    v6: bool,
+    endpoint: Arc<Endpoint>,
+    binding: SpinLock<Option<(SocketAddr, Claim)>>,
+    remote: SpinLock<Option<SocketAddr>>,
+    /// The address it sends from since connect(2).
+    source: SpinLock<Option<IpAddr>>,
+    ended: AtomicBool,
+    segment: AtomicI32,
+}
+
+impl Endpoint {
+    fn push(&self, datagram: Datagram) {
+        if self.declined.load(Ordering::Relaxed) {
+            return;
+        }
+        let charge = datagram.charge();
+        let mut queue = self.queue.lock();
+        let charged = self.charged.load(Ordering::Relaxed) + charge;
+        if charged > self.capacity.load(Ordering::Relaxed) && !queue.is_empty() {
+            drop(queue);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.push_back(datagram);
+        self.charged.fetch_add(charge, Ordering::Relaxed);
+        self.count.store(queue.len(), Ordering::SeqCst);
+        drop(queue);
+        self.events.readable();
+    }
+
+    fn pop(&self) -> Option<Datagram> {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        let mut queue = self.queue.lock();
+        let datagram = queue.pop_front()?;
+        self.charged.fetch_sub(datagram.charge(), Ordering::Relaxed);
+        self.count.store(queue.len(), Ordering::SeqCst);
+        if queue.is_empty() && queue.capacity() > 64 {
+            queue.shrink_to(0);
+        }
+        Some(datagram)
+    }
+
+    /// Puts back what was only looked at.
+    fn unpop(&self, datagram: Datagram) {
+        let mut queue = self.queue.lock();
+        self.charged.fetch_add(datagram.charge(), Ordering::Relaxed);
+        queue.push_front(datagram);
+        self.count.store(queue.len(), Ordering::SeqCst);
+    }
+}
+
+/// What is common to the datagrams of one call.
+struct Header {
+    from: SocketAddr,
+    to: SocketAddr,
+    ttl: u8,
+    tos: u8,
+}
+
+impl Udp {
+    /// An unbound socket.
+    pub fn new(common: &Common, v6: bool) -> Self {
+        Self {
+            v6,
+            endpoint: Arc::new(Endpoint {
+                queue: SpinLock::new(VecDeque::new()),
+                count: AtomicUsize::new(0),
+                charged: AtomicUsize::new(0),
+                capacity: AtomicUsize::new(options::receive_buffer(common) as usize),
+                dropped: AtomicU32::new(0),
+                stamps: AtomicBool::new(false),
+                declined: AtomicBool::new(false),
+                events: common.events.clone(),
+                options: IpOptions::default(),
+            }),
+            binding: SpinLock::new(None),
+            remote: SpinLock::new(None),
+            source: SpinLock::new(None),
+            ended: AtomicBool::new(false),
+            segment: AtomicI32::new(0),
+        }
+    }
+
+    fn bind_to(&self, common: &Common, mut address: SocketAddr) -> Result<(), Errno> {
+        let mut binding = self.binding.lock();
+        if binding.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let bound = Bound {
+            ip: address.ip(),
+            remote: None,
+            v6_only: common.has(V6_ONLY),
+            reuse: common.has(REUSE),
+            reuse_port: common.has(REUSE_PORT),
+            listening: false,
+        };
+        let claim = table::UDP.bind(address.port(), bound, self.endpoint.clone())?;
+        address.set_port(claim.port);
+        *binding = Some((address, claim));
+        Ok(())
+    }
+
+    /// Where it is bound to; binds it to a free port if it is not.
+    fn binding(&self, common: &Common) -> Result<(SocketAddr, Claim), Errno> {
+        if let Some(binding) = *self.binding.lock() {
+            return Ok(binding);
+        }
+        let any = SocketAddr::new(sockaddr::unspecified(self.v6), 0);
+        match self.bind_to(common, any) {
+            // EINVAL: another thread did it meanwhile.
+            Ok(()) | Err(Errno::EINVAL) => {}
+            Err(Errno::EADDRINUSE) => return Err(Errno::EAGAIN),
+            Err(errno) => return Err(errno),
+        }
+        (*self.binding.lock()).ok_or(Errno::EAGAIN)
+    }
+
+    /// The address to send from.
+    fn source(
+        &self,
+        common: &Common,
+        to: SocketAddr,
+        wanted: Option<IpAddr>,
+    ) -> Result<SocketAddr, Errno> {
+        let (bound, claim) = self.binding(common)?;
+        let connected = *self.source.lock();
+        let ip = match wanted.or(connected) {
+            Some(ip) => sockaddr::canonical(SocketAddr::new(ip, 0)).ip(),
+            None if !bound.ip().is_unspecified() && !bound.ip().is_multicast() => bound.ip(),
+            None => interface::source_for(to.ip())?,
+        };
+        if ip.is_ipv4() != to.is_ipv4() {
+            return Err(Errno::ENETUNREACH);
+        }
+        Ok(SocketAddr::new(ip, claim.port))
+    }
+
+    fn destination(&self, how: &Sending) -> Result<SocketAddr, Errno> {
+        match &how.to {
+            None => (*self.remote.lock()).ok_or(Errno::EDESTADDRREQ),
+            Some(address) => {
+                // A socket of AF_INET6 also sends to addresses of AF_INET.
+                let v6 = self.v6 && !matches!(address, Address::Inet(SocketAddr::V4(_)));
+                let to = match address {
+                    Address::Unspecified if self.v6 => {
+                        return (*self.remote.lock()).ok_or(Errno::EDESTADDRREQ);
+                    }
+                    _ => inet::to_connect(address, v6)?,
+                };
+                if to.port() == 0 {
+                    return Err(Errno::EINVAL);
+                }
+                Ok(to)
+            }
+        }
+    }
+
+    fn deliver(&self, common: &Common, data: Buffer, length: usize, header: &Header) {
+        let (to, from) = (header.to, header.from);
+        let datagram = |data, time| Datagram {
+            data,
+            length,
+            from,
+            to: to.ip(),
+            ttl: header.ttl,
+            tos: header.tos,
+            time,
+        };
+        if to.ip().is_multicast() {
+            self.deliver_to_group(&data[..length], header);
+            return;
+        }
+        let target = table::UDP.find(to, from, |_| true, |entry| entry.value.clone());
+        match target {
+            Some(target) => {
+                let time = match target.stamps.load(Ordering::Relaxed) {
+                    true => time::realtime(),
+                    false => 0,
+                };
+                target.push(datagram(data, time));
+            }
+            // An ICMP message comes back: only a connected socket hears of it.
+            None if self.remote.lock().is_some() => common.events.fail(Errno::ECONNREFUSED),
+            None => {}
+        }
+    }
+
+    fn deliver_to_group(&self, data: &[u8], header: &Header) {
+        if self.endpoint.options.has(inet::NO_LOOP) {
+            return;
+        }
+        let group = header.to.ip();
+        let mut targets = Vec::new();
+        table::UDP.for_all(header.to, header.from, |entry| {
+            let options = &entry.value.options;
+            let wants = options.in_group(group) || entry.bound.ip == group;
+            if wants {
+                targets.push(entry.value.clone());
+            }
+        });
+        for target in targets {
+            let Ok(mut copy) = Buffer::take(data.len()) else {
+                continue;
+            };
+            copy[..data.len()].copy_from_slice(data);
+            target.push(Datagram {
+                data: copy,
+                length: data.len(),
+                from: header.from,
+                to: group,
+                ttl: header.ttl,
+                tos: header.tos,
+                time: time::realtime(),
+            });
+        }
+    }
+
+    fn tell(&self, common: &Common, datagram: &Datagram, how: &mut Receiving) {
+        if how.wants_address {
+            how.from = Some(Address::Inet(inet::shown(datagram.from, self.v6)));
+        }
+        if datagram.time != 0 && common.has(ANY_TIMESTAMP) {
+            stamp(common, datagram.time, how);
+        }
+        let flags = self.endpoint.options.flags();
+        if flags & (PACKET_INFO | RECEIVE_TTL | RECEIVE_TOS) != 0 {
+            packet_info(flags, self.v6, datagram, how);
+        }
+    }
+}
+
+/// SCM_TIMESTAMP and SCM_TIMESTAMPNS.
+fn stamp(common: &Common, time: u64, how: &mut Receiving) {
+    const SECOND: u64 = 1_000_000_000;
+    let ns = common.has(TIMESTAMP_NS);
+    let (kind, part) = match ns {
+        true => (abi::SO_TIMESTAMPNS_OLD, time % SECOND),
+        false => (abi::SO_TIMESTAMP_OLD, time % SECOND / 1000),
+    };
+    let mut data = [0; 16];
+    data[..8].copy_from_slice(&(time / SECOND).to_ne_bytes());
+    data[8..].copy_from_slice(&part.to_ne_bytes());
+    how.control.put(abi::SOL_SOCKET, kind, &data);
+}
+
+fn packet_info(flags: u32, v6: bool, datagram: &Datagram, how: &mut Receiving) {
+    let index = interface::LOOPBACK_INDEX.to_ne_bytes();
+    match datagram.to {
+        IpAddr::V4(to) if !v6 => {
+            if flags & PACKET_INFO != 0 {
+                // struct in_pktinfo: interface, the local address, the header's.
+                let local = if to.is_multicast() {
+                    Ipv4Addr::LOCALHOST
+                } else {
+                    to
+                };
+                let mut data = [0; 12];
+                data[..4].copy_from_slice(&index);
+                data[4..8].copy_from_slice(&local.octets());
+                data[8..].copy_from_slice(&to.octets());
+                how.control.put(abi::SOL_IP, abi::IP_PKTINFO, &data);
+            }
+            if flags & RECEIVE_TTL != 0 {
+                let ttl = i32::from(datagram.ttl).to_ne_bytes();
+                how.control.put(abi::SOL_IP, abi::IP_TTL, &ttl);
+            }
+            if flags & RECEIVE_TOS != 0 {
+                how.control.put(abi::SOL_IP, abi::IP_TOS, &[datagram.tos]);
+            }
+        }
+        to => {
+            if flags & PACKET_INFO != 0 {
+                let SocketAddr::V6(shown) = sockaddr::mapped(SocketAddr::new(to, 0)) else {
+                    return;
+                };
+                let mut data = [0; 20];
+                data[..16].copy_from_slice(&shown.ip().octets());
+                data[16..].copy_from_slice(&index);
+                how.control.put(abi::SOL_IPV6, abi::IPV6_PKTINFO, &data);
+            }
+            if flags & RECEIVE_TTL != 0 {
+                let ttl = i32::from(datagram.ttl).to_ne_bytes();
+                how.control.put(abi::SOL_IPV6, abi::IPV6_HOPLIMIT, &ttl);
+            }
+            if flags & RECEIVE_TOS != 0 {
+                let class = i32::from(datagram.tos).to_ne_bytes();
+                how.control.put(abi::SOL_IPV6, abi::IPV6_TCLASS, &class);
+            }
+        }
+    }
+}
+
+impl Protocol for Udp {
+    fn bind(&self, common: &Common, address: &Address) -> Result<(), Errno> {
+        let address = inet::to_bind(address, self.v6, common.has(V6_ONLY))?;
+        self.bind_to(common, address)
+    }
+
+    fn connect(&self, common: &Common, to: &Address, _nonblocking: bool) -> Result<(), Errno> {
+        let remote = match to {
+            Address::Unspecified => None,
+            _ => {
+                let v6 = self.v6 && !matches!(to, Address::Inet(SocketAddr::V4(_)));
+                Some(inet::to_connect(to, v6)?)
+            }
+        };
+        let (bound, claim) = self.binding(common)?;
+        let source = match remote {
+            Some(to) if bound.ip().is_unspecified() => Some(interface::source_for(to.ip())?),
+            Some(to) if bound.ip().is_ipv4() != to.is_ipv4() => return Err(Errno::ENETUNREACH),
+            Some(_) => Some(bound.ip()),
+            None => None,
+        };
+        *self.remote.lock() = remote;
+        *self.source.lock() = source;
+        table::UDP.update(claim, |entry| {
+            entry.bound.remote = remote;
+            entry.bound.ip = source.unwrap_or(bound.ip());
+        });
+        Ok(())
+    }
+
+    fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
+        if how.flags & abi::MSG_OOB != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let total = io.remaining();
+        let to = self.destination(how)?;
+        let max = if to.is_ipv4() { MAX_V4 } else { MAX_V6 };
+        if total > max {
+            return Err(Errno::EMSGSIZE);
+        }
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(Errno::EPIPE);
+        }
+        if let Some(errno) = common.events.take_error() {
+            return Err(errno);
+        }
+        if to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !common.has(BROADCAST) {
+            return Err(Errno::EACCES);
+        }
+        let from = self.source(common, to, how.control.source)?;
+        let ip = &self.endpoint.options;
+        let header = Header {
+            from,
+            to,
+            ttl: how.control.ttl.unwrap_or_else(|| ip.ttl_for(to.ip())),
+            tos: how.control.tos.unwrap_or_else(|| ip.tos_for(to.ip())),
+        };
+        let segment = match how.control.segment {
+            Some(segment) => usize::from(segment),
+            None => self.segment.load(Ordering::Relaxed) as usize,
+        };
+        if segment == 0 || total <= segment {
+            let mut data = Buffer::take(total)?;
+            if io.copy_in(&mut data[..total])? < total {
+                return Err(Errno::EFAULT);
+            }
+            self.deliver(common, data, total, &header);
+            return Ok(total);
+        }
+        if total.div_ceil(segment) > SEGMENTS_MAX {
+            return Err(Errno::EINVAL);
+        }
+        while io.remaining() > 0 {
+            let length = io.remaining().min(segment);
+            let mut data = Buffer::take(length)?;
+            if io.copy_in(&mut data[..length])? < length {
+                return Err(Errno::EFAULT);
+            }
+            self.deliver(common, data, length, &header);
+        }
+        Ok(total)
+    }
+
+    fn receive(&self, common: &Common, io: &mut UserIo, how: &mut Receiving) -> SysResult {
+        if how.has(abi::MSG_OOB) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let endpoint = &*self.endpoint;
+        let datagram = match endpoint.pop() {
+            Some(datagram) if common.events.error().is_none() => datagram,
+            first => {
+                if let Some(errno) = common.events.take_error() {
+                    first
+                        .into_iter()
+                        .for_each(|datagram| endpoint.unpop(datagram));
+                    return Err(errno);
+                }
+                let patience = common.receive_patience(how.nonblocking);
+                let next = patience.wait(&common.events.readers, || {
+                    if let Some(errno) = common.events.take_error() {
+                        return Some(Err(errno));
+                    }
+                    match endpoint.pop() {
+                        Some(datagram) => Some(Ok(Some(datagram))),
+                        None => endpoint
+                            .declined
+                            .load(Ordering::Relaxed)
+                            .then_some(Ok(None)),
+                    }
+                })??;
+                let Some(datagram) = next else { return Ok(0) };
+                datagram
+            }
+        };
+        let wanted = datagram.length.min(io.remaining());
+        let went = io.copy_out(&datagram.data[..wanted]);
+        let length = datagram.length;
+        if wanted < length {
+            how.out_flags |= abi::MSG_TRUNC;
+        }
+        self.tell(common, &datagram, how);
+        if how.has(abi::MSG_PEEK) {
+            endpoint.unpop(datagram);
+        }
+        if went? < wanted {
+            return Err(Errno::EFAULT);
+        }
+        Ok(if how.has(abi::MSG_TRUNC) {
+            length
+        } else {
+            wanted
+        })
+    }
+
+    fn shutdown(&self, common: &Common, halves: Halves) -> Result<(), Errno> {
+        let connected = self.remote.lock().is_some();
+        if halves.reading {
+            self.endpoint.declined.store(true, Ordering::Relaxed);
+        }
+        if halves.writing {
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        common.events.changed();
+        if connected {
+            Ok(())
+        } else {
+            Err(Errno::ENOTCONN)
+        }
+    }
+
+    fn local(&self) -> Address {
+        let any = SocketAddr::new(sockaddr::unspecified(self.v6), 0);
+        let mut address = (*self.binding.lock()).map_or(any, |(address, _)| address);
+        if let Some(ip) = *self.source.lock() {
+            address.set_ip(ip);
+        }
+        Address::Inet(inet::shown(address, self.v6))
+    }
+
+    fn remote(&self) -> Result<Address, Errno> {
+        let remote = (*self.remote.lock()).ok_or(Errno::ENOTCONN)?;
+        Ok(Address::Inet(inet::shown(remote, self.v6)))
+    }
+
+    fn poll(&self, common: &Common) -> PollEvents {
+        let mut events = WRITABLE;
+        let declined = self.endpoint.declined.load(Ordering::Relaxed);
+        if declined || self.endpoint.count.load(Ordering::SeqCst) > 0 {
+            events |= READABLE;
+        }
+        events.set(PollEvents::RDHUP, declined);
+        events.set(
+            PollEvents::HUP,
+            declined && self.ended.load(Ordering::Relaxed),
+        );
+        events.set(PollEvents::ERR, common.events.error().is_some());
+        events
+    }
+
+    fn set_option(
+        &self,
+        common: &Common,
+        level: u32,
+        name: u32,
+        value: &[u8],
+    ) -> Result<(), Errno> {
+        if level != abi::SOL_UDP {
+            let options = &self.endpoint.options;
+            return inet::set_option(common, options, self.v6, level, name, value);
+        }
+        match (name, int(value)?) {
+            (UDP_SEGMENT, size @ 0..=65535) => {
+                self.segment.store(size, Ordering::Relaxed);
+                Ok(())
+            }
+            (UDP_SEGMENT, _) => Err(Errno::EINVAL),
+            // Checksums: nothing inside this machine has one.
+            (UDP_NO_CHECK6_TX | UDP_NO_CHECK6_RX, _) | (UDP_CORK, 0) => Ok(()),
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+
+    fn option(
+        &self,
+        common: &Common,
+        level: u32,
+        name: u32,
+        _length: usize,
+    ) -> Result<Vec<u8>, Errno> {
+        if level != abi::SOL_UDP {
+            return inet::option(common, &self.endpoint.options, self.v6, level, name);
+        }
+        match name {
+            UDP_SEGMENT => Ok(int_out(self.segment.load(Ordering::Relaxed))),
+            UDP_CORK | UDP_NO_CHECK6_TX | UDP_NO_CHECK6_RX => Ok(int_out(0)),
+            _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+
+    fn options_changed(&self, common: &Common) {
+        let endpoint = &self.endpoint;
+        let capacity = options::receive_buffer(common) as usize;
+        endpoint.capacity.store(capacity, Ordering::Relaxed);
+        let stamps = common.has(ANY_TIMESTAMP);
+        endpoint.stamps.store(stamps, Ordering::Relaxed);
+        if let Some((_, claim)) = *self.binding.lock() {
+            table::UDP.update(claim, |entry| {
+                entry.bound.reuse = common.has(REUSE);
+                entry.bound.reuse_port = common.has(REUSE_PORT);
+            });
+        }
+    }
+
+    fn readable_bytes(&self) -> SysResult {
+        let queue = self.endpoint.queue.lock();
+        Ok(queue.front().map_or(0, |first| first.length))
+    }
+
+    fn close(&self, _common: &Common) {
+        let claim = self.binding.lock().take();
+        if let Some((_, claim)) = claim {
+            table::UDP.release(claim);
+        }
+        self.endpoint.declined.store(true, Ordering::Relaxed);
+        let queue = core::mem::take(&mut *self.endpoint.queue.lock());
+        drop(queue);
+    }
+}
+
+const _: () = assert!(MAX_V6 <= buffer::MAX);
