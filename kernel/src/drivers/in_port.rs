@@ -11,6 +11,7 @@ use super::virtio::{Chain, DmaBuffer, Kick, Part, Queue};
 use crate::fs::{PollEvents, PollQueue};
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
+use crate::time;
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, Ordering};
 use ringo_abi::{Errno, SysResult};
@@ -21,6 +22,9 @@ const BUFFER: usize = 4096;
 const CREDIT_MAX: usize = 1 << 20;
 /// What poll asks for, to learn whether there is anything.
 const POLL_CREDIT: usize = 1024;
+/// How long a reader looks for more before it sleeps: a host that is sending takes less for the next piece, and an
+/// interrupt costs more.
+const SPIN_NS: u64 = 30_000;
 
 struct Filled {
     buffer: DmaBuffer,
@@ -83,17 +87,19 @@ impl State {
         self.ends.front().is_some_and(|&end| self.read >= end)
     }
 
+    /// Whether a read would find something.
     fn is_ready(&self) -> bool {
         !self.ready.is_empty() || self.at_end()
     }
 
-    /// What is to be asked for so that `wanted` bytes more may come.
+    /// What is to be asked for so that something may come, `wanted` bytes at most: nothing while the host may still send.
     fn credit(&mut self, wanted: usize) -> Option<u32> {
-        let wanted = wanted.clamp(1, CREDIT_MAX) as u64;
-        let outstanding = self.granted - self.received.min(self.granted);
-        let more = wanted.saturating_sub(outstanding);
-        self.granted += more;
-        (more > 0).then_some(more as u32)
+        if self.granted > self.received {
+            return None;
+        }
+        let wanted = wanted.clamp(1, CREDIT_MAX) as u32;
+        self.granted = self.received + u64::from(wanted);
+        Some(wanted)
     }
 }
 
@@ -198,6 +204,20 @@ impl InPort {
         }
     }
 
+    /// Looks for a while without asking for an interrupt.
+    fn spin(&self) {
+        let until = time::now() + SPIN_NS;
+        while time::now() < until {
+            let mut state = self.state.lock();
+            state.collect();
+            if state.is_ready() {
+                return;
+            }
+            drop(state);
+            core::hint::spin_loop();
+        }
+    }
+
     /// Reads what is there, waiting for something if need be.
     ///
     /// # Errors
@@ -210,6 +230,9 @@ impl InPort {
         if !self.look() {
             self.ask(io.remaining());
             let ready = || self.look().then_some(());
+            if !nonblocking {
+                self.spin();
+            }
             if ready().is_none() {
                 if nonblocking {
                     return Err(Errno::EAGAIN);
@@ -218,7 +241,19 @@ impl InPort {
             }
         }
         let done = self.take(io)?;
-        let kick = self.state.lock().queue.publish();
+        let kick = {
+            let mut state = self.state.lock();
+            // Awake, the reader needs no interrupts, unless somebody else watches.
+            if !self.poll.is_observed() {
+                state.queue.refuse_interrupts();
+            }
+            // Buffers go back by the dozen: each notification is an exit.
+            if state.queue.unpublished() >= Self::QUEUE_SIZE / 4 {
+                state.queue.publish()
+            } else {
+                None
+            }
+        };
         ring(kick);
         Ok(done)
     }

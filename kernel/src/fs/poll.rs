@@ -78,6 +78,11 @@ impl PollQueue {
         drop(gone);
     }
 
+    /// Whether anybody observes.
+    pub fn is_observed(&self) -> bool {
+        self.count.load(Ordering::Relaxed) != 0
+    }
+
     /// Tells all observers; called after the state changed.
     #[inline]
     pub fn notify(&self, events: PollEvents) {

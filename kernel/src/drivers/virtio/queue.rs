@@ -195,6 +195,11 @@ impl Queue {
         Ok(head)
     }
 
+    /// Chains that were added and not shown to the device.
+    pub fn unpublished(&self) -> u16 {
+        self.added.wrapping_sub(self.published)
+    }
+
     /// Shows the device what was added. Gives the notification to make if it wants one.
     #[must_use]
     pub fn publish(&mut self) -> Option<Kick> {
