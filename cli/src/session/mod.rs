@@ -197,6 +197,7 @@ impl Session<'_> {
                 termios,
             } => {
                 self.wait_for_foreground(stream);
+                self.streams.settle();
                 let errno = terminal::set(stream, when, &termios);
                 self.guest.send(&ToGuest::TermiosAck { stream, errno });
             }
@@ -286,8 +287,8 @@ impl Session<'_> {
         match status.code() {
             // -no-reboot turns a triple fault into an orderly end.
             Some(0) => anyhow!("the VM reset itself without a word; try again with -v"),
-            // isa-debug-exit: the value written, doubled, plus one.
-            Some(code) if code & 1 == 1 => {
+            // isa-debug-exit: the value written, doubled, plus one. QEMU's own failures are 1, and have something to say.
+            Some(code) if code & 1 == 1 && code > 1 => {
                 anyhow!(
                     "the kernel stopped without a word (code {}); try again with -v",
                     code >> 1

@@ -2,13 +2,15 @@
 //!
 //! stdin: the guest grants credit when its program wants input; only that much is read, so that what the program never asks for stays
 //! there for the next reader. stdout, stderr: from the socket to our descriptor; a reader that has gone closes the
-//! socket, which the guest sees as EPIPE.
+//! socket, which the guest sees as EPIPE. A terminal's settings change only when what was written before has been passed on
+//! ([`Threads::settle`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ringo_bundle::StreamKind;
@@ -28,6 +30,8 @@ const CHUNK: usize = 1 << 18;
 pub struct Threads {
     credit: Arc<Credit>,
     sockets: [UnixStream; 3],
+    /// Held while a piece is between socket and descriptor, by output stream.
+    moving: [Arc<Mutex<()>>; 2],
     /// Ends when both output threads have.
     finished: UnixStream,
 }
@@ -49,10 +53,12 @@ impl Threads {
         };
         spawn("stdin", move || input.run())?;
         let (finished, running) = UnixStream::pair()?;
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        let moving: [Arc<Mutex<()>>; 2] = Default::default();
+        for (stream, moving) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&moving) {
             let output = Output {
                 stream,
                 socket: sockets[stream as usize].try_clone()?,
+                moving: moving.clone(),
                 guest: guest.clone(),
             };
             let running = running.try_clone()?;
@@ -71,6 +77,7 @@ impl Threads {
         Ok(Threads {
             credit,
             sockets,
+            moving,
             finished,
         })
     }
@@ -88,6 +95,20 @@ impl Threads {
             Shutdown::Read
         };
         let _ = self.sockets[stream as usize].shutdown(how);
+    }
+
+    /// Waits until both outputs have passed on what has arrived, but not long for one that takes nothing (Ctrl-S).
+    pub fn settle(&self) {
+        let limit = Instant::now() + Duration::from_secs(1);
+        for (socket, moving) in self.sockets[1..].iter().zip(&self.moving) {
+            let idle = || {
+                moving.try_lock().is_ok()
+                    && rustix::io::ioctl_fionread(socket).is_ok_and(|waiting| waiting == 0)
+            };
+            while !idle() && Instant::now() < limit {
+                thread::sleep(Duration::from_micros(100));
+            }
+        }
     }
 
     /// Passes on all that has arrived. A signal on the way (the reader may never read) ends the wait and is returned.
@@ -236,6 +257,7 @@ fn wait_for(stream: Stream, what: PollFlags) {
 struct Output {
     stream: Stream,
     socket: UnixStream,
+    moving: Arc<Mutex<()>>,
     guest: Arc<Guest>,
 }
 
@@ -243,6 +265,9 @@ impl Output {
     fn run(mut self) {
         let mut buffer = vec![0; CHUNK];
         loop {
+            // So that no piece is taken off the socket without the lock, which would not be seen as being under way.
+            let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None);
+            let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
             match self.socket.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => {

@@ -148,9 +148,9 @@ impl Terminal {
     fn set(&self, when: WhenToSet, termios: Termios) -> SysResult {
         let _request = REQUEST.lock();
         if let Some(console) = console() {
-            if when != WhenToSet::Now {
-                console.output(self.port).drain();
-            }
+            // Also for Now: what was written before is for the old settings, and a terminal of Linux has it by then.
+            console.output(Stream::Stdout).drain();
+            console.output(Stream::Stderr).drain();
             if when == WhenToSet::Flush {
                 console.input.discard();
             }

@@ -1,0 +1,234 @@
+//! At a terminal.
+
+use std::process::Command;
+
+use anyhow::Result;
+use libtest_mimic::Trial;
+use rustix::process::Signal;
+
+use super::on;
+use super::talk::{
+    At, Compare, Program,
+    Step::{self, Expect, Resize, Say, Signal as Kill},
+    Talk, hold,
+};
+use crate::machine::{Engine, ringo, self_check};
+
+pub fn trials() -> Vec<Trial> {
+    let mut all = Vec::new();
+    for talk in talks() {
+        all.extend(talk.trials());
+    }
+    all.extend(on(&Engine::ALL, "terminal-shell", at_a_shell));
+    all
+}
+
+fn at(
+    name: &'static str,
+    program: Program,
+    args: &'static [&'static str],
+    steps: &'static [Step],
+) -> Talk {
+    let mut talk = Talk::new(name, "", args, steps, 0);
+    talk.program = program;
+    talk.at = At::Terminal;
+    talk
+}
+
+fn talks() -> Vec<Talk> {
+    let code = |mut talk: Talk, code| {
+        talk.code = code;
+        talk
+    };
+    let chance = |mut talk: Talk| {
+        talk.compare = Compare::Steps;
+        talk
+    };
+    const WAIT: Program = Program::Ours("signals");
+    vec![
+        at(
+            "terminal-keys",
+            Program::Third("./terminal"),
+            &[],
+            &[
+                Expect("size: 80 24 <nil>"),
+                Expect("raw"),
+                Say("a"),
+                Expect("key \"a\""),
+                Say("\x1b[A"),
+                Expect("key \"\\x1b[A\""),
+                Say("\x03"),
+                Expect("key \"\\x03\""),
+                Say("\x1a"),
+                Expect("key \"\\x1a\""),
+                Say("\r"),
+                Expect("key \"\\r\""),
+                Say("q"),
+                Expect("password: "),
+                Say("secret\n"),
+                Expect("\"secret\" <nil>"),
+                Say("text\n"),
+                Expect("line \"text\""),
+            ],
+        ),
+        at(
+            "terminal-resize",
+            Program::Third("./terminal"),
+            &["resize"],
+            &[
+                Expect("waiting"),
+                Resize(50, 132),
+                Expect("size: 132 50 <nil>"),
+            ],
+        ),
+        chance(at(
+            "terminal-bubbletea",
+            Program::Third("./bubbletea"),
+            &[],
+            &[
+                Expect("window 80x24"),
+                Say("j"),
+                Expect("[j]"),
+                Say("\x1b[B"),
+                Expect("[down]"),
+                Expect("> three"),
+                Resize(30, 100),
+                Expect("window 100x30"),
+                Say("k"),
+                Expect("[k]"),
+                Say("q"),
+                Expect("ended at 1"),
+            ],
+        )),
+        chance(at(
+            "terminal-bubbletea-killed",
+            Program::Third("./bubbletea"),
+            &[],
+            &[Expect("window 80x24"), Kill(Signal::TERM)],
+        )),
+        code(
+            at(
+                "terminal-ctrl-c",
+                WAIT,
+                &["wait-for", "default"],
+                &[Expect("ready"), Say("\x03")],
+            ),
+            130,
+        ),
+        code(
+            at(
+                "terminal-ctrl-c-handled",
+                WAIT,
+                &["wait-for"],
+                &[
+                    Expect("ready"),
+                    Say("\x03"),
+                    Expect("got interrupt"),
+                    Say("words\n"),
+                    Expect("line words"),
+                    Say("\x1c"),
+                    Expect("got quit"),
+                    Kill(Signal::TERM),
+                ],
+            ),
+            3,
+        ),
+        chance(code(
+            at(
+                "terminal-ctrl-backslash",
+                WAIT,
+                &["wait-for", "default"],
+                &[Expect("ready"), Say("\x1c"), Expect("SIGQUIT: quit")],
+            ),
+            2,
+        )),
+        at(
+            "terminal-ctrl-d",
+            Program::Ours("circumstances"),
+            &["lines"],
+            &[
+                Say("one\n"),
+                Expect("1 \"one\""),
+                Say("edited\x7f\x7f\n"),
+                Expect("2 \"edit\""),
+                Say("\x04"),
+                Expect("end of file: true"),
+            ],
+        ),
+    ]
+}
+
+/// Job control: Ctrl-Z stops the program and gives the shell its terminal back, fg goes on, a background reader is stopped, and the
+/// settings are the shell's own whenever it has the terminal.
+fn at_a_shell(engine: Engine) -> Result<()> {
+    let program = super::ours("console")?;
+    let tea = crate::go::third("./bubbletea")?;
+    let run = if self_check() {
+        String::new()
+    } else {
+        format!(
+            "{} run --engine {} --cpus 2 ",
+            ringo().display(),
+            engine.name()
+        )
+    };
+    let mut shell = Command::new("bash");
+    shell
+        .args(["--norc", "--noprofile", "--noediting", "-i"])
+        .env_clear()
+        .env("PS1", "prompt> ")
+        .env("TERM", "xterm")
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("P", format!("{run}{} echo", program.display()))
+        .env("TEA", format!("{run}{}", tea.display()));
+    const STEPS: &[Step] = &[
+        Expect("prompt> "),
+        Say("$P\n"),
+        Expect("ready"),
+        Say("first\n"),
+        Expect("heard FIRST"),
+        Say("\x1a"),
+        Expect("Stopped"),
+        Expect("prompt> "),
+        Say("echo shell-$((1+1))\n"),
+        Expect("shell-2"),
+        Say("fg\n"),
+        Expect("$P"),
+        Say("second\n"),
+        Expect("heard SECOND"),
+        Say("\x03"),
+        Expect("prompt> "),
+        Say("echo code $?\n"),
+        Expect("code 130"),
+        // A full-screen program suspends itself on Ctrl-Z only if it wants to; here the shell stops it.
+        Say("saved=$(stty -g); $TEA\n"),
+        Expect("window 80x24"),
+        Say("q"),
+        Expect("ended at 0"),
+        Expect("prompt> "),
+        Say("test \"$saved\" = \"$(stty -g)\" && echo same-settings\n"),
+        Expect("\nsame-settings"),
+        // In the background, reading from the terminal stops it.
+        Say("$P &\n"),
+        Expect("ready"),
+        Say("sleep 0.5; jobs\n"),
+        Expect("Stopped"),
+        Say("fg\n"),
+        Expect("$P"),
+        Say("third\n"),
+        Expect("heard THIRD"),
+        Say("\x04"),
+        Expect("end <nil>"),
+        Expect("prompt> "),
+        Say("$P | cat\n"),
+        Expect("ready"),
+        Say("piped\n"),
+        Expect("heard PIPED"),
+        Say("\x04"),
+        Expect("prompt> "),
+        Say("exit 7\n"),
+    ];
+    let outcome = hold(shell, At::Terminal, STEPS, engine.patience())?;
+    anyhow::ensure!(outcome.code == 7, "the shell ended with {}", outcome.code);
+    Ok(())
+}
