@@ -48,6 +48,34 @@ impl Text {
         fmt::write(self, arguments).map_err(|_| Errno::ENOMEM)
     }
 
+    /// Appends a line of a key, a number in a column, and " kB": what smaps has by the million, so not by way of format
+    /// strings, which pad byte by byte.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn kilobytes(&mut self, key: &str, value: u64) -> Result<(), Errno> {
+        const KEY: usize = 16;
+        const COLUMN: usize = 24;
+        const UNIT: &[u8] = b" kB\n";
+        let mut line = [b' '; COLUMN + UNIT.len()];
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut left = value;
+        while left > 0 || first == digits.len() {
+            first -= 1;
+            digits[first] = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        let digits = &digits[first..];
+        if key.len() > KEY || digits.len() > COLUMN - KEY {
+            return writeln!(self, "{key:15} {value:8} kB");
+        }
+        line[..key.len()].copy_from_slice(key.as_bytes());
+        line[COLUMN - digits.len()..COLUMN].copy_from_slice(digits);
+        line[COLUMN..].copy_from_slice(UNIT);
+        self.put(&line)
+    }
+
     /// Appends spaces up to `width` bytes (80 at most) since `start`.
     ///
     /// # Errors

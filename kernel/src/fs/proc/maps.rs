@@ -209,7 +209,7 @@ impl Resident {
 
 /// A line of smaps: kilobytes in a column.
 fn amount(out: &mut Text, key: &str, pages: usize) -> Result<(), Errno> {
-    writeln!(out, "{key:15} {:8} kB", pages * PAGE / 1024)
+    out.kilobytes(key, (pages * PAGE / 1024) as u64)
 }
 
 /// /proc/PID/smaps.

@@ -51,7 +51,7 @@ impl Memory {
 }
 
 fn line(out: &mut Text, key: &str, pages: usize) -> Result<(), Errno> {
-    writeln!(out, "{key:15} {:8} kB", pages * PAGE / 1024)
+    out.kilobytes(key, (pages * PAGE / 1024) as u64)
 }
 
 /// /proc/meminfo.
