@@ -376,7 +376,7 @@ fn procfs() -> Vec<Case> {
     let mut all = acts(
         "procfs",
         "links limits names strings adjust maps smaps threads thread-end descriptors infos many-descriptors directories errors modes \
-         statfs parallel meminfo cpuinfo settings mounts cpus machine seek",
+         statfs parallel meminfo cpuinfo settings mounts cpus machine seek network",
     );
     for act in ["status", "io", "heap"] {
         all.push(ours("procfs", act).every_version().code(0));

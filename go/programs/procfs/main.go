@@ -25,7 +25,7 @@ func main() {
 		"descriptors": descriptors, "reopen": reopen, "infos": infos, "many-descriptors": manyDescriptors,
 		"directories": directories, "errors": failures, "modes": modes, "statfs": statfs, "parallel": parallel,
 		"meminfo": meminfo, "cpuinfo": cpuinfo, "system": system, "settings": settings, "mounts": mounts,
-		"cpus": cpus, "machine": machine, "seek": seek,
+		"cpus": cpus, "machine": machine, "seek": seek, "network": network,
 	})
 }
 

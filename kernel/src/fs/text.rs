@@ -76,12 +76,12 @@ impl Text {
         self.put(&line)
     }
 
-    /// Appends spaces up to `width` bytes (80 at most) since `start`.
+    /// Appends spaces up to `width` bytes (128 at most) since `start`.
     ///
     /// # Errors
     /// ENOMEM.
     pub fn pad(&mut self, start: usize, width: usize) -> Result<(), Errno> {
-        const SPACES: &[u8] = &[b' '; 80];
+        const SPACES: &[u8] = &[b' '; 128];
         let missing = (start + width).saturating_sub(self.length);
         self.put(&SPACES[..missing.min(SPACES.len())])
     }

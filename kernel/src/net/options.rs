@@ -44,12 +44,12 @@ pub const ANY_TIMESTAMP: u32 = TIMESTAMP | TIMESTAMP_NS;
 pub const DEFAULT: u32 = 0;
 
 /// net.core.rmem_max and wmem_max.
-const BUFFER_MAX: u32 = 4 << 20;
+pub const BUFFER_MAX: u32 = 4 << 20;
 /// net.core.rmem_default and wmem_default.
-const BUFFER_DEFAULT: u32 = 212_992;
+pub const BUFFER_DEFAULT: u32 = 212_992;
 /// The middle of net.ipv4.tcp_rmem and tcp_wmem.
-const TCP_RECEIVE_DEFAULT: u32 = 131_072;
-const TCP_SEND_DEFAULT: u32 = 16_384;
+pub const TCP_RECEIVE_DEFAULT: u32 = 131_072;
+pub const TCP_SEND_DEFAULT: u32 = 16_384;
 const SEND_MIN: u32 = 4608;
 const RECEIVE_MIN: u32 = 2304;
 

@@ -19,7 +19,7 @@ use spin::Lazy;
 /// net.ipv4.ip_local_port_range: first and one past the last.
 pub const EPHEMERAL: (u16, u16) = (32768, 61000);
 /// Ports below are root's.
-const PRIVILEGED: u16 = 1024;
+pub const PRIVILEGED: u16 = 1024;
 const SHARDS: usize = 256;
 
 /// One protocol's sockets by port.

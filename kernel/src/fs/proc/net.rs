@@ -1,18 +1,276 @@
-//! /proc/net.
+//! /proc/net: interfaces and sockets, in Linux's tables (net/core/net-procfs.c, net/ipv4/tcp_ipv4.c, udp.c).
+//!
+//! Sockets are found by their descriptors: there are no others, but for connections that nobody accepted yet. The columns
+//! of timers and windows are 0: what does not leave the machine has none. Cost: O(descriptors).
 use super::file;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::{Listing, Numbers};
+use crate::fs::{FileOps, PollEvents, fd};
+use crate::net::interface;
+use crate::net::socket::Socket;
+use crate::task::credentials;
+use alloc::collections::BTreeMap;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
+use ringo_net::Address;
 
 /// /proc/PID/net.
 pub(super) static NET: Listing = Listing {
-    items: &[file("dev", interfaces)],
+    items: &[
+        file("dev", interfaces),
+        file("if_inet6", addresses),
+        file("route", |out, _| padded(out, ROUTE_HEADER, 127)),
+        file("sockstat", statistics),
+        file("sockstat6", statistics6),
+        file("tcp", |out, _| tcp(out, false)),
+        file("tcp6", |out, _| tcp(out, true)),
+        file("udp", |out, _| udp(out, false)),
+        file("udp6", |out, _| udp(out, true)),
+    ],
     numbered: None,
 };
 
-/// The interfaces and what went through them, under the two lines of Linux (net/core/net-procfs.c).
+/// A line that is filled up with spaces.
+fn padded(out: &mut Text, line: &str, width: usize) -> Result<(), Errno> {
+    writeln!(out, "{line:width$}")
+}
+
+/// The interfaces and what went through them. What stays inside the machine is never a packet, and not counted.
 fn interfaces(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     out.put(b"Inter-|   Receive                                                |  Transmit\n")?;
     out.put(b" face |bytes    packets errs drop fifo frame compressed multicast|")?;
-    out.put(b"bytes    packets errs drop fifo colls carrier compressed\n")
+    out.put(b"bytes    packets errs drop fifo colls carrier compressed\n")?;
+    for each in interface::list() {
+        write!(out, "{:>6}:", each.name)?;
+        for width in [7, 7, 4, 4, 4, 5, 10, 9, 8, 7, 4, 4, 4, 5, 7, 10] {
+            write!(out, " {:width$}", 0)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// IPv6 addresses: address, interface, prefix, scope, flags (permanent), name.
+fn addresses(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    const PERMANENT: u32 = 0x80;
+    for each in interface::list() {
+        for assigned in &each.addresses {
+            let IpAddr::V6(ip) = assigned.ip else {
+                continue;
+            };
+            let scope = match ip {
+                ip if ip.is_loopback() => 0x10,
+                ip if ip.is_unicast_link_local() => 0x20,
+                _ => 0,
+            };
+            writeln!(
+                out,
+                "{:032x} {:02x} {:02x} {scope:02x} {PERMANENT:02x} {:>8}",
+                ip.to_bits(),
+                each.index,
+                assigned.prefix,
+                each.name
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Loopback's routes are not among them.
+const ROUTE_HEADER: &str =
+    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
+
+/// One socket's line.
+struct Line {
+    local: SocketAddr,
+    remote: Option<SocketAddr>,
+    listens: bool,
+    /// The other end sends no more.
+    half: bool,
+    unsent: usize,
+    unread: usize,
+    inode: u64,
+}
+
+fn inet(address: Address) -> Option<SocketAddr> {
+    match address {
+        Address::Inet(address) => Some(address),
+        _ => None,
+    }
+}
+
+/// The sockets of a family and protocol that have a local port, by inode: several descriptors may be one socket.
+fn sockets(v6: bool, protocol: u32) -> BTreeMap<u64, Line> {
+    let family = if v6 { abi::AF_INET6 } else { abi::AF_INET };
+    let mut found = BTreeMap::new();
+    let mut next = 0;
+    while let Some(number) = fd::table().next_used(next) {
+        next = number.saturating_add(1);
+        let Ok(file) = fd::get(number) else { continue };
+        let Some(socket) = file.ops.downcast::<Socket>() else {
+            continue;
+        };
+        if socket.common.family != family || socket.common.protocol != protocol {
+            continue;
+        }
+        let details = socket.protocol();
+        let Some(local) = inet(details.local()).filter(|local| local.port() != 0) else {
+            continue;
+        };
+        let inode = socket.stat().map_or(0, |stat| stat.inode);
+        let half = details.poll(&socket.common).contains(PollEvents::RDHUP);
+        let line = Line {
+            local,
+            remote: details.remote().ok().and_then(inet),
+            listens: details.listens(),
+            half,
+            unsent: details.unsent_bytes().unwrap_or(0),
+            // The end of a stream has a sequence number, too.
+            unread: details.readable_bytes().unwrap_or(0) + usize::from(half),
+            inode,
+        };
+        found.insert(inode, line);
+    }
+    found
+}
+
+/// An address and port, each word of the address as a little-endian machine prints one in network order.
+fn put_address(out: &mut Text, address: SocketAddr) -> Result<(), Errno> {
+    let words = |out: &mut Text, bytes: &[u8]| {
+        bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .try_for_each(|word| write!(out, "{:08X}", u32::from_le_bytes(*word)))
+    };
+    match address.ip() {
+        IpAddr::V4(ip) => words(out, &ip.octets())?,
+        IpAddr::V6(ip) => words(out, &ip.octets())?,
+    }
+    write!(out, ":{:04X}", address.port())
+}
+
+/// From the local address to the inode.
+fn put_line(out: &mut Text, line: &Line, v6: bool, state: u8) -> Result<(), Errno> {
+    let nowhere = if v6 {
+        SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0)
+    } else {
+        SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)
+    };
+    put_address(out, line.local)?;
+    out.put(b" ")?;
+    put_address(out, line.remote.unwrap_or(nowhere))?;
+    let uid = credentials().user.effective();
+    write!(
+        out,
+        " {state:02X} {:08X}:{:08X} 00:00000000 00000000 {uid:5} {:8} {}",
+        line.unsent, line.unread, 0, line.inode
+    )
+}
+
+const ESTABLISHED: u8 = 1;
+const CLOSE: u8 = 7;
+const CLOSE_WAIT: u8 = 8;
+const LISTEN: u8 = 10;
+
+const HEADER_V4: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
+const HEADER_V6: &str = "  sl  local_address                         remote_address                        st tx_queue \
+                         rx_queue tr tm->when retrnsmt   uid  timeout inode";
+
+/// /proc/net/tcp and tcp6.
+fn tcp(out: &mut Text, v6: bool) -> Result<(), Errno> {
+    /// IPv4's lines are filled up to this width.
+    const WIDTH: usize = 149;
+    if v6 {
+        writeln!(out, "{HEADER_V6}")?;
+    } else {
+        padded(out, HEADER_V4, WIDTH)?;
+    }
+    let found = sockets(v6, abi::IPPROTO_TCP as u32);
+    // A socket that is only bound is not shown.
+    let shown = found
+        .values()
+        .filter(|line| line.listens || line.remote.is_some());
+    for (index, line) in shown.enumerate() {
+        let state = match line {
+            line if line.listens => LISTEN,
+            line if line.half => CLOSE_WAIT,
+            _ => ESTABLISHED,
+        };
+        let start = out.len();
+        write!(out, "{index:4}: ")?;
+        put_line(out, line, v6, state)?;
+        // References, address of the socket (nobody's business), timers, window, threshold.
+        write!(out, " 1 {:016x} 100 0 0 10 0", 0)?;
+        if !v6 {
+            out.pad(start, WIDTH)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// /proc/net/udp and udp6.
+fn udp(out: &mut Text, v6: bool) -> Result<(), Errno> {
+    const WIDTH: usize = 127;
+    const MORE: &str = " ref pointer drops";
+    if v6 {
+        writeln!(out, "{HEADER_V6}{MORE}")?;
+    } else {
+        padded(out, &alloc::format!(" {HEADER_V4}{MORE}"), WIDTH)?;
+    }
+    for (index, line) in sockets(v6, abi::IPPROTO_UDP as u32).values().enumerate() {
+        let state = if line.remote.is_some() {
+            ESTABLISHED
+        } else {
+            CLOSE
+        };
+        let start = out.len();
+        write!(out, "{index:5}: ")?;
+        put_line(out, line, v6, state)?;
+        write!(out, " 2 {:016x} 0", 0)?;
+        if !v6 {
+            out.pad(start, WIDTH)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// How many sockets of a protocol there are, with a port.
+fn count(v6: bool, protocol: u32) -> usize {
+    sockets(v6, protocol).len()
+}
+
+fn statistics(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    let (tcp, udp) = (abi::IPPROTO_TCP as u32, abi::IPPROTO_UDP as u32);
+    let [tcp4, udp4, tcp6, udp6] = [(false, tcp), (false, udp), (true, tcp), (true, udp)]
+        .map(|(v6, protocol)| count(v6, protocol));
+    writeln!(out, "sockets: used {}", tcp4 + udp4 + tcp6 + udp6)?;
+    // The states that have no descriptor and the memory, which is shared, are not told apart.
+    writeln!(
+        out,
+        "TCP: inuse {tcp4} orphan 0 tw 0 alloc {} mem 0",
+        tcp4 + tcp6
+    )?;
+    writeln!(
+        out,
+        "UDP: inuse {udp4} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0"
+    )?;
+    writeln!(out, "FRAG: inuse 0 memory 0")
+}
+
+fn statistics6(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    let (tcp, udp) = (abi::IPPROTO_TCP as u32, abi::IPPROTO_UDP as u32);
+    writeln!(
+        out,
+        "TCP6: inuse {}\nUDP6: inuse {}",
+        count(true, tcp),
+        count(true, udp)
+    )?;
+    writeln!(
+        out,
+        "UDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0"
+    )
 }

@@ -9,6 +9,7 @@ use crate::fs::inotify;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::{Item, Kind, Listing, Make, Numbers, Tree};
 use crate::memory::space;
+use crate::net::{options, table, tcp};
 use crate::sync::SpinLock;
 use crate::task::{process, thread};
 use ringo_abi::Errno;
@@ -206,13 +207,81 @@ fn no_limit(out: &mut Text, _: Numbers) -> Result<(), Errno> {
 }
 
 static NET: Listing = Listing {
-    items: &[directory(
-        "core",
-        0o555,
-        &Listing {
-            items: &[setting("somaxconn", |out, _| writeln!(out, "4096"))],
-            numbered: None,
-        },
-    )],
+    items: &[
+        directory("core", 0o555, &NET_CORE),
+        directory("ipv4", 0o555, &NET_IPV4),
+        directory("ipv6", 0o555, &NET_IPV6),
+    ],
+    numbered: None,
+};
+
+static NET_CORE: Listing = Listing {
+    items: &[
+        setting("rmem_default", |out, _| {
+            writeln!(out, "{}", options::BUFFER_DEFAULT)
+        }),
+        setting("rmem_max", |out, _| {
+            writeln!(out, "{}", options::BUFFER_MAX)
+        }),
+        setting("somaxconn", |out, _| writeln!(out, "{}", tcp::BACKLOG_MAX)),
+        setting("wmem_default", |out, _| {
+            writeln!(out, "{}", options::BUFFER_DEFAULT)
+        }),
+        setting("wmem_max", |out, _| {
+            writeln!(out, "{}", options::BUFFER_MAX)
+        }),
+    ],
+    numbered: None,
+};
+
+static NET_IPV4: Listing = Listing {
+    items: &[
+        setting("ip_default_ttl", |out, _| writeln!(out, "64")),
+        setting("ip_forward", |out, _| writeln!(out, "0")),
+        setting("ip_local_port_range", |out, _| {
+            let (first, end) = table::EPHEMERAL;
+            writeln!(out, "{first}\t{}", end - 1)
+        }),
+        setting("ip_unprivileged_port_start", |out, _| {
+            writeln!(out, "{}", table::PRIVILEGED)
+        }),
+        // Nobody.
+        setting("ping_group_range", |out, _| writeln!(out, "1\t0")),
+        setting("tcp_rmem", |out, _| {
+            tcp_buffer(out, options::TCP_RECEIVE_DEFAULT)
+        }),
+        setting("tcp_wmem", |out, _| {
+            tcp_buffer(out, options::TCP_SEND_DEFAULT)
+        }),
+    ],
+    numbered: None,
+};
+
+/// The least, the usual and the most bytes of a connection's buffer.
+fn tcp_buffer(out: &mut Text, usual: u32) -> Result<(), Errno> {
+    writeln!(out, "4096\t{usual}\t{}", options::BUFFER_MAX)
+}
+
+static NET_IPV6: Listing = Listing {
+    items: &[
+        setting("bindv6only", |out, _| writeln!(out, "0")),
+        directory(
+            "conf",
+            0o555,
+            &Listing {
+                items: &[
+                    directory("all", 0o555, &NET_IPV6_ON),
+                    directory("default", 0o555, &NET_IPV6_ON),
+                    directory("lo", 0o555, &NET_IPV6_ON),
+                ],
+                numbered: None,
+            },
+        ),
+    ],
+    numbered: None,
+};
+
+static NET_IPV6_ON: Listing = Listing {
+    items: &[setting("disable_ipv6", |out, _| writeln!(out, "0"))],
     numbered: None,
 };
