@@ -19,6 +19,7 @@ mod execute;
 mod go;
 mod machine;
 mod malformed;
+mod overlay;
 mod table;
 mod third;
 

@@ -32,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         memory(),
         procfs(),
         files(),
+        crate::overlay::cases(),
         kinds(),
         network(),
     ]
