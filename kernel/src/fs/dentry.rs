@@ -191,6 +191,14 @@ impl Dentry {
         }
     }
 
+    /// The position after the last entry there is now; generated ones are not numbered in the order in which they come.
+    pub fn entries_end(&self) -> u64 {
+        match &self.inode.content {
+            Content::Directory(directory) => directory.end(),
+            _ => u64::MAX,
+        }
+    }
+
     /// Where the link leads.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::sync::SleepMutex;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use linux_raw_sys::general::{
     F_GETPIPE_SZ, F_SETPIPE_SZ, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
 };
@@ -208,6 +208,8 @@ pub struct OpenFile {
     flags: AtomicU32,
     /// The position, for kinds that have one; its lock makes read and write at it one step each.
     pub position: SleepMutex<u64>,
+    /// Of a directory: positions from here on are of names that were made since it was read from its beginning.
+    pub directory_end: AtomicU64,
     /// The epoll items that end with it.
     pub watches: Watches,
 }
@@ -219,6 +221,7 @@ impl OpenFile {
             ops,
             flags: AtomicU32::new(flags),
             position: SleepMutex::new(0),
+            directory_end: AtomicU64::new(0),
             watches: Watches::new(),
         }
     }

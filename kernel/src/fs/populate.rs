@@ -61,7 +61,9 @@ pub fn tree(bundle: &Bundle<'static>, phys: usize, host: Option<Arc<Dentry>>) ->
     for (inode, date) in dates {
         inode.date(date);
     }
-    ensure_directory(&root, b"tmp", 0o1777)?;
+    if !of_host {
+        ensure_directory(&root, b"tmp", 0o1777)?;
+    }
     let working = walk::walk(root.clone(), config.cwd.to_vec(), How::follow(true))
         .and_then(walk::Found::existing);
     match working {

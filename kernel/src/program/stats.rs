@@ -1,6 +1,7 @@
 //! The kernel's half of `--stats`: figures at the program's end, as a JSON object.
 use super::site_counts;
 use crate::cpu::percpu;
+use crate::drivers::virtio::ninep;
 use crate::memory::{frames, space};
 use crate::{task, time};
 use alloc::string::String;
@@ -30,9 +31,11 @@ pub fn json() -> String {
         .sum();
     let (free, total) = frames::counts();
     let peak = space().lock().resident_peak;
+    let (requests, trips) = ninep::counts();
     alloc::format!(
         "{{\"sites\":\"{patched}/{found}\",\"syscalls\":{calls},\"program_ns\":{},\"cpu_ns\":{},\
-         \"memory_total_bytes\":{},\"memory_used_bytes\":{},\"program_peak_bytes\":{},\"threads\":{}}}",
+         \"memory_total_bytes\":{},\"memory_used_bytes\":{},\"program_peak_bytes\":{},\"threads\":{},\
+         \"host_requests\":{requests},\"host_trips\":{trips}}}",
         time::now() - STARTED.load(Ordering::Relaxed),
         task::process().cpu_time(),
         total * frames::FRAME,

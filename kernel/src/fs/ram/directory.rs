@@ -331,6 +331,11 @@ impl Directory {
         self.entries.lock().entry(cursor)
     }
 
+    /// The position after the last entry.
+    pub fn end(&self) -> u64 {
+        self.entries.lock().next
+    }
+
     /// Bytes and blocks as stat(2) tells them; `pristine` if nothing was changed.
     pub fn size(&self, pristine: bool) -> (u64, u64) {
         match &self.lower {

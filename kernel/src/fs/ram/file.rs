@@ -8,9 +8,12 @@ use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
+/// The position of a directory's first entry, after "." and "..".
+const FIRST_ENTRY: u64 = 2;
 /// The largest position.
 const MAX: u64 = i64::MAX as u64;
 
@@ -168,7 +171,13 @@ impl FileOps for Dentry {
         }
         self.list()?;
         let mut position = file.position.lock();
-        let mut out = Entries::new(length);
+        if *position == 0 || file.directory_end.load(Ordering::Relaxed) == 0 {
+            // As on Linux: who makes names while reading comes to an end all the same.
+            let end = self.entries_end().saturating_add(FIRST_ENTRY);
+            file.directory_end.store(end, Ordering::Relaxed);
+        }
+        let end = file.directory_end.load(Ordering::Relaxed);
+        let mut out = Entries::new(length, end);
         while let Some(next) = out.next(self, *position)? {
             *position = next;
         }
@@ -250,14 +259,17 @@ impl MapSource for Dentry {
 struct Entries {
     bytes: Vec<u8>,
     room: usize,
+    /// The position after the last entry to be told.
+    end: u64,
 }
 
 impl Entries {
-    fn new(length: usize) -> Self {
+    fn new(length: usize, end: u64) -> Self {
         Self {
             bytes: Vec::new(),
             // Enough for one call; the rest comes with the next.
             room: length.min(32 << 10),
+            end,
         }
     }
 
@@ -271,8 +283,14 @@ impl Entries {
                 directory.parent().inode.number,
                 abi::S_IFDIR,
             ),
-            _ => match directory.entry(position - 2) {
-                Some(entry) => (entry.next + 2, entry.name, entry.inode, entry.kind),
+            _ => match directory.entry(position - FIRST_ENTRY) {
+                Some(entry) if entry.next + FIRST_ENTRY > self.end => return Ok(None),
+                Some(entry) => (
+                    entry.next + FIRST_ENTRY,
+                    entry.name,
+                    entry.inode,
+                    entry.kind,
+                ),
                 None => return Ok(None),
             },
         };
