@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod cpu;
+mod crash_test;
 mod drivers;
 mod fs;
 mod log;

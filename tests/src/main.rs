@@ -4,7 +4,7 @@
 //! case's own normaliser has taken out what differs between any two runs (addresses, goroutine numbers).
 //!
 //! * `table.rs` lists the cases, `third.rs` those with programs nobody here wrote; `commands.rs` has those that drive the `ringo` command itself; `malformed.rs` those
-//!   with broken executables.
+//!   with broken executables; `crashes.rs` those of the kernel's own fall.
 //! * `case.rs` is the shape of a case, `execute.rs` starts programs under a time limit, `compare.rs` normalises and
 //!   shows differences, `go.rs` builds the programs with every Go version in `tools/go-versions`.
 //!
@@ -15,6 +15,7 @@
 mod case;
 mod commands;
 mod compare;
+mod crashes;
 mod execute;
 mod go;
 mod machine;
@@ -33,6 +34,7 @@ fn main() {
     }
     trials.extend(commands::trials());
     trials.extend(malformed::trials());
+    trials.extend(crashes::trials());
     let listing = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !listing {

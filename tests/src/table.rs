@@ -30,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         scheduling(),
         timing(),
         memory(),
+        stress(),
         procfs(),
         files(),
         crate::overlay::cases(),
@@ -400,6 +401,18 @@ fn network() -> Vec<Case> {
          udp-control pipes http http-many tls rpc states edges accept-errors reuse messages interrupted timeouts shutdowns peek \
          broken-pipe sendfile",
     )
+}
+
+/// Everything at once, for a while: RINGO_STRESS_SECONDS makes it longer.
+fn stress() -> Vec<Case> {
+    let seconds = std::env::var("RINGO_STRESS_SECONDS").unwrap_or_else(|_| "4".to_owned());
+    let limit = 30 + 2 * seconds.parse::<u64>().unwrap_or(4);
+    vec![
+        case("stress", Ours("stress"), &[&seconds])
+            .cpus(&[1, 2, 4])
+            .limit(limit)
+            .code(0),
+    ]
 }
 
 /// Trials that the kernel cannot pass yet: tests/pending.txt has a pattern a line, `*` for any text. They are reported as skipped.

@@ -54,7 +54,7 @@ pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4
     arguments.option("-kernel", format!("/proc/self/fd/{kernel}"));
     arguments.option("-initrd", format!("/proc/self/fd/{bundle}"));
     // QEMU appends the places of the virtio devices.
-    arguments.option("-append", format!("ringo.cpus={}", config.cpus));
+    arguments.option("-append", kernel_command_line(config));
     arguments.option("-global", "virtio-mmio.force-legacy=false");
     // What the kernel says before its ports are there (only that it cannot go on) comes out as QEMU's own words.
     arguments.option("-debugcon", "file:/dev/stderr");
@@ -86,6 +86,16 @@ pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4
         );
     }
     arguments.0
+}
+
+/// RINGO_KERNEL_ARGS is for people who work on the kernel (docs/architecture.md).
+fn kernel_command_line(config: &Config) -> String {
+    let mut line = format!("ringo.cpus={}", config.cpus);
+    if let Ok(more) = std::env::var("RINGO_KERNEL_ARGS") {
+        line.push(' ');
+        line.push_str(&more);
+    }
+    line
 }
 
 fn machine(config: &Config) -> String {

@@ -69,6 +69,7 @@ func main() {
 		"execute-data":   func() { page := mapped(syscall.PROT_READ); jump(uintptr(unsafe.Pointer(&page[0]))) },
 		"jump-nowhere":   func() { jump(0x7000dead0000) },
 		"bus":            bus,
+		"call-511":       call511,
 		"misaligned":     func() { page := mapped(syscall.PROT_READ); misalignedVector(&page[8]) },
 		"breakpoint":     breakpoint,
 		"undefined":      undefined,
@@ -233,4 +234,13 @@ func threads() {
 	}
 	time.Sleep(20 * time.Millisecond)
 	panic("the end")
+}
+
+// A number that no system call has: the kernel's tests make it a crash of the kernel itself.
+//
+//go:noinline
+func call511() {
+	fmt.Println("before")
+	_, _, err := syscall.RawSyscall(511, 0, 0, 0)
+	fmt.Println(err)
 }

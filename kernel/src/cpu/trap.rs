@@ -523,3 +523,10 @@ pub fn halt_forever() -> ! {
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
     }
 }
+
+/// Reads where nothing is mapped: for crash_test.rs.
+pub fn read_nowhere() {
+    const NOWHERE: *const u64 = 0xffff_f000_dead_0000 as *const u64;
+    // SAFETY: none; the page fault this raises is its purpose, and the kernel stops there.
+    unsafe { core::hint::black_box(NOWHERE.read_volatile()) };
+}

@@ -62,6 +62,14 @@ impl KernelStack {
     }
 }
 
+/// Whether an address lies in the guard below some stack.
+pub fn is_guard(address: usize) -> bool {
+    let Some(offset) = address.checked_sub(AREA) else {
+        return false;
+    };
+    offset < 1 << 39 && offset % STRIDE < STRIDE - SIZE
+}
+
 impl Drop for KernelStack {
     fn drop(&mut self) {
         STACKS.lock().free.push(self.top);

@@ -76,6 +76,7 @@ impl BootInfo {
 /// Everything after memory, time and the first CPU.
 pub fn start(boot: BootInfo) -> ! {
     let others = smp::begin();
+    crate::crash_test::arm(&boot.command_line);
     drivers::control::set_receiver(super::host::receive);
     let devices = match drivers::init(&boot.command_line) {
         Ok(devices) => devices,

@@ -44,6 +44,7 @@ pub fn encode(result: SysResult) -> usize {
 
 /// A number that no handler stands for. Logged once each.
 pub extern "C" fn unknown_syscall(number: usize) -> usize {
+    crate::crash_test::on_unknown_call(number);
     static SEEN: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
     let first = match SEEN.get(number / 64) {
         Some(word) => {
