@@ -2,6 +2,7 @@
 //!
 //! - [`sockaddr`]: socket addresses as the program writes and reads them.
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
+//! - [`netlink`]: its messages.
 //! - [`ports`]: which sockets may share a port, and which of them a packet is for.
 //!
 //! Nothing here trusts a length or a number from outside: what does not decode is an error, never a panic.
@@ -11,6 +12,7 @@
 extern crate alloc;
 
 pub mod control;
+pub mod netlink;
 pub mod ports;
 pub mod sockaddr;
 

@@ -1,6 +1,6 @@
 //! Buffers of sockets: what was written and not yet read.
 //!
-//! A [`Buffer`] is a power of two of bytes between 256 and 64 Ki, initialised once and recycled: each CPU keeps a few of
+//! A [`Buffer`] is a power of two of bytes from 256 on, initialised once. Those of up to 64 Ki are recycled: each CPU keeps a few of
 //! each size, and a list of all takes what is too many there and helps out where there are none (a stream's writer takes
 //! them on one CPU, its reader gives them back on another). A socket without unread data has none. All that sockets have
 //! taken from the heap is counted, and beyond a quarter of memory new data gets only little room ([`is_tight`]).
@@ -14,7 +14,7 @@ use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use ringo_abi::Errno;
 
-/// The largest buffer.
+/// The largest buffer that is recycled, and the largest piece of a stream.
 pub const MAX: usize = 1 << MAX_SHIFT;
 const MIN_SHIFT: usize = 8;
 const MAX_SHIFT: usize = 16;
@@ -43,9 +43,10 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// Memory for some bytes; see the module's head.
 pub struct Buffer(Box<[u8]>);
 
-const fn class(length: usize) -> usize {
+/// Which of the lists a size belongs to.
+fn class(length: usize) -> Option<usize> {
     let shift = length.next_power_of_two().trailing_zeros() as usize;
-    shift.saturating_sub(MIN_SHIFT)
+    Some(shift.saturating_sub(MIN_SHIFT)).filter(|&class| class < CLASSES)
 }
 
 fn here() -> &'static Lists {
@@ -53,17 +54,18 @@ fn here() -> &'static Lists {
 }
 
 impl Buffer {
-    /// A buffer for at least `length` bytes, at most [`MAX`]. What it holds is left over from others' use.
+    /// A buffer for at least `length` bytes. What it holds is left over from others' use.
     ///
     /// # Errors
     /// ENOBUFS.
     pub fn take(length: usize) -> Result<Self, Errno> {
-        let class = class(length.min(MAX));
-        let kept = here().0[class].lock().pop();
-        if let Some(bytes) = kept.or_else(|| FOR_ALL.0[class].lock().pop()) {
-            return Ok(Self(bytes));
+        if let Some(class) = class(length) {
+            let kept = here().0[class].lock().pop();
+            if let Some(bytes) = kept.or_else(|| FOR_ALL.0[class].lock().pop()) {
+                return Ok(Self(bytes));
+            }
         }
-        let size = 1 << (class + MIN_SHIFT);
+        let size = length.max(1 << MIN_SHIFT).next_power_of_two();
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| Errno::ENOBUFS)?;
         bytes.resize(size, 0);
@@ -75,11 +77,14 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = core::mem::take(&mut self.0);
-        let class = class(bytes.len());
-        if let Err(bytes) = keep(&here().0[class], KEPT_HERE, bytes)
-            && let Err(bytes) = keep(&FOR_ALL.0[class], KEPT_FOR_ALL, bytes)
-        {
-            TAKEN.fetch_sub(bytes.len(), Ordering::Relaxed);
+        let size = bytes.len();
+        let rest = match class(size) {
+            Some(class) => keep(&here().0[class], KEPT_HERE, bytes)
+                .or_else(|bytes| keep(&FOR_ALL.0[class], KEPT_FOR_ALL, bytes)),
+            None => Err(bytes),
+        };
+        if rest.is_err() {
+            TAKEN.fetch_sub(size, Ordering::Relaxed);
         }
     }
 }

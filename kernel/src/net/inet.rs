@@ -73,7 +73,9 @@ pub const RECEIVE_ERRORS: u32 = 8;
 /// IP_MULTICAST_LOOP and IPV6_MULTICAST_LOOP, switched off.
 pub const NO_LOOP: u32 = 16;
 /// IP_MULTICAST_ALL, switched off.
-pub const NOT_ALL: u32 = 32;
+const NOT_ALL: u32 = 32;
+/// IPV6_MULTICAST_ALL, switched off.
+const NOT_ALL_V6: u32 = 1024;
 /// IP_RECVORIGDSTADDR.
 const ORIGINAL_DESTINATION: u32 = 64;
 /// IP_FREEBIND, IP_TRANSPARENT: accepted.
@@ -102,10 +104,11 @@ pub struct IpOptions {
     groups: SpinLock<Vec<(IpAddr, u32)>>,
 }
 
-impl Default for IpOptions {
-    fn default() -> Self {
+impl IpOptions {
+    /// Their defaults. Linux switches IP_MULTICAST_ALL on for sockets of AF_INET only.
+    pub fn new(v6: bool) -> Self {
         Self {
-            flags: AtomicU32::new(0),
+            flags: AtomicU32::new(if v6 { NOT_ALL } else { 0 }),
             ttl: AtomicI32::new(-1),
             tos: AtomicI32::new(0),
             hops: AtomicI32::new(-1),
@@ -151,6 +154,11 @@ impl IpOptions {
     #[inline]
     pub fn flags(&self) -> u32 {
         self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Linux starts an accepted connection with the multicast hops of its packets.
+    pub fn accepted(&self) {
+        self.multicast_ttl.store(TTL, Ordering::Relaxed);
     }
 
     fn set(&self, flag: u32, on: bool) {
@@ -362,7 +370,7 @@ fn set_v6(common: &Common, options: &IpOptions, name: u32, value: &[u8]) -> Resu
         abi::IPV6_FREEBIND => return flag(FREE_BIND),
         abi::IPV6_TRANSPARENT => return flag(TRANSPARENT),
         abi::IPV6_MULTICAST_LOOP => options.set(NO_LOOP, within(int(value)?, 0, 1)? == 0),
-        abi::IPV6_MULTICAST_ALL => options.set(NOT_ALL, within(int(value)?, 0, 1)? == 0),
+        abi::IPV6_MULTICAST_ALL => options.set(NOT_ALL_V6, within(int(value)?, 0, 1)? == 0),
         // About fragments and path MTUs: nothing inside this machine is ever cut.
         abi::IPV6_DONTFRAG | abi::IPV6_RECVPATHMTU | abi::IPV6_AUTOFLOWLABEL => {
             int(value)?;
@@ -396,10 +404,13 @@ fn set_v6(common: &Common, options: &IpOptions, name: u32, value: &[u8]) -> Resu
 pub fn option(
     common: &Common,
     options: &IpOptions,
-    v6: bool,
     level: u32,
     name: u32,
 ) -> Result<Vec<u8>, Errno> {
+    let v6 = common.family == abi::AF_INET6;
+    if level != abi::SOL_IP && (level != abi::SOL_IPV6 || !v6) {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let load = |from: &AtomicI32| from.load(Ordering::Relaxed);
     let flag = |flag| i32::from(options.has(flag));
     let ttl = |from: &AtomicI32| match load(from) {
@@ -426,15 +437,14 @@ pub fn option(
         (abi::SOL_IP, abi::IP_MULTICAST_LOOP) | (abi::SOL_IPV6, abi::IPV6_MULTICAST_LOOP) => {
             1 - flag(NO_LOOP)
         }
-        (abi::SOL_IP, abi::IP_MULTICAST_ALL) | (abi::SOL_IPV6, abi::IPV6_MULTICAST_ALL) => {
-            1 - flag(NOT_ALL)
-        }
+        (abi::SOL_IP, abi::IP_MULTICAST_ALL) => 1 - flag(NOT_ALL),
+        (abi::SOL_IPV6, abi::IPV6_MULTICAST_ALL) => 1 - flag(NOT_ALL_V6),
         (abi::SOL_IP, abi::IP_MULTICAST_IF) => {
             let index = options.multicast_interface();
             let address = interface::by_index(index).ok().and_then(|each| each.ipv4());
             return Ok(address.map_or([0; 4], |ip| ip.octets()).to_vec());
         }
-        (abi::SOL_IPV6, abi::IPV6_V6ONLY) if v6 => i32::from(common.has(V6_ONLY)),
+        (abi::SOL_IPV6, abi::IPV6_V6ONLY) => i32::from(common.has(V6_ONLY)),
         (abi::SOL_IPV6, abi::IPV6_UNICAST_HOPS) => ttl(&options.hops),
         (abi::SOL_IPV6, abi::IPV6_TCLASS) => load(&options.class),
         (abi::SOL_IPV6, abi::IPV6_MULTICAST_HOPS) => load(&options.multicast_hops),

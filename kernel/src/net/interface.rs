@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use linux_raw_sys::net as abi;
-use ringo_abi::{Errno, SysResult};
+use ringo_abi::Errno;
 
 /// IFF_UP, IFF_LOOPBACK, IFF_RUNNING, IFF_LOWER_UP of net/if.h.
 const UP: u32 = 1;
@@ -119,12 +119,22 @@ pub fn source_for(to: IpAddr) -> Result<IpAddr, Errno> {
     }
 }
 
-/// ioctl(2) on a socket: netdevice(7).
-///
-/// # Errors
-/// ENOTTY.
-pub fn ioctl(_request: u32, _argument: usize) -> SysResult {
-    Err(Errno::ENOTTY)
+/// Where packets go.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The network it leads to.
+    pub to: IpAddr,
+    /// How many bits of `to` count.
+    pub prefix: u8,
+    /// The router that takes them, if they do not arrive at once.
+    pub by: Option<IpAddr>,
+    /// The interface they leave by.
+    pub index: u32,
+}
+
+/// The routes of the main table: none lead by loopback.
+pub fn routes() -> Vec<Route> {
+    Vec::new()
 }
 
 /// SO_BINDTODEVICE and filters.

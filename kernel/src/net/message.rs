@@ -23,6 +23,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Of a socket that nobody is behind.
+    pub const NOBODY: Self = Self {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+
     /// The program's own.
     pub fn own() -> Self {
         let who = crate::task::credentials();

@@ -4,25 +4,31 @@
 //! - socket.rs, options.rs, message.rs: what all sockets have: the file, SOL_SOCKET, control data.
 //! - events.rs, buffer.rs, stream.rs: who is told of what; memory; bytes from one socket to another.
 //! - tcp/, udp.rs, inet.rs: the Internet's protocols; table.rs: their ports.
-//! - interface.rs: which addresses are this machine's.
+//! - unix/: Unix sockets, by name or in pairs.
+//! - interface.rs: which addresses are this machine's; netlink.rs, device.rs: how programs ask for them.
 //!
 //! What stays inside this machine never becomes a packet: the sender's system call puts bytes where the receiver's takes
 //! them, and wakes it. There is no thread, queue or lock of the network as a whole.
 //! Locks, in order: a socket's `changing`; a stream's `writing` or `inbox`; a table's shard; a queue; then events.rs's.
 pub mod buffer;
+pub mod device;
 pub mod events;
 pub mod inet;
 pub mod interface;
+pub mod mailbox;
 pub mod message;
+pub mod netlink;
 pub mod options;
 pub mod socket;
 pub mod stream;
 pub mod table;
 pub mod tcp;
 pub mod udp;
+pub mod unix;
 
 use self::socket::{Common, Kind, Socket};
 use linux_raw_sys::net as abi;
+use linux_raw_sys::netlink::NETLINK_ROUTE;
 use ringo_abi::Errno;
 
 const STREAM: u32 = abi::SOCK_STREAM;
@@ -63,7 +69,34 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> Result<Socket, Errno> {
                 _ => Err(Errno::ESOCKTNOSUPPORT),
             }
         }
+        abi::AF_UNIX => {
+            let kind = unix_kind(kind, protocol)?;
+            let common = Common::new(family, kind, 0);
+            let unix = unix::Unix::new(&common);
+            Ok(Socket::new(common, Kind::Unix(unix)))
+        }
+        abi::AF_NETLINK => match (kind, protocol) {
+            (RAW | DATAGRAM, NETLINK_ROUTE) => {
+                let common = Common::new(family, kind, protocol);
+                let netlink = netlink::Netlink::new(&common);
+                Ok(Socket::new(common, Kind::Netlink(netlink)))
+            }
+            (RAW | DATAGRAM, _) => Err(Errno::EPROTONOSUPPORT),
+            _ => Err(Errno::ESOCKTNOSUPPORT),
+        },
         _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
+/// The type of a Unix socket.
+fn unix_kind(kind: u32, protocol: u32) -> Result<u32, Errno> {
+    match (kind, protocol) {
+        (11.., _) => Err(Errno::EINVAL),
+        (_, 2..) => Err(Errno::EPROTONOSUPPORT),
+        (STREAM | DATAGRAM | abi::SOCK_SEQPACKET, _) => Ok(kind),
+        // BSD's idea of it.
+        (RAW, _) => Ok(DATAGRAM),
+        _ => Err(Errno::ESOCKTNOSUPPORT),
     }
 }
 
@@ -72,6 +105,9 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> Result<Socket, Errno> {
 /// # Errors
 /// EOPNOTSUPP for what cannot be paired, and as socket(2).
 pub fn socket_pair(family: u32, kind: u32, protocol: u32) -> Result<(Socket, Socket), Errno> {
+    if family == abi::AF_UNIX {
+        return Ok(unix::pair(unix_kind(kind, protocol)?));
+    }
     socket(family, kind, protocol)?;
     Err(Errno::EOPNOTSUPP)
 }

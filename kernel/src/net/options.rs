@@ -173,8 +173,10 @@ pub fn set(socket: &Socket, name: u32, value: &[u8]) -> Result<(), Errno> {
     let number = int(value)?;
     if let Some(bit) = bit(name) {
         let unix = common.family == abi::AF_UNIX;
+        let netlink = common.family == abi::AF_NETLINK;
         match name {
             abi::SO_REUSEPORT if unix => return Err(Errno::EOPNOTSUPP),
+            abi::SO_PASSCRED if !unix && !netlink => return Err(Errno::EOPNOTSUPP),
             abi::SO_DEBUG if number != 0 && !privileged() => return Err(Errno::EACCES),
             // One of the two.
             abi::SO_TIMESTAMP | abi::SO_TIMESTAMPNS => common.set(ANY_TIMESTAMP, false),
@@ -240,6 +242,9 @@ fn set_linger(common: &Common, value: &[u8]) -> Result<(), Errno> {
 pub fn get(socket: &Socket, name: u32) -> Result<Vec<u8>, Errno> {
     let common = &socket.common;
     if let Some(bit) = bit(name) {
+        if name == abi::SO_PASSCRED && !matches!(common.family, abi::AF_UNIX | abi::AF_NETLINK) {
+            return Err(Errno::EOPNOTSUPP);
+        }
         return Ok(int_out(i32::from(common.has(bit))));
     }
     let value = match name {
@@ -275,7 +280,10 @@ pub fn get(socket: &Socket, name: u32) -> Result<Vec<u8>, Errno> {
             return Ok(ringo_net::sockaddr::encode(&remote));
         }
         abi::SO_BINDTODEVICE => return Ok(Vec::new()),
-        _ => return socket.protocol().option(common, abi::SOL_SOCKET, name, 0),
+        _ if common.family == abi::AF_UNIX => {
+            return socket.protocol().option(common, abi::SOL_SOCKET, name, 0);
+        }
+        _ => return Err(Errno::ENOPROTOOPT),
     };
     Ok(int_out(value.cast_signed()))
 }

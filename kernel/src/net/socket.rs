@@ -2,9 +2,11 @@
 //!
 //! [`Common`] holds options and events, a [`Protocol`] does the rest; system calls reach it through the methods here.
 use super::events::Events;
+use super::netlink::Netlink;
 use super::options;
 use super::tcp::Tcp;
 use super::udp::Udp;
+use super::unix::Unix;
 use crate::fs::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{Wait, WaitQueue};
@@ -350,6 +352,10 @@ pub enum Kind {
     Tcp(Tcp),
     /// AF_INET and AF_INET6, SOCK_DGRAM.
     Udp(Udp),
+    /// AF_UNIX.
+    Unix(Unix),
+    /// AF_NETLINK.
+    Netlink(Netlink),
 }
 
 /// See the module's head.
@@ -371,6 +377,8 @@ impl Socket {
         match &self.kind {
             Kind::Tcp(tcp) => tcp,
             Kind::Udp(udp) => udp,
+            Kind::Unix(unix) => unix,
+            Kind::Netlink(netlink) => netlink,
         }
     }
 
@@ -437,7 +445,7 @@ impl FileOps for Socket {
         let count = match request {
             ioctl::FIONREAD => self.protocol().readable_bytes()?,
             TIOCOUTQ => self.protocol().unsent_bytes()?,
-            _ => return super::interface::ioctl(request, argument),
+            _ => return super::device::ioctl(request, argument),
         };
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         user::write(argument, &count).map(|()| 0)

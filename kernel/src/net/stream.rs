@@ -189,20 +189,19 @@ impl<A: Attachment> Stream<A> {
     }
 
     /// Takes as much of `io` as there is room for, with one `attachment` for all of it, and wakes the reader. Gives how
-    /// much that was: 0 if there is no room, of which the writer will be told then. `whole`: all of it or nothing.
+    /// much that was: 0 if there is no room, of which the writer will be told then.
     ///
     /// # Errors
     /// EFAULT, ENOBUFS if nothing was taken.
-    pub fn write(&self, io: &mut UserIo, whole: bool, attachment: impl Fn() -> A) -> SysResult {
+    pub fn write(&self, io: &mut UserIo, attachment: impl Fn() -> A) -> SysResult {
         let _writing = self.writing.lock();
         let mut done = 0;
         while io.remaining() > 0 && !self.abandoned() {
             let mut room = self.room();
-            let enough = if whole { io.remaining() } else { 1 };
-            if room < enough {
+            if room == 0 {
                 self.state.fetch_or(FULL, Ordering::SeqCst);
                 room = self.room();
-                if room < enough {
+                if room == 0 {
                     break;
                 }
             }
@@ -257,33 +256,6 @@ impl<A: Attachment> Stream<A> {
             // The reader went meanwhile: it may have looked before the push.
             self.abandon();
         }
-    }
-
-    /// One message as a piece of its own, however long (at most [`buffer::MAX`]): the caller has seen that there is room.
-    ///
-    /// # Errors
-    /// EFAULT, ENOBUFS.
-    pub fn write_message(&self, io: &mut UserIo, attachment: A) -> SysResult {
-        let wanted = io.remaining();
-        let mut buffer = Buffer::take(wanted)?;
-        if io.copy_in(&mut buffer[..wanted])? < wanted {
-            return Err(Errno::EFAULT);
-        }
-        let piece = Piece {
-            buffer,
-            start: 0,
-            end: wanted,
-            attachment,
-        };
-        let mut queue = self.queue.lock();
-        queue.push_back(piece);
-        self.unread.fetch_add(wanted, Ordering::SeqCst);
-        drop(queue);
-        if self.abandoned() {
-            self.abandon();
-        }
-        self.reader.readable();
-        Ok(wanted)
     }
 
     /// Copies what there is, up to what `io` takes. `on_piece` sees each piece's attachment before anything of it is
@@ -357,27 +329,6 @@ impl<A: Attachment> Stream<A> {
         Ok(done)
     }
 
-    /// Takes the first piece, whole.
-    pub fn take_message(&self) -> Option<Piece<A>> {
-        let mut inbox = self.inbox.lock();
-        if inbox.is_empty() {
-            self.refill(&mut inbox);
-        }
-        let piece = inbox.pop_front()?;
-        drop(inbox);
-        self.consumed(piece.len());
-        Some(piece)
-    }
-
-    /// Runs `f` on the first piece, which stays.
-    pub fn with_first<R>(&self, f: impl FnOnce(&Piece<A>) -> R) -> Option<R> {
-        let mut inbox = self.inbox.lock();
-        if inbox.is_empty() {
-            self.refill(&mut inbox);
-        }
-        inbox.front().map(f)
-    }
-
     /// Throws away up to `count` bytes; gives how many there were.
     pub fn discard(&self, count: usize) -> usize {
         let mut inbox = self.inbox.lock();
@@ -421,12 +372,5 @@ impl<A: Attachment> Stream<A> {
             self.state.fetch_and(!FULL, Ordering::SeqCst);
             self.writer.writable();
         }
-    }
-}
-
-impl<A> Piece<A> {
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
     }
 }

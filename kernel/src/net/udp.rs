@@ -10,6 +10,7 @@ use super::buffer::{self, Buffer};
 use super::events::{Events, READABLE, WRITABLE};
 use super::inet::{self, IpOptions, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
 use super::interface;
+use super::mailbox::{Mailbox, Message};
 use super::options::{
     self, ANY_TIMESTAMP, BROADCAST, REUSE, REUSE_PORT, TIMESTAMP_NS, V6_ONLY, int, int_out,
 };
@@ -19,11 +20,10 @@ use crate::fs::PollEvents;
 use crate::memory::user::UserIo;
 use crate::sync::SpinLock;
 use crate::time;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
 use ringo_net::ports::Bound;
@@ -52,13 +52,13 @@ struct Datagram {
     time: u64,
 }
 
-impl Datagram {
-    /// What Linux counts against SO_RCVBUF: the packet's memory with its descriptor.
-    const fn charge(&self) -> usize {
+impl Message for Datagram {
+    fn charge(&self) -> usize {
         charge(self.length)
     }
 }
 
+/// What Linux counts against SO_RCVBUF: the packet's memory with its descriptor.
 const fn charge(length: usize) -> usize {
     const DESCRIPTOR: usize = 256;
     const HEADERS: usize = 59;
@@ -74,15 +74,9 @@ const fn charge(length: usize) -> usize {
 
 /// A socket as others send to it.
 pub struct Endpoint {
-    queue: SpinLock<VecDeque<Datagram>>,
-    /// Datagrams in the queue.
-    count: AtomicUsize,
-    charged: AtomicUsize,
-    capacity: AtomicUsize,
-    dropped: AtomicU32,
+    mailbox: Mailbox<Datagram>,
+    /// Somebody wants to know when datagrams came.
     stamps: AtomicBool,
-    /// shutdown(2) of the receiving half.
-    declined: AtomicBool,
     events: Arc<Events>,
     /// Options of IP, groups among them.
     options: IpOptions,
@@ -102,44 +96,9 @@ pub struct Udp {
 
 impl Endpoint {
     fn push(&self, datagram: Datagram) {
-        if self.declined.load(Ordering::Relaxed) {
-            return;
+        if self.mailbox.push(datagram, false) {
+            self.events.readable();
         }
-        let charge = datagram.charge();
-        let mut queue = self.queue.lock();
-        let charged = self.charged.load(Ordering::Relaxed) + charge;
-        if charged > self.capacity.load(Ordering::Relaxed) && !queue.is_empty() {
-            drop(queue);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        queue.push_back(datagram);
-        self.charged.fetch_add(charge, Ordering::Relaxed);
-        self.count.store(queue.len(), Ordering::SeqCst);
-        drop(queue);
-        self.events.readable();
-    }
-
-    fn pop(&self) -> Option<Datagram> {
-        if self.count.load(Ordering::SeqCst) == 0 {
-            return None;
-        }
-        let mut queue = self.queue.lock();
-        let datagram = queue.pop_front()?;
-        self.charged.fetch_sub(datagram.charge(), Ordering::Relaxed);
-        self.count.store(queue.len(), Ordering::SeqCst);
-        if queue.is_empty() && queue.capacity() > 64 {
-            queue.shrink_to(0);
-        }
-        Some(datagram)
-    }
-
-    /// Puts back what was only looked at.
-    fn unpop(&self, datagram: Datagram) {
-        let mut queue = self.queue.lock();
-        self.charged.fetch_add(datagram.charge(), Ordering::Relaxed);
-        queue.push_front(datagram);
-        self.count.store(queue.len(), Ordering::SeqCst);
     }
 }
 
@@ -157,15 +116,10 @@ impl Udp {
         Self {
             v6,
             endpoint: Arc::new(Endpoint {
-                queue: SpinLock::new(VecDeque::new()),
-                count: AtomicUsize::new(0),
-                charged: AtomicUsize::new(0),
-                capacity: AtomicUsize::new(options::receive_buffer(common) as usize),
-                dropped: AtomicU32::new(0),
+                mailbox: Mailbox::new(options::receive_buffer(common) as usize),
                 stamps: AtomicBool::new(false),
-                declined: AtomicBool::new(false),
                 events: common.events.clone(),
-                options: IpOptions::default(),
+                options: IpOptions::new(v6),
             }),
             binding: SpinLock::new(None),
             remote: SpinLock::new(None),
@@ -471,14 +425,14 @@ impl Protocol for Udp {
         if how.has(abi::MSG_OOB) {
             return Err(Errno::EOPNOTSUPP);
         }
-        let endpoint = &*self.endpoint;
-        let datagram = match endpoint.pop() {
+        let mailbox = &self.endpoint.mailbox;
+        let datagram = match mailbox.pop() {
             Some(datagram) if common.events.error().is_none() => datagram,
             first => {
                 if let Some(errno) = common.events.take_error() {
                     first
                         .into_iter()
-                        .for_each(|datagram| endpoint.unpop(datagram));
+                        .for_each(|datagram| mailbox.unpop(datagram));
                     return Err(errno);
                 }
                 let patience = common.receive_patience(how.nonblocking);
@@ -486,12 +440,9 @@ impl Protocol for Udp {
                     if let Some(errno) = common.events.take_error() {
                         return Some(Err(errno));
                     }
-                    match endpoint.pop() {
+                    match mailbox.pop() {
                         Some(datagram) => Some(Ok(Some(datagram))),
-                        None => endpoint
-                            .declined
-                            .load(Ordering::Relaxed)
-                            .then_some(Ok(None)),
+                        None => mailbox.is_closed().then_some(Ok(None)),
                     }
                 })??;
                 let Some(datagram) = next else { return Ok(0) };
@@ -506,7 +457,7 @@ impl Protocol for Udp {
         }
         self.tell(common, &datagram, how);
         if how.has(abi::MSG_PEEK) {
-            endpoint.unpop(datagram);
+            mailbox.unpop(datagram);
         }
         if went? < wanted {
             return Err(Errno::EFAULT);
@@ -521,7 +472,7 @@ impl Protocol for Udp {
     fn shutdown(&self, common: &Common, halves: Halves) -> Result<(), Errno> {
         let connected = self.remote.lock().is_some();
         if halves.reading {
-            self.endpoint.declined.store(true, Ordering::Relaxed);
+            self.endpoint.mailbox.close();
         }
         if halves.writing {
             self.ended.store(true, Ordering::Relaxed);
@@ -550,8 +501,8 @@ impl Protocol for Udp {
 
     fn poll(&self, common: &Common) -> PollEvents {
         let mut events = WRITABLE;
-        let declined = self.endpoint.declined.load(Ordering::Relaxed);
-        if declined || self.endpoint.count.load(Ordering::SeqCst) > 0 {
+        let declined = self.endpoint.mailbox.is_closed();
+        if declined || self.endpoint.mailbox.len() > 0 {
             events |= READABLE;
         }
         events.set(PollEvents::RDHUP, declined);
@@ -594,7 +545,7 @@ impl Protocol for Udp {
         _length: usize,
     ) -> Result<Vec<u8>, Errno> {
         if level != abi::SOL_UDP {
-            return inet::option(common, &self.endpoint.options, self.v6, level, name);
+            return inet::option(common, &self.endpoint.options, level, name);
         }
         match name {
             UDP_SEGMENT => Ok(int_out(self.segment.load(Ordering::Relaxed))),
@@ -606,7 +557,7 @@ impl Protocol for Udp {
     fn options_changed(&self, common: &Common) {
         let endpoint = &self.endpoint;
         let capacity = options::receive_buffer(common) as usize;
-        endpoint.capacity.store(capacity, Ordering::Relaxed);
+        endpoint.mailbox.set_capacity(capacity);
         let stamps = common.has(ANY_TIMESTAMP);
         endpoint.stamps.store(stamps, Ordering::Relaxed);
         if let Some((_, claim)) = *self.binding.lock() {
@@ -618,8 +569,8 @@ impl Protocol for Udp {
     }
 
     fn readable_bytes(&self) -> SysResult {
-        let queue = self.endpoint.queue.lock();
-        Ok(queue.front().map_or(0, |first| first.length))
+        let first = self.endpoint.mailbox.with_first(|first| first.length);
+        Ok(first.unwrap_or(0))
     }
 
     fn close(&self, _common: &Common) {
@@ -627,9 +578,7 @@ impl Protocol for Udp {
         if let Some((_, claim)) = claim {
             table::UDP.release(claim);
         }
-        self.endpoint.declined.store(true, Ordering::Relaxed);
-        let queue = core::mem::take(&mut *self.endpoint.queue.lock());
-        drop(queue);
+        self.endpoint.mailbox.abandon();
     }
 }
 

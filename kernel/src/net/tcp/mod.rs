@@ -64,7 +64,7 @@ impl Tcp {
             changing: SleepMutex::new(()),
             in_progress: AtomicBool::new(false),
             refused: AtomicBool::new(false),
-            options: options::Options::default(),
+            options: options::Options::new(v6),
         }
     }
 
@@ -77,7 +77,7 @@ impl Tcp {
             changing: SleepMutex::new(()),
             in_progress: AtomicBool::new(false),
             refused: AtomicBool::new(false),
-            options: self.options.clone(),
+            options: self.options.inherited(),
         }
     }
 
@@ -313,7 +313,7 @@ impl Protocol for Tcp {
                 end.bounce();
                 return Ok(done + count);
             }
-            match end.outgoing().write(io, false, || ()) {
+            match end.outgoing().write(io, || ()) {
                 Ok(went) => done += went,
                 Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
             }
@@ -485,7 +485,7 @@ impl Protocol for Tcp {
     ) -> Result<Vec<u8>, Errno> {
         match level {
             abi::SOL_TCP => self.options.get(self, name, length),
-            _ => inet::option(common, &self.options.ip, self.v6, level, name),
+            _ => inet::option(common, &self.options.ip, level, name),
         }
     }
 

@@ -67,28 +67,30 @@ pub struct Options {
     pub ip: IpOptions,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// Their defaults.
+    pub fn new(v6: bool) -> Self {
         Self {
             values: NUMBERS.map(|number| AtomicI32::new(number.default)),
             segment: AtomicI32::new(0),
-            ip: IpOptions::default(),
-        }
-    }
-}
-
-impl Clone for Options {
-    fn clone(&self) -> Self {
-        let load = |from: &AtomicI32| AtomicI32::new(from.load(Ordering::Relaxed));
-        Self {
-            values: core::array::from_fn(|index| load(&self.values[index])),
-            segment: load(&self.segment),
-            ip: self.ip.clone(),
+            ip: IpOptions::new(v6),
         }
     }
 }
 
 impl Options {
+    /// What an accepted connection has of its listener's.
+    pub fn inherited(&self) -> Self {
+        let load = |from: &AtomicI32| AtomicI32::new(from.load(Ordering::Relaxed));
+        let ip = self.ip.clone();
+        ip.accepted();
+        Self {
+            values: core::array::from_fn(|index| load(&self.values[index])),
+            segment: load(&self.segment),
+            ip,
+        }
+    }
+
     /// setsockopt(2).
     ///
     /// # Errors

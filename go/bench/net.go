@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// The network's cases, all inside one program over loopback.
+var networkBenchmarks = []benchmark{
+	{"net/request-1k-64", requests("tcp", "127.0.0.1:0", 64, 1024)},
+	{"net/request-1k-1", requests("tcp", "127.0.0.1:0", 1, 1024)},
+	{"net/unix-request-1k-64", requests("unix", "@bench", 64, 1024)},
+	{"net/stream-64k", stream},
+	{"net/udp-round-trip", udpRoundTrip},
+	{"net/http-1k-64", httpRequests},
+	{"net/connect", connect},
+}
+
+func init() { benchmarks = append(benchmarks, networkBenchmarks...) }
+
+// share runs work on each of count workers until together they have done n operations.
+func share(n, count int, work func(worker int, next func() bool)) {
+	var done atomic.Int64
+	var wg sync.WaitGroup
+	for worker := 0; worker < count; worker++ {
+		wg.Add(1)
+		go func(worker int) {
+			defer wg.Done()
+			work(worker, func() bool { return done.Add(1) <= int64(n) })
+		}(worker)
+	}
+	wg.Wait()
+}
+
+// requests: a message of size bytes there, one back, on connections that stay open.
+func requests(network, at string, connections, size int) func(int, func()) {
+	return func(n int, start func()) {
+		l, err := net.Listen(network, at)
+		check(err)
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer c.Close()
+					buf := make([]byte, size)
+					for {
+						if _, err := io.ReadFull(c, buf); err != nil {
+							return
+						}
+						if _, err := c.Write(buf); err != nil {
+							return
+						}
+					}
+				}()
+			}
+		}()
+		conns := make([]net.Conn, connections)
+		for i := range conns {
+			conns[i], err = net.Dial(network, l.Addr().String())
+			check(err)
+		}
+		start()
+		share(n, connections, func(worker int, next func() bool) {
+			c, buf := conns[worker], make([]byte, size)
+			for next() {
+				_, err := c.Write(buf)
+				check(err)
+				_, err = io.ReadFull(c, buf)
+				check(err)
+			}
+		})
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+}
+
+// stream: 64 KiB after 64 KiB in one direction.
+func stream(n int, start func()) {
+	const size = 64 << 10
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	defer l.Close()
+	done := make(chan bool)
+	go func() {
+		c, err := l.Accept()
+		check(err)
+		buf := make([]byte, size)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				break
+			}
+		}
+		c.Close()
+		done <- true
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	check(err)
+	buf := make([]byte, size)
+	start()
+	for i := 0; i < n; i++ {
+		_, err := c.Write(buf)
+		check(err)
+	}
+	c.Close()
+	<-done
+}
+
+func udpRoundTrip(n int, start func()) {
+	s, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	check(err)
+	defer s.Close()
+	go func() {
+		buf := make([]byte, 2048)
+		for {
+			size, from, err := s.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			s.WriteToUDPAddrPort(buf[:size], from)
+		}
+	}()
+	c, err := net.DialUDP("udp", nil, s.LocalAddr().(*net.UDPAddr))
+	check(err)
+	defer c.Close()
+	buf := make([]byte, 64)
+	start()
+	for i := 0; i < n; i++ {
+		_, err := c.Write(buf)
+		check(err)
+		_, err = c.Read(buf)
+		check(err)
+	}
+}
+
+// httpRequests: bodies of 1 KiB both ways, on 64 connections that stay open.
+func httpRequests(n int, start func()) {
+	const connections = 64
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })}
+	go server.Serve(l)
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	url, body := "http://"+l.Addr().String(), make([]byte, 1024)
+	post := func() {
+		response, err := client.Post(url, "application/octet-stream", bytes.NewReader(body))
+		check(err)
+		_, err = io.Copy(io.Discard, response.Body)
+		check(err)
+		response.Body.Close()
+	}
+	share(connections, connections, func(_ int, next func() bool) {
+		for next() {
+			post()
+		}
+	})
+	start()
+	share(n, connections, func(_ int, next func() bool) {
+		for next() {
+			post()
+		}
+	})
+}
+
+// connect: a connection is made, accepted and closed on both sides.
+func connect(n int, start func()) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	start()
+	for i := 0; i < n; i++ {
+		c, err := net.Dial("tcp", l.Addr().String())
+		check(err)
+		io.Copy(io.Discard, c)
+		c.Close()
+	}
+}

@@ -1,0 +1,96 @@
+//! What goes along with the bytes of a Unix socket: who sent them, and open files.
+use super::super::message::Credentials;
+use super::super::options::PASS_CREDENTIALS;
+use super::super::socket::{Common, Receiving, Sending};
+use super::super::stream::Attachment;
+use crate::fs::{OpenFile, fd};
+use crate::sync::SlotRef;
+use alloc::vec::Vec;
+use linux_raw_sys::net as abi;
+
+/// See the module's head.
+#[derive(Default)]
+pub struct Parcel {
+    credentials: Option<Credentials>,
+    rights: Vec<SlotRef<OpenFile>>,
+}
+
+impl Attachment for Parcel {
+    fn joins(&self, before: &Self) -> bool {
+        self.rights.is_empty() && before.rights.is_empty() && self.credentials == before.credentials
+    }
+}
+
+impl Parcel {
+    /// What a send-like call sends along; the open files go with the first part of it (`first`).
+    pub fn new(how: &Sending, first: bool) -> Self {
+        let rights = match first {
+            true => how.control.rights.clone(),
+            false => Vec::new(),
+        };
+        let given = how.control.credentials;
+        Self {
+            credentials: Some(given.unwrap_or_else(Credentials::own)),
+            rights,
+        }
+    }
+
+    /// Whether it has open files.
+    pub const fn has_rights(&self) -> bool {
+        !self.rights.is_empty()
+    }
+
+    /// Whether both are from the same sender.
+    pub fn same_sender(&self, other: Option<Credentials>) -> bool {
+        self.credentials == other
+    }
+
+    /// Who sent it.
+    pub const fn credentials(&self) -> Option<Credentials> {
+        self.credentials
+    }
+
+    /// Takes the open files out.
+    pub fn take_rights(&mut self) -> Vec<SlotRef<OpenFile>> {
+        core::mem::take(&mut self.rights)
+    }
+
+    /// References to the open files, for a look that leaves them.
+    pub fn rights(&self) -> Vec<SlotRef<OpenFile>> {
+        self.rights.clone()
+    }
+}
+
+/// Writes what came along as control data, as far as the receiver wants it and has room.
+pub fn tell(
+    common: &Common,
+    sender: Option<Credentials>,
+    rights: Vec<SlotRef<OpenFile>>,
+    how: &mut Receiving,
+) {
+    if common.has(PASS_CREDENTIALS)
+        && let Some(sender) = sender
+    {
+        how.control
+            .put(abi::SOL_SOCKET, abi::SCM_CREDENTIALS, &sender.bytes());
+    }
+    if rights.is_empty() {
+        return;
+    }
+    let close_on_exec = how.has(abi::MSG_CMSG_CLOEXEC);
+    let room = how.control.room() / size_of::<i32>();
+    let all = rights.len();
+    let mut numbers = Vec::new();
+    for file in rights.into_iter().take(room) {
+        match fd::table().insert(0, fd::limit(), file, close_on_exec) {
+            Ok(number) => numbers.extend_from_slice(&number.to_ne_bytes()),
+            Err(_) => break,
+        }
+    }
+    if !numbers.is_empty() {
+        how.control.put(abi::SOL_SOCKET, abi::SCM_RIGHTS, &numbers);
+    }
+    if numbers.len() / size_of::<i32>() < all {
+        how.control.set_truncated();
+    }
+}
