@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
         files(),
         crate::overlay::cases(),
         kinds(),
+        calls(),
         network(),
     ]
     .into_iter()
@@ -363,6 +364,10 @@ fn files() -> Vec<Case> {
     all.push(ours("files", "threads").cpus(&[1, 2, 4]).code(0));
     all.push(ours("files", "big").limit(60).code(0));
     all
+}
+
+fn calls() -> Vec<Case> {
+    acts("calls", "vm kcmp getdents pidfd nice policies robust")
 }
 
 fn kinds() -> Vec<Case> {

@@ -37,47 +37,6 @@ fn why_absent(name: &str) -> &'static str {
 /// Why, and what.
 const REASONS: &[(&str, &[&str])] = &[
     (
-        "there is no network yet",
-        &[
-            "socket",
-            "connect",
-            "accept",
-            "accept4",
-            "sendto",
-            "recvfrom",
-            "sendmsg",
-            "recvmsg",
-            "sendmmsg",
-            "recvmmsg",
-            "shutdown",
-            "bind",
-            "listen",
-            "getsockname",
-            "getpeername",
-            "socketpair",
-            "setsockopt",
-            "getsockopt",
-        ],
-    ),
-    (
-        "not yet: programs by Go use epoll",
-        &["poll", "ppoll", "select", "pselect6"],
-    ),
-    (
-        "not yet",
-        &[
-            "inotify_init",
-            "inotify_init1",
-            "inotify_add_watch",
-            "inotify_rm_watch",
-            "splice",
-            "tee",
-            "vmsplice",
-            "name_to_handle_at",
-            "memfd_create",
-        ],
-    ),
-    (
         "System V and POSIX IPC connect processes, and there is one",
         &[
             "shmget",
@@ -102,17 +61,7 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "works on other processes, and there are none",
-        &[
-            "ptrace",
-            "process_vm_readv",
-            "process_vm_writev",
-            "kcmp",
-            "process_mrelease",
-            "process_madvise",
-            "pidfd_getfd",
-            "clone3",
-            "get_robust_list",
-        ],
+        &["process_mrelease", "clone3"],
     ),
     (
         "asynchronous I/O by shared rings or contexts; programs fall back to ordinary calls",
@@ -130,34 +79,10 @@ const REASONS: &[(&str, &[&str])] = &[
     ),
     (
         "there is one file system, and nobody administers it",
-        &[
-            "open_tree",
-            "open_tree_attr",
-            "move_mount",
-            "fsopen",
-            "fsconfig",
-            "fsmount",
-            "fspick",
-            "mount_setattr",
-            "statmount",
-            "listmount",
-            "quotactl_fd",
-            "fanotify_init",
-            "fanotify_mark",
-        ],
+        &["open_tree_attr", "statmount", "listmount"],
     ),
     ("no key rings", &["add_key", "request_key", "keyctl"]),
-    (
-        "memory is one node",
-        &[
-            "mbind",
-            "set_mempolicy",
-            "get_mempolicy",
-            "migrate_pages",
-            "move_pages",
-            "set_mempolicy_home_node",
-        ],
-    ),
+    ("memory is one node", &["set_mempolicy_home_node"]),
     (
         "confines a process further; the VM is what confines the program",
         &[
@@ -169,10 +94,6 @@ const REASONS: &[(&str, &[&str])] = &[
             "lsm_set_self_attr",
             "lsm_list_modules",
         ],
-    ),
-    (
-        "memory protection keys are not enabled",
-        &["pkey_mprotect", "pkey_alloc", "pkey_free"],
     ),
     (
         "segments of the local descriptor table are 32-bit history",
@@ -199,8 +120,6 @@ const REASONS: &[(&str, &[&str])] = &[
             "epoll_ctl_old",
             "epoll_wait_old",
             "remap_file_pages",
-            "kexec_file_load",
-            "restart_syscall",
             "uretprobe",
             "map_shadow_stack",
         ],

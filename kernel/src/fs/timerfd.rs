@@ -99,6 +99,11 @@ impl FileOps for TimerFd {
         Some(&self.ticks.queue)
     }
 
+    /// As noop_llseek in Linux.
+    fn seek(&self, _file: &OpenFile, _offset: i64, _whence: u32) -> SysResult {
+        Ok(0)
+    }
+
     fn stat(&self) -> Result<Stat, Errno> {
         Ok(anon::stat())
     }

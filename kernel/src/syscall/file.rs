@@ -6,6 +6,7 @@ use crate::fs::{OpenFile, Stat, fd};
 use crate::memory::user::{self, UserIo};
 use crate::sync::SlotRef;
 use crate::task::{self, signal};
+use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -310,7 +311,7 @@ pub fn fadvise64(fd: i32, _offset: i64, length: i64, advice: u32) -> SysResult {
     if file.flags() & abi::O_PATH != 0 {
         return Err(Errno::EBADF);
     }
-    if !file.ops.seekable() {
+    if file.ops.stat()?.mode & abi::S_IFMT == abi::S_IFIFO {
         return Err(Errno::ESPIPE);
     }
     if advice > abi::POSIX_FADV_NOREUSE || length < 0 {
@@ -326,6 +327,30 @@ pub fn readahead(fd: i32, _offset: i64, _count: usize) -> SysResult {
     } else {
         Err(Errno::EINVAL)
     }
+}
+
+/// getdents(2): struct linux_dirent is as long as the newer one, with the type in its last byte.
+pub fn getdents(fd: i32, buf: usize, count: u32) -> SysResult {
+    const NAME: usize = 18;
+    const NAME64: usize = 19;
+    let length = getdents64(fd, buf, count)?;
+    let mut records: Vec<u8> = Vec::new();
+    records
+        .try_reserve_exact(length)
+        .map_err(|_| Errno::ENOMEM)?;
+    records.resize(length, 0);
+    user::copy_in(&mut records, buf)?;
+    let mut rest = &mut records[..];
+    while rest.len() > NAME64 {
+        let size = usize::from(u16::from_ne_bytes([rest[16], rest[17]]));
+        let (record, after) = rest.split_at_mut(size.clamp(NAME64 + 1, rest.len()));
+        let (kind, last) = (record[NAME], record.len() - 1);
+        record.copy_within(NAME64.., NAME);
+        record[last] = kind;
+        rest = after;
+    }
+    user::copy_out(buf, &records)?;
+    Ok(length)
 }
 
 /// getdents64(2).

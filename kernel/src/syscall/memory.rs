@@ -79,6 +79,31 @@ pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
     space().protect(addr, length, prot & PROT_KNOWN).map(|()| 0)
 }
 
+/// pkey_mprotect(2): without a key, or with the one that everything has, it is mprotect.
+pub fn pkey_mprotect(addr: usize, length: usize, prot: u32, key: i32) -> SysResult {
+    if matches!(key, -1 | 0) {
+        mprotect(addr, length, prot)
+    } else {
+        Err(Errno::EINVAL)
+    }
+}
+
+/// pkey_alloc(2): as on a CPU without protection keys.
+pub fn pkey_alloc(flags: u32, rights: u32) -> SysResult {
+    /// PKEY_DISABLE_ACCESS, PKEY_DISABLE_WRITE.
+    const KNOWN: u32 = 3;
+    if flags != 0 || rights & !KNOWN != 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Err(Errno::ENOSPC)
+    }
+}
+
+/// pkey_free(2).
+pub fn pkey_free(_key: i32) -> SysResult {
+    Err(Errno::EINVAL)
+}
+
 /// The page-aligned range of a call: EINVAL if it starts in a page or wraps.
 fn range(addr: usize, length: usize) -> Result<(usize, usize), Errno> {
     let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;

@@ -174,6 +174,27 @@ pub fn statx(dirfd: i32, name: usize, flags: u32, mask: u32, at: usize) -> SysRe
     Ok(0)
 }
 
+/// name_to_handle_at(2): as on overlayfs, files have no handles that outlive their names.
+pub fn name_to_handle_at(
+    dirfd: i32,
+    name: usize,
+    handle: usize,
+    _mount: usize,
+    flags: u32,
+) -> SysResult {
+    /// What a handle may need (MAX_HANDLE_SZ).
+    const MOST: u32 = 128;
+    if flags & !(abi::AT_SYMLINK_FOLLOW | abi::AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    target(dirfd, name, flags, flags & abi::AT_SYMLINK_FOLLOW != 0)?;
+    let size: u32 = user::read(handle)?;
+    if size > MOST {
+        return Err(Errno::EINVAL);
+    }
+    Err(Errno::EOPNOTSUPP)
+}
+
 /// access(2).
 pub fn access(name: usize, mode: u32) -> SysResult {
     faccessat2(abi::AT_FDCWD, name, mode, 0)

@@ -1,4 +1,4 @@
-//! The process and its place among others: ids, groups, sessions, limits, priorities, children. There is one process, the
+//! The process and its place among others: ids, groups, sessions, limits, children. There is one process, the
 //! leader of its group and session, without children. identity.rs has users and groups.
 use crate::memory::user;
 use crate::task::{self, PARENT_PID, PID, limits, process, thread};
@@ -7,7 +7,7 @@ use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 /// Refuses pids but 0 and our own.
-fn own(pid: i32) -> Result<(), Errno> {
+pub(super) fn own(pid: i32) -> Result<(), Errno> {
     match pid {
         0 => Ok(()),
         _ if thread::by_tid(pid).is_some() => Ok(()),
@@ -149,92 +149,6 @@ pub fn execveat(_dir: i32, _path: usize, _argv: usize, _envp: usize, _flags: u32
     Err(Errno::ENOSYS)
 }
 
-fn priority_target(which: u32, who: i32) -> Result<(), Errno> {
-    match which {
-        abi::PRIO_PROCESS | abi::PRIO_PGRP => own(who),
-        abi::PRIO_USER if who == 0 || who as u32 == task::credentials().user.real() => Ok(()),
-        abi::PRIO_USER => Err(Errno::ESRCH),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// getpriority(2): 20 less the nice value.
-pub fn getpriority(which: u32, who: i32) -> SysResult {
-    priority_target(which, who)?;
-    Ok((20 - process().nice.load(Ordering::Relaxed)) as usize)
-}
-
-/// setpriority(2).
-pub fn setpriority(which: u32, who: i32, nice: i32) -> SysResult {
-    priority_target(which, who)?;
-    let nice = nice.clamp(-20, 19);
-    if nice < process().nice.load(Ordering::Relaxed) && !task::credentials().privileged() {
-        return Err(Errno::EACCES);
-    }
-    process().nice.store(nice, Ordering::Relaxed);
-    Ok(0)
-}
-
-/// sched_getscheduler(2): SCHED_OTHER.
-pub fn sched_getscheduler(pid: i32) -> SysResult {
-    if pid < 0 {
-        return Err(Errno::EINVAL);
-    }
-    own(pid).map(|()| abi::SCHED_NORMAL as usize)
-}
-
-/// sched_setscheduler(2).
-pub fn sched_setscheduler(pid: i32, policy: u32, parameter: usize) -> SysResult {
-    let priority: i32 = user::read(parameter)?;
-    if pid < 0 {
-        return Err(Errno::EINVAL);
-    }
-    own(pid)?;
-    match policy & !abi::SCHED_RESET_ON_FORK {
-        abi::SCHED_NORMAL | abi::SCHED_BATCH | abi::SCHED_IDLE if priority == 0 => Ok(0),
-        abi::SCHED_FIFO | abi::SCHED_RR if (1..=99).contains(&priority) => Err(Errno::EPERM),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// sched_getparam(2).
-pub fn sched_getparam(pid: i32, parameter: usize) -> SysResult {
-    if pid < 0 || parameter == 0 {
-        return Err(Errno::EINVAL);
-    }
-    own(pid)?;
-    user::write(parameter, &0i32).map(|()| 0)
-}
-
-/// sched_setparam(2).
-pub fn sched_setparam(pid: i32, parameter: usize) -> SysResult {
-    sched_setscheduler(pid, abi::SCHED_NORMAL, parameter)
-}
-
-/// sched_get_priority_max(2).
-pub fn sched_get_priority_max(policy: u32) -> SysResult {
-    match policy {
-        abi::SCHED_FIFO | abi::SCHED_RR => Ok(99),
-        abi::SCHED_NORMAL | abi::SCHED_BATCH | abi::SCHED_IDLE | abi::SCHED_DEADLINE => Ok(0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// sched_get_priority_min(2).
-pub fn sched_get_priority_min(policy: u32) -> SysResult {
-    sched_get_priority_max(policy).map(|max| max.min(1))
-}
-
-/// sched_rr_get_interval(2).
-pub fn sched_rr_get_interval(pid: i32, at: usize) -> SysResult {
-    const SLICE_NS: u64 = 3_000_000;
-    if pid < 0 {
-        return Err(Errno::EINVAL);
-    }
-    own(pid)?;
-    user::write(at, &[0, SLICE_NS]).map(|()| 0)
-}
-
 /// getcpu(2).
 pub fn getcpu(cpu: usize, node: usize, _cache: usize) -> SysResult {
     if cpu != 0 {
@@ -295,16 +209,6 @@ pub fn capset(header: usize, data: usize) -> SysResult {
         }
     }
     Ok(0)
-}
-
-/// set_robust_list(2): kept for get_robust_list; a thread's end wakes only clear_child_tid.
-pub fn set_robust_list(_head: usize, length: usize) -> SysResult {
-    const HEAD_SIZE: usize = 24;
-    if length == HEAD_SIZE {
-        Ok(0)
-    } else {
-        Err(Errno::EINVAL)
-    }
 }
 
 /// membarrier(2): commands by a store barrier on every CPU that runs the program.

@@ -296,3 +296,8 @@ pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> 
         Err(_) => Err(Errno::EINTR),
     }
 }
+
+/// restart_syscall(2): calls that a signal interrupted start over by themselves, so there is never one to go on with.
+pub fn restart_syscall() -> SysResult {
+    Err(Errno::EINTR)
+}

@@ -143,4 +143,28 @@ privileged! {
     kexec_load;
     /// open_by_handle_at(2).
     open_by_handle_at;
+    /// fanotify_init(2).
+    fanotify_init;
+    /// fanotify_mark(2).
+    fanotify_mark;
+    /// kexec_file_load(2).
+    kexec_file_load;
+    /// userfaultfd(2).
+    userfaultfd;
+    /// open_tree(2).
+    open_tree;
+    /// move_mount(2).
+    move_mount;
+    /// fsopen(2).
+    fsopen;
+    /// fsconfig(2).
+    fsconfig;
+    /// fsmount(2).
+    fsmount;
+    /// fspick(2).
+    fspick;
+    /// mount_setattr(2).
+    mount_setattr;
+    /// quotactl_fd(2).
+    quotactl_fd;
 }

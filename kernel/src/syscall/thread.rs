@@ -105,3 +105,23 @@ pub fn sched_setaffinity(pid: i32, len: usize, mask: usize) -> SysResult {
     }
     Ok(0)
 }
+
+/// sizeof(struct robust_list_head).
+const ROBUST_HEAD: usize = 24;
+
+/// set_robust_list(2).
+pub fn set_robust_list(head: usize, length: usize) -> SysResult {
+    if length != ROBUST_HEAD {
+        return Err(Errno::EINVAL);
+    }
+    task::current().robust_list.store(head, Ordering::Relaxed);
+    Ok(0)
+}
+
+/// get_robust_list(2).
+pub fn get_robust_list(pid: i32, head: usize, length: usize) -> SysResult {
+    let list = target(pid)?.robust_list.load(Ordering::Relaxed);
+    user::write(length, &ROBUST_HEAD)?;
+    user::write(head, &list)?;
+    Ok(0)
+}

@@ -62,6 +62,7 @@ pub fn clone(frame: &SyscallFrame) -> SysResult {
     child.fs_base.store(fs_base, Ordering::Relaxed);
     child.signals.inherit(&parent.signals);
     child.credentials.inherit(&parent.credentials);
+    child.attributes.inherit(&parent.attributes);
     child
         .affinity
         .store(parent.affinity.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -116,6 +117,7 @@ pub extern "C" fn thread_started() {
 /// exit(2): ends the calling thread, and the program with the last one.
 pub fn exit_thread(status: i32) -> ! {
     let thread = super::current();
+    super::robust::release(thread);
     let clear = thread.clear_child_tid.swap(0, Ordering::Relaxed);
     if clear != 0 && user::write(clear, &0u32).is_ok() {
         futex::wake(clear, 1, u32::MAX);

@@ -5,6 +5,7 @@
 //! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share. load.rs: load averages.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
+pub mod attributes;
 mod clone;
 mod context;
 pub mod credentials;
@@ -13,6 +14,7 @@ pub mod limits;
 pub mod load;
 pub mod process;
 mod queue;
+mod robust;
 mod sched;
 pub mod signal;
 pub mod thread;

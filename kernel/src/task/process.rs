@@ -15,8 +15,6 @@ pub struct Process {
     pub umask: AtomicU32,
     /// RLIMIT_NOFILE: soft and hard.
     pub nofile: [AtomicU64; 2],
-    /// The nice value, which nothing competes for.
-    pub nice: AtomicI32,
     /// prctl(PR_SET_NO_NEW_PRIVS).
     pub no_new_privileges: AtomicBool,
     /// /proc/self/oom_score_adj: kept for the program, which is the only victim there is.
@@ -29,7 +27,6 @@ static PROCESS: Process = Process {
     signals: ProcessSignals::new(),
     umask: AtomicU32::new(0o022),
     nofile: [AtomicU64::new(1024), AtomicU64::new(1024 * 1024)],
-    nice: AtomicI32::new(0),
     no_new_privileges: AtomicBool::new(false),
     oom_score_adjust: AtomicI32::new(0),
     hostname: Once::new(),

@@ -14,6 +14,7 @@
 //! ```
 //! `on_cpu` is true while some CPU still stands on the thread's kernel stack; whoever picks a runnable thread waits for
 //! it to become false.
+use super::attributes::Attributes;
 use super::credentials::Credentials;
 use super::signal::ThreadSignals;
 use crate::cpu::fpu::FpuState;
@@ -96,6 +97,10 @@ pub struct Thread {
     pub cpu_alarms: CpuAlarms,
     /// When the sleep ends that a signal interrupted, by the sleep's clock: it goes on if no handler runs. 0 for none.
     pub restart_deadline: AtomicU64,
+    /// Nice value, policy and I/O priority.
+    pub attributes: Attributes,
+    /// set_robust_list(2): the futexes it holds, whose waiters are told if it ends.
+    pub robust_list: AtomicUsize,
     /// Voluntary and involuntary switches.
     pub switches: [AtomicU32; 2],
     /// Faults served for it (getrusage).
@@ -193,6 +198,8 @@ impl Thread {
             fpu: FpuState::new(),
             signals: ThreadSignals::new(),
             credentials: Credentials::root(),
+            attributes: Attributes::new(),
+            robust_list: AtomicUsize::new(0),
             clear_child_tid: AtomicUsize::new(0),
             cpu_time: AtomicU64::new(0),
             switched_in: AtomicU64::new(0),
@@ -235,7 +242,11 @@ impl Thread {
         thread.signals.reset();
         thread.stack_top.store(stack.top(), Ordering::Relaxed);
         *thread.stack.lock() = Some(stack);
-        for word in [&thread.clear_child_tid, &thread.fs_base] {
+        for word in [
+            &thread.clear_child_tid,
+            &thread.fs_base,
+            &thread.robust_list,
+        ] {
             word.store(0, Ordering::Relaxed);
         }
         for counter in &thread.switches {

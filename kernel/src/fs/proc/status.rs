@@ -202,7 +202,7 @@ fn stat(out: &mut Text, thread: &Thread, cpu_time: u64, faults: u64) -> Result<(
     /// PF_RANDOMIZE, which Linux sets for programs in general.
     const FLAGS: u32 = 0x40_0000;
     let usage = maps::usage();
-    let nice = process().nice.load(Ordering::Relaxed);
+    let nice = thread.attributes.nice.load(Ordering::Relaxed);
     let (name, length) = name_of(thread);
     let (ignored, caught) = dispositions();
     let (pending, blocked) = (thread.signals.pending.set(), thread.signals.mask());

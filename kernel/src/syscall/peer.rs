@@ -1,0 +1,162 @@
+//! What one process may do to another by its number or descriptor; the only one there is is this one.
+use super::process::own;
+use crate::fs::pidfd::PidFd;
+use crate::fs::{OpenFile, fd};
+use crate::memory::user::UserIo;
+use crate::sync::SlotRef;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use linux_raw_sys::general as abi;
+use ringo_abi::{Errno, SysResult};
+
+/// Bytes copied at once.
+const CHUNK: usize = 16 << 10;
+
+/// Copies between the buffers of two vectors, until one ends or a page is missing.
+fn copy(mut to: UserIo, mut from: UserIo) -> SysResult {
+    let mut buffer: Vec<u8> = Vec::new();
+    let most = from.remaining().min(to.remaining()).min(CHUNK);
+    buffer.try_reserve_exact(most).map_err(|_| Errno::ENOMEM)?;
+    buffer.resize(most, 0);
+    let mut done = 0;
+    loop {
+        let wanted = from.remaining().min(to.remaining()).min(most);
+        if wanted == 0 {
+            return Ok(done);
+        }
+        let step = from
+            .copy_in(&mut buffer[..wanted])
+            .and_then(|got| to.copy_out(&buffer[..got]));
+        match step {
+            Ok(put) => done += put,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => {}
+        }
+        if step != Ok(wanted) {
+            return Ok(done);
+        }
+    }
+}
+
+/// Refuses what is not one of our threads; 0 does not mean the caller here.
+fn peer(pid: i32) -> Result<(), Errno> {
+    if pid == 0 {
+        Err(Errno::ESRCH)
+    } else {
+        own(pid)
+    }
+}
+
+/// process_vm_readv(2).
+pub fn process_vm_readv(
+    pid: i32,
+    local: usize,
+    local_count: usize,
+    remote: usize,
+    remote_count: usize,
+    flags: usize,
+) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let to = UserIo::vector(local, local_count)?;
+    if to.remaining() == 0 {
+        return Ok(0);
+    }
+    let from = UserIo::vector(remote, remote_count)?;
+    peer(pid)?;
+    copy(to, from)
+}
+
+/// process_vm_writev(2).
+pub fn process_vm_writev(
+    pid: i32,
+    local: usize,
+    local_count: usize,
+    remote: usize,
+    remote_count: usize,
+    flags: usize,
+) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let from = UserIo::vector(local, local_count)?;
+    if from.remaining() == 0 {
+        return Ok(0);
+    }
+    let to = UserIo::vector(remote, remote_count)?;
+    peer(pid)?;
+    copy(to, from)
+}
+
+/// kcmp(2): 0 if the two are the same, 1 or 2 for the order of those that are not.
+pub fn kcmp(a: i32, b: i32, kind: i32, first: usize, second: usize) -> SysResult {
+    const FILE: i32 = 0;
+    const SYSVSEM: i32 = 6;
+    peer(a)?;
+    peer(b)?;
+    match kind {
+        FILE => {
+            let file = |number: usize| -> Result<SlotRef<OpenFile>, Errno> {
+                fd::get(i32::try_from(number).map_err(|_| Errno::EBADF)?)
+            };
+            let (first, second) = (file(first)?, file(second)?);
+            let at = |file: &SlotRef<OpenFile>| core::ptr::from_ref::<OpenFile>(file) as usize;
+            Ok(match at(&first).cmp(&at(&second)) {
+                Ordering::Equal => 0,
+                Ordering::Less => 1,
+                Ordering::Greater => 2,
+            })
+        }
+        // Memory, descriptors, directories, handlers, I/O context, semaphores: threads share them all.
+        1..=SYSVSEM => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Refuses descriptors that are no pidfd.
+fn by_pidfd(pidfd: i32) -> Result<(), Errno> {
+    let file = fd::get(pidfd)?;
+    match file.ops.downcast::<PidFd>() {
+        Some(_) => Ok(()),
+        None => Err(Errno::EBADF),
+    }
+}
+
+/// pidfd_getfd(2).
+pub fn pidfd_getfd(pidfd: i32, number: i32, flags: u32) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    by_pidfd(pidfd)?;
+    let file = fd::get(number)?;
+    let new = fd::table().insert(0, fd::limit(), file, true)?;
+    Ok(new as usize)
+}
+
+/// process_madvise(2): advice that takes nothing away.
+pub fn process_madvise(pidfd: i32, iov: usize, count: usize, advice: u32, flags: u32) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mut ranges = UserIo::vector(iov, count)?;
+    by_pidfd(pidfd)?;
+    let known = matches!(
+        advice,
+        abi::MADV_WILLNEED | abi::MADV_COLD | abi::MADV_PAGEOUT | abi::MADV_COLLAPSE
+    );
+    if !known {
+        return Err(Errno::EINVAL);
+    }
+    let mut done = 0;
+    while ranges.remaining() > 0 {
+        let (address, length) = ranges.piece(usize::MAX);
+        match super::memory::madvise(address, length, advice) {
+            Ok(_) => done += length,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+        ranges.advance(length);
+    }
+    Ok(done)
+}
