@@ -3,6 +3,7 @@
 //! The kernel uses none of it, so it only moves when threads are switched. After a voluntary switch at one of Go's own
 //! sites only MXCSR and the x87 control word must come back, and X15 be zero (Go's ABI); an interrupted thread gets
 //! everything back by XSAVE and XRSTOR. Areas are allocated with the thread, never on a switch.
+use crate::memory::user;
 use alloc::vec::Vec;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::arch::{asm, global_asm};
@@ -70,7 +71,7 @@ pub fn missing_feature() -> Option<&'static str> {
     None
 }
 
-/// Bytes that [`save_live`] fills.
+/// Bytes of an image.
 pub fn area_size() -> usize {
     AREA_SIZE.load(Ordering::Relaxed)
 }
@@ -103,57 +104,47 @@ fn control() -> (u32, u16) {
     (mxcsr, control)
 }
 
-/// An XSAVE image of the registers as they are, zero where unused.
-pub fn save_live(into: &mut [u8]) -> bool {
-    let mut area = Vec::new();
-    if area.try_reserve_exact(area_size().div_ceil(64)).is_err() {
+/// Stores the registers as they are to the program's memory at `at`: 64-byte aligned, [`area_size`] bytes, whose header
+/// (bytes 512 to 575) is zero. False if it cannot be written.
+pub fn save_to_program(at: usize) -> bool {
+    if !at.is_multiple_of(64) || !user::in_range(at, area_size()) {
         return false;
     }
-    area.resize(area_size().div_ceil(64), Block([0; 64]));
-    // SAFETY: aligned, large enough, header zero.
-    unsafe { xsave(area.as_mut_ptr()) };
-    for (chunk, block) in into.chunks_mut(64).zip(&area) {
-        chunk.copy_from_slice(&block.0[..chunk.len()]);
-    }
-    true
+    // SAFETY: the range is the program's; a fault there is served, or ends in the fix-up.
+    unsafe { fpu_xsave(at, components() as u32, (components() >> 32) as u32) == 0 }
 }
 
-/// Loads an XSAVE image that the program may have changed. False, and nothing loaded, if the CPU refuses it.
-pub fn restore_live(from: &[u8]) -> bool {
-    let size = area_size();
-    if from.len() < size {
+/// Loads the registers from an image in the program's memory. False if it cannot be read or the CPU refuses it; then they
+/// hold nothing of use.
+pub fn restore_from_program(at: usize) -> bool {
+    if !at.is_multiple_of(64) || !user::in_range(at, area_size()) {
         return false;
     }
-    let mut area = Vec::new();
-    if area.try_reserve_exact(size.div_ceil(64)).is_err() {
-        return false;
-    }
-    area.resize(size.div_ceil(64), Block([0; 64]));
-    for (block, chunk) in area.iter_mut().zip(from[..size].chunks(64)) {
-        block.0[..chunk.len()].copy_from_slice(chunk);
-    }
-    // SAFETY: an aligned image of our own; if the CPU refuses it, the fault goes to the fix-up (trap.rs).
-    unsafe {
-        fpu_xrstor(
-            area.as_ptr(),
-            components() as u32,
-            (components() >> 32) as u32,
-        ) == 0
-    }
+    // SAFETY: as above; a refused image is a #GP, which ends in the fix-up.
+    unsafe { fpu_xrstor(at, components() as u32, (components() >> 32) as u32) == 0 }
 }
 
 global_asm!(
     r#"
     .pushsection .text
-    // fpu_xrstor(rdi = image, esi:edx = components) -> eax = 0, or 1 if the image was refused.
-    .global fpu_xrstor, fpu_xrstor_live, fpu_xrstor_fixup
+    // fpu_xsave(rdi = image, esi:edx = components) -> eax = 0, or 1 if it was not stored.
+    .global fpu_xsave, fpu_xsave_access, fpu_xrstor, fpu_xrstor_access, fpu_fixup
+fpu_xsave:
+    mov eax, esi
+    mov ecx, 1
+fpu_xsave_access:
+    xsave64 [rdi]
+    xor ecx, ecx
+    mov eax, ecx
+    ret
+    // fpu_xrstor(rdi = image, esi:edx = components) -> eax = 0, or 1 if it was not loaded.
 fpu_xrstor:
     mov eax, esi
     mov ecx, 1
-fpu_xrstor_live:
+fpu_xrstor_access:
     xrstor64 [rdi]
     xor ecx, ecx
-fpu_xrstor_fixup:
+fpu_fixup:
     mov eax, ecx
     ret
     .popsection
@@ -161,14 +152,18 @@ fpu_xrstor_fixup:
 );
 
 unsafe extern "C" {
-    fn fpu_xrstor(image: *const Block, low: u32, high: u32) -> u32;
-    fn fpu_xrstor_live();
-    fn fpu_xrstor_fixup();
+    fn fpu_xsave(image: usize, low: u32, high: u32) -> u32;
+    fn fpu_xsave_access();
+    fn fpu_xrstor(image: usize, low: u32, high: u32) -> u32;
+    fn fpu_xrstor_access();
+    fn fpu_fixup();
 }
 
-/// Where to go on after a fault at `rip`, if that is the one instruction here that may fault.
+/// Where to go on after a fault at `rip` that cannot be served, if that is one of the instructions here that may fault.
 pub fn fixup(rip: usize) -> Option<usize> {
-    (rip == fpu_xrstor_live as *const () as usize).then_some(fpu_xrstor_fixup as *const () as usize)
+    let ours = rip == fpu_xsave_access as *const () as usize
+        || rip == fpu_xrstor_access as *const () as usize;
+    ours.then_some(fpu_fixup as *const () as usize)
 }
 
 /// # Safety

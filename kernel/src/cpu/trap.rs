@@ -383,7 +383,8 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
             action: RETURN_TO_KERNEL_PARAVIRTUAL,
         };
     }
-    if crate::memory::user::may_fault(frame.rip as usize) {
+    let rip = frame.rip as usize;
+    if crate::memory::user::may_fault(rip) || super::fpu::fixup(rip).is_some() {
         if vector == 14 {
             FAULT_ADDRESS[cpu.id.get()].store(kvm::fault_address(), Ordering::Relaxed);
         }
@@ -392,9 +393,7 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
             action: SERVE_KERNEL_FAULT,
         };
     }
-    let rip = frame.rip as usize;
-    if let Some(fixup) = super::fpu::fixup(rip).or_else(|| crate::memory::user::fixup_at_once(rip))
-    {
+    if let Some(fixup) = crate::memory::user::fixup_at_once(rip) {
         frame.rip = fixup as u64;
         return match kvm::paravirtual() {
             true => Verdict {
@@ -467,7 +466,9 @@ extern "C" fn from_kernel(frame: &mut TrapFrame, action: u64) -> usize {
         if served {
             crate::task::current().count_fault();
         } else {
-            frame.rip = crate::memory::user::fixup(frame.rip as usize) as u64;
+            let rip = frame.rip as usize;
+            let fixup = super::fpu::fixup(rip).unwrap_or_else(|| crate::memory::user::fixup(rip));
+            frame.rip = fixup as u64;
         }
     }
     frame.cs = kernel_cs();

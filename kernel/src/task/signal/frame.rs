@@ -6,8 +6,8 @@
 //!            ucontext (304): flags, link, stack, sigcontext (256), mask
 //!   lower    return address (the restorer)            <- RSP, 16n + 8
 //! ```
-//! The whole is built in kernel memory and copied out at once. Go reads rip, rsp, si_code, si_addr, and writes rip and
-//! rsp (go/src/runtime/signal_amd64.go).
+//! The lower part is built in kernel memory and copied out at once; the CPU itself stores and loads the XSAVE image in the
+//! program's memory. Go reads rip, rsp, si_code, si_addr, and writes rip and rsp (go/src/runtime/signal_amd64.go).
 use super::{Action, AltStack, SigInfo, SignalSet, bit};
 use crate::cpu::entry::SyscallFrame;
 use crate::cpu::fpu;
@@ -15,7 +15,6 @@ use crate::cpu::trap::{self, NO_VECTOR, TrapFrame};
 use crate::memory::user;
 use crate::task::process::ExitStatus;
 use crate::task::{current, exit_group};
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
@@ -32,6 +31,8 @@ const SS_DISABLE: u64 = 2;
 const SS_AUTODISARM: u32 = 1 << 31;
 /// Offset of `sw_reserved` in the FXSAVE part, and the magics around the extended part.
 const SW_RESERVED: usize = 464;
+/// Where the header of the extended part ends.
+const HEADER_END: usize = 576;
 const MAGIC1: u32 = 0x4650_5853;
 const MAGIC2: u32 = 0x4650_5845;
 /// The program's selectors as Linux shows them: gs, fs unused; cs 0x33, ss 0x2b.
@@ -78,31 +79,40 @@ const _: () = assert!(
     core::mem::offset_of!(Context, rip) == 168 && core::mem::offset_of!(Context, mask) == 296
 );
 
-const INFO_SIZE: usize = 128;
-const INFO_AT: usize = 8 + size_of::<Context>();
-const FRAME_SIZE: usize = INFO_AT + INFO_SIZE;
+const INFO_WORDS: usize = 16;
+const INFO_AT: usize = core::mem::offset_of!(Lower, info);
+const FRAME_SIZE: usize = size_of::<Lower>();
+
+/// What lies below the XSAVE image.
+#[repr(C)]
+#[derive(IntoBytes, Immutable)]
+struct Lower {
+    restorer: u64,
+    context: Context,
+    info: [u64; INFO_WORDS],
+}
 
 /// siginfo_t.
-fn info_bytes(info: &SigInfo) -> [u8; INFO_SIZE] {
-    let mut bytes = [0; INFO_SIZE];
-    bytes[0..4].copy_from_slice(&info.signo.to_le_bytes());
-    bytes[4..8].copy_from_slice(&info.errno.to_le_bytes());
-    bytes[8..12].copy_from_slice(&info.code.to_le_bytes());
-    for (index, field) in info.fields.iter().enumerate() {
-        bytes[16 + index * 8..24 + index * 8].copy_from_slice(&field.to_le_bytes());
-    }
-    bytes
+fn info_words(info: &SigInfo) -> [u64; INFO_WORDS] {
+    let pair = |low: i32, high: i32| {
+        u64::from(low.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32
+    };
+    let mut words = [0; INFO_WORDS];
+    words[0] = pair(info.signo, info.errno);
+    words[1] = pair(info.code, 0);
+    words[2..2 + info.fields.len()].copy_from_slice(&info.fields);
+    words
 }
 
 /// struct siginfo for rt_sigtimedwait and signalfd's kin.
 pub fn write_info(to: usize, info: &SigInfo) -> Result<(), Errno> {
-    user::copy_out(to, &info_bytes(info))
+    user::write(to, &info_words(info))
 }
 
 /// Makes `frame` start the handler of `info`, with the interrupted context on the stack.
 ///
 /// # Errors
-/// EFAULT if the stack cannot take it, ENOMEM.
+/// EFAULT if the stack cannot take it.
 pub fn push(frame: &mut TrapFrame, info: &SigInfo, action: &Action) -> Result<(), Errno> {
     crate::program::settle(frame);
     let thread = current();
@@ -119,16 +129,14 @@ pub fn push(frame: &mut TrapFrame, info: &SigInfo, action: &Action) -> Result<()
     if !user::in_range(at, sp.wrapping_sub(at)) || on_alt && !alt.contains(at) {
         return Err(Errno::EFAULT);
     }
-    let mut bytes = Vec::new();
-    let length = fpu_at - at + image;
-    bytes.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
-    bytes.resize(length, 0);
-    bytes[..8].copy_from_slice(&(action.restorer as u64).to_le_bytes());
-    let context = context(frame, &alt, on_alt, fpu_at);
-    bytes[8..INFO_AT].copy_from_slice(context.as_bytes());
-    bytes[INFO_AT..FRAME_SIZE].copy_from_slice(&info_bytes(info));
-    write_fpu(&mut bytes[fpu_at - at..])?;
-    user::copy_out(at, &bytes)?;
+    // First: it is what may find no room.
+    write_fpu(fpu_at)?;
+    let lower = Lower {
+        restorer: action.restorer as u64,
+        context: context(frame, &alt, on_alt, fpu_at),
+        info: info_words(info),
+    };
+    user::write(at, &lower)?;
 
     let mask = thread.signals.mask()
         | action.mask
@@ -194,25 +202,20 @@ fn context(frame: &TrapFrame, alt: &AltStack, on_alt: bool, fpu_at: usize) -> Co
     }
 }
 
-/// The live vector registers with Linux's description of the image.
-fn write_fpu(to: &mut [u8]) -> Result<(), Errno> {
+/// The live vector registers with Linux's description of the image, at `at` in the program's memory.
+fn write_fpu(at: usize) -> Result<(), Errno> {
     let size = fpu::area_size();
-    if !fpu::save_live(&mut to[..size]) {
-        return Err(Errno::ENOMEM);
+    let components = fpu::components();
+    // struct _fpx_sw_bytes, then the header of the extended part, which the CPU only adds to.
+    let mut words = [0u64; (HEADER_END - SW_RESERVED) / 8];
+    words[0] = u64::from(MAGIC1) | (size as u64 + 4) << 32;
+    words[1] = components;
+    words[2] = size as u64;
+    user::write(at + SW_RESERVED, &words)?;
+    if !fpu::save_to_program(at) {
+        return Err(Errno::EFAULT);
     }
-    let words = [
-        MAGIC1,
-        size as u32 + 4,
-        fpu::components() as u32,
-        (fpu::components() >> 32) as u32,
-        size as u32,
-    ];
-    for (index, word) in words.iter().enumerate() {
-        to[SW_RESERVED + index * 4..SW_RESERVED + index * 4 + 4]
-            .copy_from_slice(&word.to_le_bytes());
-    }
-    to[size..size + 4].copy_from_slice(&MAGIC2.to_le_bytes());
-    Ok(())
+    user::write(at + size, &MAGIC2)
 }
 
 /// rt_sigreturn(2): back to the context at the stack pointer. A context that makes no sense kills, as on Linux.
@@ -277,17 +280,10 @@ fn restore_fpu(at: usize) -> Result<(), Errno> {
         fpu::reset();
         return Ok(());
     }
-    let size = fpu::area_size();
-    let mut image = Vec::new();
-    image.try_reserve_exact(size).map_err(|_| Errno::ENOMEM)?;
-    image.resize(size, 0);
-    user::copy_in(&mut image, at)?;
-    // The software bytes are not the CPU's to check.
-    image[SW_RESERVED..512].fill(0);
     crate::cpu::percpu::this_cpu()
         .keep_vectors
         .store(1, Ordering::Relaxed);
-    if fpu::restore_live(&image) {
+    if fpu::restore_from_program(at) {
         Ok(())
     } else {
         Err(Errno::EFAULT)

@@ -54,8 +54,8 @@ pub fn send_process(info: SigInfo) -> Result<(), Errno> {
 
 /// Makes the thread look at its signals: wakes it if it sleeps interruptibly, interrupts its CPU if it runs.
 fn notify(thread: &'static Thread) {
-    if thread.signals.interruptible() {
-        wake(thread);
+    // One that was woken already, and has not come to say that it no longer sleeps, is as one that runs.
+    if thread.signals.interruptible() && wake(thread) {
         return;
     }
     if thread.state() != State::Running && thread.state() != State::Blocking {
