@@ -73,7 +73,8 @@ pub fn init(
         None
     };
     populate::tree(bundle, bundle_phys, root)?;
-    stdio::init(config)
+    stdio::init(config)?;
+    terminal::publish()
 }
 
 /// What mmap(2) of a descriptor shows.

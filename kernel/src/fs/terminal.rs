@@ -4,7 +4,8 @@
 //! what is typed arrives as the host's read(2) gives it. The kernel keeps a copy of settings and size, so that asking costs
 //! nothing; setting waits for the command's answer. Streams that are the same terminal share one [`Terminal`].
 //! Locks: `REQUEST` (sleeping: one request to the command at a time), then a terminal's state.
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, stdio};
+use super::inode::{Content, FileSystem, Inode, Owner};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, ram, stdio};
 use crate::drivers::{console, control};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
@@ -18,9 +19,12 @@ use ringo_abi::{Errno, SysResult};
 use ringo_control::{Stream, Termios, ToHost, WhenToSet, WinSize};
 
 /// The first pseudo-terminal: the number fstat(2) shows.
-const DEVICE: u64 = super::dev::number(136, 0);
+pub const DEVICE: u64 = super::dev::number(136, 0);
 /// /dev/tty's.
 const TTY_DEVICE: u64 = super::dev::number(5, 0);
+/// Their inodes'.
+const INODE: u64 = 3;
+const TTY_INODE: u64 = 9;
 /// struct termios2: two speeds behind struct termios and its padding.
 const TERMIOS2_SIZE: usize = 44;
 
@@ -77,19 +81,68 @@ pub(super) fn open_stream(
             port
         },
         stream: Some(port),
-        inode: 3,
+        inode: INODE,
     })
 }
 
-/// /dev/tty.
+/// The terminal of the session: the lowest stream that is one.
+fn controlling() -> Option<Stream> {
+    Stream::ALL
+        .into_iter()
+        .find(|&stream| TERMINALS[stream as usize].lock().is_some())
+}
+
+/// Its device number, and the process group in its foreground.
+pub fn session() -> Option<(u64, i32)> {
+    let group = with_state(controlling()?, |state| state.group)?;
+    Some((DEVICE, group))
+}
+
+/// The file system of pseudo-terminals; its magic is DEVPTS_SUPER_MAGIC.
+static DEVPTS: FileSystem = FileSystem::new(0x18, 0x1cd1, "devpts");
+
+/// Where it is mounted, if there is a terminal.
+pub fn mounted() -> Option<&'static FileSystem> {
+    controlling().map(|_| &DEVPTS)
+}
+
+/// Gives the terminal its name in /dev/pts.
+///
+/// # Errors
+/// ENOMEM.
+pub(super) fn publish() -> Result<(), Errno> {
+    if controlling().is_none() {
+        return Ok(());
+    }
+    let root = super::tree::root();
+    let Some(dev) = root.lookup(b"dev")? else {
+        return Ok(());
+    };
+    let directory = Inode::new(
+        &DEVPTS,
+        Owner::root(abi::S_IFDIR | 0o755),
+        Content::Directory(ram::Directory::default()),
+    );
+    ram::mount(&dev, b"pts", directory)?;
+    let (uid, gid) = crate::task::credentials().file_ids();
+    let owner = Owner {
+        mode: abi::S_IFCHR | 0o620,
+        uid,
+        gid,
+    };
+    let inode = Inode::numbered(&DEVPTS, INODE, owner, Content::Device(DEVICE), 0);
+    if let Some(pts) = dev.lookup(b"pts")? {
+        ram::create(&pts, b"0", inode)?;
+    }
+    Ok(())
+}
+
+/// /dev/tty, or the terminal by its own name.
 ///
 /// # Errors
 /// ENXIO without a terminal.
-pub fn open_tty() -> Result<Arc<dyn FileOps>, Errno> {
-    let device = Stream::ALL
-        .into_iter()
-        .find(|&stream| TERMINALS[stream as usize].lock().is_some())
-        .ok_or(Errno::ENXIO)?;
+pub fn open_tty(by_own_name: bool) -> Result<Arc<dyn FileOps>, Errno> {
+    let device = controlling().ok_or(Errno::ENXIO)?;
     let port = if device == Stream::Stderr {
         Stream::Stderr
     } else {
@@ -99,7 +152,7 @@ pub fn open_tty() -> Result<Arc<dyn FileOps>, Errno> {
         device,
         port,
         stream: None,
-        inode: 9,
+        inode: if by_own_name { INODE } else { TTY_INODE },
     }))
 }
 
@@ -303,7 +356,7 @@ impl FileOps for Terminal {
             links: 1,
             uid,
             gid,
-            rdev: if self.stream.is_none() {
+            rdev: if self.inode == TTY_INODE {
                 TTY_DEVICE
             } else {
                 DEVICE
@@ -330,9 +383,9 @@ impl FileOps for Terminal {
     }
 
     fn name(&self) -> Vec<u8> {
-        match self.stream {
-            None => b"/dev/tty".to_vec(),
-            Some(_) => b"/dev/pts/0".to_vec(),
+        match self.inode {
+            TTY_INODE => b"/dev/tty".to_vec(),
+            _ => b"/dev/pts/0".to_vec(),
         }
     }
 }

@@ -532,12 +532,7 @@ impl Inner {
 
     /// Pages in [start, end) that have frames.
     pub fn touched(&self, start: usize, end: usize) -> usize {
-        let mut pages = 0;
-        kernel_table().edit(start, end, |_, mapping| {
-            pages += if mapping.huge { HUGE_PAGE / PAGE } else { 1 };
-            Edit::Keep
-        });
-        pages
+        kernel_table().count(start, end).0
     }
 
     /// madvise(MADV_DONTNEED): frees the pages of anonymous memory and of private copies; the areas stay.

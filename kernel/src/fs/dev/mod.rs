@@ -47,7 +47,8 @@ pub fn open(number: u64, dentry: &Arc<Dentry>, _flags: u32) -> Result<Arc<dyn Fi
         ZERO => Arc::new(Zero(dentry)),
         FULL => Arc::new(Full(dentry)),
         RANDOM | URANDOM => Arc::new(Random(dentry)),
-        TTY => return super::terminal::open_tty(),
+        TTY => return super::terminal::open_tty(false),
+        super::terminal::DEVICE => return super::terminal::open_tty(true),
         _ => return Err(Errno::ENXIO),
     })
 }

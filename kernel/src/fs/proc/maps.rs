@@ -5,7 +5,7 @@
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
 use crate::memory::kernel_table;
-use crate::memory::paging::{Edit, HUGE_PAGE, PAGE};
+use crate::memory::paging::{HUGE_PAGE, PAGE};
 use crate::memory::space::{Area, Backing, Inner, PROT_EXEC, PROT_READ, PROT_WRITE, space};
 use crate::program;
 use ringo_abi::Errno;
@@ -144,13 +144,12 @@ struct Resident {
 
 impl Resident {
     fn of(start: usize, area: &Area) -> Self {
-        let mut resident = Self::default();
-        kernel_table().edit(start, area.end, |_, mapping| {
-            let pages = if mapping.huge { HUGE_PAGE / PAGE } else { 1 };
-            resident.pages += pages;
-            resident.huge += if mapping.huge { pages } else { 0 };
-            Edit::Keep
-        });
+        let (pages, huge) = kernel_table().count(start, area.end);
+        let mut resident = Self {
+            pages,
+            huge,
+            ..Self::default()
+        };
         if shows_file(area) {
             resident.clean = resident.pages;
         } else if !area.shared {

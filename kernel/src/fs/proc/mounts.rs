@@ -3,7 +3,7 @@
 use crate::fs::inode::FileSystem;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
-use crate::fs::{Dentry, proc, ram, sys, tree};
+use crate::fs::{Dentry, proc, ram, sys, terminal, tree};
 use arrayvec::ArrayVec;
 use ringo_abi::Errno;
 
@@ -24,7 +24,7 @@ struct Mount {
 const KERNEL_MOUNT: u32 = 15;
 const ROOT_MOUNT: u32 = 21;
 
-fn mounted() -> ArrayVec<Mount, 5> {
+fn mounted() -> ArrayVec<Mount, 6> {
     let root = tree::root().inode.file_system;
     let mount = |id, parent, file_system: &'static FileSystem, at, options| Mount {
         id,
@@ -57,6 +57,17 @@ fn mounted() -> ArrayVec<Mount, 5> {
             &ram::ROOT,
             "/dev",
             "rw,nosuid,relatime",
+        ));
+    }
+    if let Some(devpts) = terminal::mounted() {
+        let dev = all.iter().find(|mount| mount.at == "/dev");
+        let parent = dev.map_or(ROOT_MOUNT, |mount| mount.id);
+        all.push(mount(
+            26,
+            parent,
+            devpts,
+            "/dev/pts",
+            "rw,nosuid,noexec,relatime",
         ));
     }
     all

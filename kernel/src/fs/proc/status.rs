@@ -1,10 +1,11 @@
-//! /proc/PID/status, stat and statm (Linux fs/proc/array.c). There is no swap, no library, no terminal's process group;
-//! time in the kernel is the program's own.
+//! /proc/PID/status, stat and statm (Linux fs/proc/array.c). There is no swap and no
+//! library; time in the kernel is the program's own.
 use super::maps::{self, Usage};
 use super::process::name_of;
 use super::thread_of;
 use crate::cpu::percpu;
 use crate::fs::fd;
+use crate::fs::terminal;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
 use crate::memory::paging::PAGE;
@@ -212,9 +213,10 @@ fn stat(out: &mut Text, thread: &Thread, cpu_time: u64, faults: u64) -> Result<(
     write!(out, "{} (", thread.tid())?;
     out.put(&name[..length])?;
     // To field 8: state, parent, group, session, terminal and its group.
+    let (terminal, group) = terminal::session().unwrap_or((0, -1));
     write!(
         out,
-        ") {} {PARENT_PID} {PID} {PID} 0 -1 {FLAGS} ",
+        ") {} {PARENT_PID} {PID} {PID} {terminal} {group} {FLAGS} ",
         state(thread).0
     )?;
     write!(out, "{faults} 0 0 0 {} 0 0 0 ", cpu_time / TICK)?;
