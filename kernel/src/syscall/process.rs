@@ -254,13 +254,8 @@ pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
             let name = *task::current().name.lock();
             user::copy_out(a, &name).map(|()| 0)
         }
-        pr::PR_SET_VMA if a == pr::PR_SET_VMA_ANON_NAME as usize => {
-            // Names of anonymous memory, for /proc/self/maps; kept by nobody.
-            if !b.is_multiple_of(4096) || d != 0 && user::cstr(d, 80).is_err() {
-                return Err(Errno::EINVAL);
-            }
-            Ok(0)
-        }
+        // As a kernel without CONFIG_ANON_VMA_NAME: Go then stops naming its mappings, a call for each of which it makes.
+        pr::PR_SET_VMA => Err(Errno::EINVAL),
         // The parent never dies.
         pr::PR_SET_PDEATHSIG if a <= 64 => Ok(0),
         pr::PR_GET_PDEATHSIG => user::write(a, &0i32).map(|()| 0),

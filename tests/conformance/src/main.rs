@@ -15,8 +15,9 @@ mod packages;
 mod report;
 mod sides;
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -90,6 +91,7 @@ fn main() -> Result<ExitCode> {
     if args.next_if(|first| first == WITHOUT).is_some() {
         filter::exec(args)?;
     }
+    default_signals()?;
     let options = Options::parse();
     let go = Go::newest()?;
     let patterns: Vec<String> = match (&options.packages[..], options.short) {
@@ -119,6 +121,24 @@ fn main() -> Result<ExitCode> {
         bench.ringo.display()
     );
     run(&options, &bench, &packages, &exclusions)
+}
+
+/// A shell starts what it runs in the background with SIGINT and SIGQUIT ignored, which is inherited: tests that wait for one of them to end
+/// a child would wait for ever. Becomes itself again without that.
+fn default_signals() -> Result<()> {
+    const INT_AND_QUIT: u64 = 1 << 1 | 1 << 2;
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.map_or(Ok(0), |mask| u64::from_str_radix(mask.trim(), 16))?;
+    if ignored & INT_AND_QUIT == 0 {
+        return Ok(());
+    }
+    let error = Command::new("env")
+        .arg("--default-signal=INT,QUIT")
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Err(error).context("starting env")
 }
 
 fn run(
@@ -223,12 +243,11 @@ fn run_packages(
         for _ in 0..jobs {
             scope.spawn(|| {
                 while let Some(package) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let skip: Vec<String> = exclusions
+                    let own: Vec<&Exclusion> = exclusions
                         .iter()
                         .filter(|e| e.package == *package && !all_tests)
-                        .map(|e| e.test.clone())
                         .collect();
-                    let row = run_package(bench, package, sides, &skip);
+                    let row = run_package(bench, package, sides, &own);
                     let index = packages
                         .iter()
                         .position(|p| p == package)
@@ -246,7 +265,7 @@ fn run_packages(
 }
 
 /// One package in all configurations; each number of CPUs has its own run on Linux to compare with.
-fn run_package(bench: &Bench, package: &str, sides: &[Side], skip: &[String]) -> Row {
+fn run_package(bench: &Bench, package: &str, sides: &[Side], exclusions: &[&Exclusion]) -> Row {
     let mut linux: Vec<(u32, sides::Run)> = Vec::new();
     let mut cells = Vec::new();
     for &side in sides {
@@ -256,7 +275,7 @@ fn run_package(bench: &Bench, package: &str, sides: &[Side], skip: &[String]) ->
         let own = Side::Linux { cpus };
         let mut attempt = || -> Result<compare::Verdict> {
             if !linux.iter().any(|(n, _)| *n == cpus) {
-                let run = bench.run_all(package, own, skip, &Tests::new())?;
+                let run = bench.run_all(package, own, &skipped(exclusions, own), &Tests::new())?;
                 ensure!(!run.late, "no end on Linux itself: {}", run.log.display());
                 linux.push((cpus, run));
             }
@@ -264,7 +283,13 @@ fn run_package(bench: &Bench, package: &str, sides: &[Side], skip: &[String]) ->
                 .iter()
                 .find(|(n, _)| *n == cpus)
                 .context("it was just run")?;
-            compare::judge(bench, package, (own, expected), side, skip)
+            compare::judge(
+                bench,
+                package,
+                (own, expected),
+                side,
+                &skipped(exclusions, side),
+            )
         };
         let cell = attempt().map_err(|error| format!("{error:#}"));
         show(package, side, &cell);
@@ -274,6 +299,19 @@ fn run_package(bench: &Bench, package: &str, sides: &[Side], skip: &[String]) ->
         package: package.to_owned(),
         cells,
     }
+}
+
+/// The tests of a package that are not run on this side.
+fn skipped(exclusions: &[&Exclusion], side: Side) -> Vec<String> {
+    let emulated = matches!(
+        side,
+        Side::Ring0 {
+            engine: Engine::Tcg,
+            ..
+        }
+    );
+    let of = exclusions.iter().filter(|e| emulated || !e.emulated_only());
+    of.map(|e| e.test.clone()).collect()
 }
 
 /// A line per run on the terminal, and one per difference.

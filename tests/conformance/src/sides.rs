@@ -167,7 +167,6 @@ impl Bench {
         command
             .env("PATH", path)
             .env("PWD", &source)
-            .env("GOROOT", &self.go.root)
             .env("GOTOOLCHAIN", "local")
             .env("CGO_ENABLED", "0")
             .current_dir(source);
