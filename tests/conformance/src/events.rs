@@ -66,7 +66,7 @@ pub fn top_level(name: &str) -> &str {
 
 /// Some names carry a pointer's value, which is another one in every run: `0x1a9b837240a0` becomes `0x...`.
 fn without_addresses(name: &str) -> String {
-    const SHORTEST: usize = 6;
+    const SHORTEST: usize = 9;
     let mut plain = String::new();
     let mut rest = name;
     while let Some(at) = rest.find("0x") {

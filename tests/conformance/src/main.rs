@@ -63,7 +63,7 @@ struct Options {
     limit: u64,
 
     /// Memory of a VM
-    #[arg(long, default_value = "2G")]
+    #[arg(long, default_value = "4G")]
     memory: String,
 
     /// The command under test [default: the one in target/release]
