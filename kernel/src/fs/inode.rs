@@ -288,6 +288,14 @@ impl Inode {
         self.lower_ctime == Some(self.ctime.load(Ordering::Relaxed)) && writes_are_seen
     }
 
+    /// For a regular file over a lower one whether that is open.
+    pub fn lower_file_is_open(&self) -> Option<bool> {
+        match &self.content {
+            Content::File(data) => data.lower().map(|lower| lower.is_open()),
+            _ => None,
+        }
+    }
+
     /// It lost names. A directory of some file systems counts one link, whatever is in it.
     pub fn fewer_links(&self, count: u32) {
         let _ = self

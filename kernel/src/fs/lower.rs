@@ -10,6 +10,7 @@ use crate::memory::page::Page;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use ringo_abi::Errno;
 
 /// An entry of a directory below, not looked up so far.
@@ -46,17 +47,26 @@ pub trait LowerDirectory: Send + Sync {
     /// EIO, EACCES, ENOMEM.
     fn list(&self) -> Result<Vec<Name>, Errno>;
 
+    /// Opens files of this file system and reads those that are small: what open and read would, for all at once.
+    ///
+    /// # Errors
+    /// EIO, EACCES, ENOMEM: each file's own.
+    fn read_files(&self, files: &[&dyn LowerFile]) -> Vec<Result<Vec<Page>, Errno>>;
+
     /// Bytes and blocks, as stat(2) tells them while nothing was changed.
     fn size(&self) -> (u64, u64);
 }
 
 /// The bytes of a regular file below.
-pub trait LowerFile: Send + Sync {
+pub trait LowerFile: Send + Sync + Any {
     /// Makes sure it can be read.
     ///
     /// # Errors
     /// EACCES, EIO.
     fn open(&self) -> Result<(), Errno>;
+
+    /// Whether it has been opened.
+    fn is_open(&self) -> bool;
 
     /// How many pages to read when page `index` is missing: more while a file is read from front to back.
     fn window(&self, index: u64) -> usize;

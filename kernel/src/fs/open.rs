@@ -170,7 +170,7 @@ fn open_existing(dentry: Arc<Dentry>, slash: bool, flags: u32) -> Result<OpenFil
         Content::Descriptor(file) => file.ops.reopen(file, flags)?,
         Content::Fifo(_) => super::pipe::fifo::open(&dentry, flags)?,
         Content::File(data) if flags & abi::O_TRUNC == 0 && wanted & READ != 0 => {
-            data.prepare_to_read()?;
+            ram::prepare_to_read(&dentry, data)?;
             dentry.clone()
         }
         _ => dentry.clone(),

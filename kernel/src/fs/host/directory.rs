@@ -4,10 +4,11 @@
 //! targets with them. Steps of a path are walked side by side, each from the beginning, so none waits for another.
 use super::OVERLAY;
 use super::client::{Batch, Client, Fid, NewFid};
-use super::file::HostFile;
+use super::file::{self, HostFile};
 use crate::fs::inode::{Content, Inode, Lower, Owner};
-use crate::fs::lower::{Answer, LowerDirectory, Name};
+use crate::fs::lower::{Answer, LowerDirectory, LowerFile, Name};
 use crate::fs::ram::{Directory, FileData};
+use crate::memory::page::Page;
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -278,6 +279,10 @@ impl LowerDirectory for HostDirectory {
                 return Err(Errno::EIO);
             }
         }
+    }
+
+    fn read_files(&self, files: &[&dyn LowerFile]) -> Vec<Result<Vec<Page>, Errno>> {
+        file::read_together(self.client, files)
     }
 
     fn size(&self) -> (u64, u64) {

@@ -13,12 +13,18 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
+use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
 /// Names known not to be there, before the lower directory is listed instead of being asked for each.
 const MAX_ABSENT: usize = 32;
 /// Names asked for at once, when a directory is looked through in order.
-const MAX_AHEAD: usize = 31;
+const MAX_AHEAD: usize = 30;
+/// And when the first one is looked up.
+const FIRST_AHEAD: usize = 7;
+/// Files read at once, when all of a directory are.
+const MAX_READ_AHEAD: usize = 16;
 
 /// What a name is.
 enum State {
@@ -38,6 +44,17 @@ struct Named {
     number: u64,
     /// The lower directory has this name.
     below: bool,
+}
+
+impl Named {
+    /// Its type as in S_IFMT; 0 if that is not known.
+    fn kind(&self) -> u32 {
+        match &self.state {
+            State::Here(dentry) => dentry.inode.kind(),
+            State::Below(_, kind) => *kind,
+            State::Gone | State::Absent => 0,
+        }
+    }
 }
 
 /// What the map knows of a name.
@@ -214,30 +231,74 @@ impl Entries {
         self.complete = true;
     }
 
-    /// Names that are likely to be looked up after `name`: as many following ones, not looked up so far, as were looked up
-    /// directly before it.
-    pub fn ahead(&self, name: &[u8]) -> Vec<Arc<[u8]>> {
-        let before = self
-            .by_name
-            .range::<[u8], _>((
-                core::ops::Bound::Unbounded,
-                core::ops::Bound::Excluded(name),
-            ))
-            .rev()
-            .take(MAX_AHEAD)
-            .take_while(|(_, named)| matches!(named.state, State::Here(_)))
-            .count();
-        if before == 0 || !self.complete {
+    /// The names before (latest first) and after `name`, a few of them.
+    fn around(
+        &self,
+        name: &[u8],
+    ) -> (
+        impl Iterator<Item = &Named>,
+        impl Iterator<Item = (&Arc<[u8]>, &Named)>,
+    ) {
+        const NEAR: usize = 4 * MAX_AHEAD;
+        let before = (Bound::Unbounded, Bound::Excluded(name));
+        let after = (Bound::Excluded(name), Bound::Unbounded);
+        let named = |(_, named)| named;
+        (
+            self.by_name
+                .range::<[u8], _>(before)
+                .rev()
+                .take(NEAR)
+                .map(named),
+            self.by_name.range::<[u8], _>(after).take(NEAR),
+        )
+    }
+
+    /// Names of its kind that are likely to be looked up after `name`, one that was listed and not looked up: twice as many
+    /// as were looked up directly before it, and a few after the first of all.
+    pub fn names_ahead(&self, name: &[u8]) -> Vec<Arc<[u8]>> {
+        let Some(kind) = self.by_name.get(name).map(Named::kind) else {
             return Vec::new();
-        }
-        self.by_name
-            .range::<[u8], _>((
-                core::ops::Bound::Excluded(name),
-                core::ops::Bound::Unbounded,
-            ))
+        };
+        let (before, after) = self.around(name);
+        let mut before = before.filter(|named| named.kind() == kind).peekable();
+        let count = match before.peek() {
+            Some(_) => {
+                2 * before
+                    .take_while(|named| matches!(named.state, State::Here(_)))
+                    .take(MAX_AHEAD / 2)
+                    .count()
+            }
+            None => FIRST_AHEAD,
+        };
+        after
+            .filter(|(_, named)| named.kind() == kind)
             .take_while(|(_, named)| matches!(named.state, State::Below(..)))
-            .take(before)
+            .take(count)
             .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// Files that are likely to be read after `name`: twice as many that follow, and were not read so far, as were opened
+    /// directly before it.
+    pub fn files_ahead(&self, name: &[u8]) -> Vec<Arc<Dentry>> {
+        let (before, after) = self.around(name);
+        let lower = |named: &Named| match &named.state {
+            State::Here(dentry) => dentry.inode.lower_file_is_open(),
+            _ => None,
+        };
+        let count = before
+            .filter(|named| named.kind() == abi::S_IFREG)
+            .take_while(|named| lower(named) == Some(true))
+            .take(MAX_READ_AHEAD / 2)
+            .count();
+        after
+            .filter(|(_, named)| named.kind() == abi::S_IFREG)
+            .take_while(|(_, named)| lower(named) == Some(false))
+            .take(2 * count)
+            .filter_map(|(_, named)| match &named.state {
+                State::Here(dentry) => Some(dentry.clone()),
+                _ => None,
+            })
             .collect()
     }
 
@@ -311,7 +372,7 @@ impl Directory {
             match entries.known(name) {
                 Known::Here(dentry) => return Ok(Some(dentry)),
                 Known::No => return Ok(None),
-                Known::Ask => entries.ahead(name),
+                Known::Ask => entries.names_ahead(name),
             }
         };
         self.ask(at, name, rest, &ahead)

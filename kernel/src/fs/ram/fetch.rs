@@ -2,12 +2,17 @@
 //!
 //! A miss fetches a window of pages at once. Fetches of one part of a file are one at a time, by locks that all files
 //! share, so that threads that miss the same page wait for one answer; different parts are fetched side by side.
+//! Small files that are opened one after the other are read together, before they are asked for.
 //! A page is given back only if it is as it is below and nobody else holds its frame.
 use super::data::{FileData, PAGE};
 use super::pages::Slot;
+use crate::fs::Dentry;
+use crate::fs::inode::Content;
+use crate::fs::lower::LowerFile;
 use crate::memory::page::Page;
 use crate::memory::{frames, reclaim};
 use crate::sync::SleepMutex;
+use alloc::vec::Vec;
 use ringo_abi::Errno;
 
 /// Pages per lock: no window is larger.
@@ -80,17 +85,6 @@ impl FileData {
         Ok(())
     }
 
-    /// open(2) to read: so that it fails there and not at the first read.
-    ///
-    /// # Errors
-    /// EACCES, EIO.
-    pub fn prepare_to_read(&self) -> Result<(), Errno> {
-        match self.lower() {
-            Some(lower) if self.pages.lock().missing_below(0, 1) > 0 => lower.open(),
-            _ => Ok(()),
-        }
-    }
-
     /// Gives up to `goal` pages back that can be fetched again; how many. Takes no lock that is held.
     pub fn evict(&self, goal: usize) -> usize {
         if self.lower.is_none() || !self.writes_are_seen() {
@@ -108,4 +102,51 @@ impl FileData {
             _ => self.pages() * (PAGE / 512),
         }
     }
+}
+
+/// open(2) to read: so that it fails there and not at the first read. When the files of a directory are opened one after
+/// the other, the next ones are read along with this one.
+///
+/// # Errors
+/// EACCES, EIO, ENOMEM.
+pub fn prepare_to_read(dentry: &Dentry, data: &FileData) -> Result<(), Errno> {
+    let Some(lower) = data.lower() else {
+        return Ok(());
+    };
+    if lower.is_open() || data.pages.lock().missing_below(0, 1) == 0 {
+        return Ok(());
+    }
+    let parent = dentry.parent();
+    let Content::Directory(directory) = &parent.inode.content else {
+        return lower.open();
+    };
+    let (free, total) = frames::counts();
+    let ahead = match &directory.lower {
+        Some(_) if free > total / 4 => directory.entries.lock().files_ahead(&dentry.name()),
+        _ => Vec::new(),
+    };
+    let (Some(from), false) = (&directory.lower, ahead.is_empty()) else {
+        return lower.open();
+    };
+    let others = ahead.iter().filter_map(|other| match &other.inode.content {
+        Content::File(data) => Some(data),
+        _ => None,
+    });
+    let all: Vec<&FileData> = core::iter::once(data).chain(others).collect();
+    let lowers: Vec<&dyn LowerFile> = all.iter().filter_map(|data| data.lower()).collect();
+    let mut outcome = Ok(());
+    for (index, (data, pages)) in all.iter().zip(from.read_files(&lowers)).enumerate() {
+        match pages {
+            Ok(pages) => {
+                let mut kept = data.pages.lock();
+                (0..)
+                    .zip(pages)
+                    .for_each(|(index, page)| kept.put_clean(index, page));
+            }
+            // Another one's error is told when that is opened.
+            Err(errno) if index == 0 => outcome = Err(errno),
+            Err(_) => {}
+        }
+    }
+    outcome
 }

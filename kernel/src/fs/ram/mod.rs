@@ -18,6 +18,7 @@ pub mod seals;
 
 pub use data::FileData;
 pub use directory::Directory;
+pub use fetch::prepare_to_read;
 pub use lower_names::forget;
 pub use names::{RenameHow, create, exchange_or_rename, link, mount, remove_directory, unlink};
 
