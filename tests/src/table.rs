@@ -367,7 +367,10 @@ fn files() -> Vec<Case> {
 }
 
 fn calls() -> Vec<Case> {
-    acts("calls", "vm kcmp getdents pidfd nice policies robust")
+    acts(
+        "calls",
+        "vm kcmp getdents pidfd nice policies robust seek advice remove core grows shared zero-map descriptor-flags prctl",
+    )
 }
 
 fn kinds() -> Vec<Case> {

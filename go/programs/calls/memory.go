@@ -35,13 +35,13 @@ func advice() {
 		*at(memory) = 1
 		n, name := call(syscall.SYS_MADVISE, memory, 2*page, a)
 		fmt.Print(a, " ", n, " ", name)
-		_, name = call(syscall.SYS_MADVISE, memory+2*page, 4*page, a)
+		_, name = call(syscall.SYS_MADVISE, memory+2*page, 3*page, a)
 		fmt.Print(", over the end ", name)
 		_, name = call(syscall.SYS_MADVISE, memory+8, page, a)
 		fmt.Print(", misaligned ", name)
 		_, name = call(syscall.SYS_MADVISE, memory, 0, a)
 		fmt.Print(", nothing ", name)
-		_, name = call(syscall.SYS_MADVISE, memory, 1<<63, a)
+		_, name = call(syscall.SYS_MADVISE, memory, ^uintptr(0)-page+1, a)
 		fmt.Print(", wrapping ", name)
 		_, name = call(syscall.SYS_MADVISE, 1<<47, page, a)
 		fmt.Println(", kernel", name)
@@ -205,7 +205,8 @@ func zeroMap() {
 		prog.Must(err)
 		fmt.Println(m[0], m[2*page])
 		m[5] = 9
-		fmt.Println(m[5], syscall.Munmap(m))
+		fmt.Println(m[5])
+		prog.Must(syscall.Munmap(m))
 	}
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	prog.Must(err)

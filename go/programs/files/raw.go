@@ -365,10 +365,71 @@ func fifo() {
 
 func xattr() {
 	write("f", "x")
-	_, err := syscall.Getxattr("missing", "user.x", nil)
-	show("get missing", err)
-	n, err := syscall.Listxattr("f", nil)
-	fmt.Println(n >= 0, err)
+	check(os.Mkdir("d", 0o755))
+	check(os.Symlink("f", "l"))
+	check(syscall.Mkfifo("p", 0o600))
+	b := make([]byte, 100)
+	get := func(name, attribute string) {
+		n, err := syscall.Getxattr(name, attribute, b)
+		if n < 0 {
+			n = 0
+		}
+		fmt.Printf("get %s %s %q %v\n", name, attribute, b[:n], err)
+	}
+	list := func(name string) {
+		n, err := syscall.Listxattr(name, b)
+		if n < 0 {
+			n = 0
+		}
+		fmt.Printf("list %s %q %v\n", name, b[:n], err)
+	}
+	set := func(name, attribute, value string, flags int) {
+		fmt.Println("set", name, attribute, flags, syscall.Setxattr(name, attribute, []byte(value), flags))
+	}
+	get("missing", "user.x")
+	get("f", "user.x")
+	list("f")
+	for _, attribute := range []string{"user.b", "user.a", "user.c"} {
+		set("f", attribute, "value of "+attribute, 0)
+	}
+	list("f")
+	get("f", "user.a")
+	get("l", "user.a")
+	set("f", "user.a", "new", 1)
+	set("f", "user.a", "new", 2)
+	set("f", "user.z", "new", 2)
+	set("f", "user.z", "", 1)
+	set("f", "user.y", "both", 3)
+	set("f", "user.y", "flags", 4)
+	get("f", "user.z")
+	n, err := syscall.Getxattr("f", "user.a", nil)
+	fmt.Println(n, err)
+	_, err = syscall.Getxattr("f", "user.a", b[:2])
+	show("small", err)
+	_, err = syscall.Listxattr("f", b[:2])
+	show("small list", err)
+	show("remove", syscall.Removexattr("f", "user.a"))
+	show("remove again", syscall.Removexattr("f", "user.a"))
+	list("f")
+	for _, attribute := range []string{"", "user", "user.", "name", ".x", "system.x", strings.Repeat("x", 255),
+		"user." + strings.Repeat("x", 250), "user." + strings.Repeat("x", 251)} {
+		set("f", attribute, "v", 0)
+		get("d", attribute)
+		show("remove", syscall.Removexattr("d", attribute))
+	}
+	set("d", "user.dir", "of a directory", 0)
+	get("d", "user.dir")
+	set("p", "user.fifo", "of a fifo", 0)
+	get("p", "user.fifo")
+	set("/proc/self/status", "user.x", "x", 0)
+	get("/proc/self/status", "user.x")
+	list("/proc/self/status")
+	show("large", syscall.Setxattr("f", "user.large", make([]byte, 65536), 0))
+	show("too large", syscall.Setxattr("f", "user.larger", make([]byte, 65537), 0))
+	check(os.Link("f", "g"))
+	get("g", "user.c")
+	check(os.Rename("g", "h"))
+	get("h", "user.c")
 }
 
 func self() {

@@ -7,6 +7,7 @@ use super::notify::Watchers;
 use super::pipe::Pipe;
 use super::ram::{Directory, FileData};
 use super::text::Text;
+use super::xattr::Attributes;
 use super::{Dentry, OpenFile, Stat, lock::Locks};
 use crate::sync::{SlotRef, SpinLock};
 use crate::task::process;
@@ -169,6 +170,8 @@ pub struct Inode {
     pub locks: Locks,
     /// Who hears of what happens to it.
     pub watchers: Watchers,
+    /// Extended attributes.
+    pub attributes: Attributes,
 }
 
 /// Who owns a new inode, and what may be done with it.
@@ -255,6 +258,7 @@ impl Inode {
             lower_ctime: None,
             locks: Locks::new(),
             watchers: Watchers::new(),
+            attributes: Attributes::default(),
         })
     }
 
@@ -275,6 +279,7 @@ impl Inode {
             lower_ctime: Some(lower.ctime),
             locks: Locks::new(),
             watchers: Watchers::new(),
+            attributes: Attributes::default(),
         })
     }
 

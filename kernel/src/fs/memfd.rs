@@ -2,6 +2,8 @@
 use super::inode::{Content, FileSystem, Inode, Owner};
 use super::ram::{FileData, MAGIC};
 use super::{Dentry, OpenFile};
+use crate::memory::space::MapSource;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
@@ -45,11 +47,30 @@ pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
     };
     let mut shown: Vec<u8> = b"/memfd:".to_vec();
     shown.extend_from_slice(name);
-    let dentry = Dentry::new(
-        None,
-        &shown,
-        Inode::new(&MEMORY, owner, Content::File(data)),
-    );
+    let file = unnamed(&shown, owner, data);
+    Ok(OpenFile::new(file, abi::O_RDWR | abi::O_LARGEFILE))
+}
+
+fn unnamed(shown: &[u8], owner: Owner, data: FileData) -> Arc<Dentry> {
+    let inode = Inode::new(&MEMORY, owner, Content::File(data));
+    let dentry = Dentry::new(None, shown, inode);
     dentry.set_deleted();
-    Ok(OpenFile::new(dentry, abi::O_RDWR | abi::O_LARGEFILE))
+    dentry
+}
+
+/// What a shared mapping of no file shows: memory that keeps its bytes whatever madvise(2) takes out of page tables. As
+/// on Linux it is a file, without end here.
+///
+/// # Errors
+/// ENOMEM.
+pub fn zeros() -> Result<Arc<dyn MapSource>, Errno> {
+    let data = FileData::new();
+    data.set_mapped();
+    data.truncate(i64::MAX as u64, 0)
+        .map_err(|_| Errno::ENOMEM)?;
+    Ok(unnamed(
+        b"/dev/zero",
+        Owner::root(abi::S_IFREG | 0o777),
+        data,
+    ))
 }

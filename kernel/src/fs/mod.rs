@@ -41,13 +41,15 @@ pub mod tree;
 mod virtual_file;
 mod virtual_tree;
 pub mod walk;
+pub mod xattr;
 
 pub use dentry::Dentry;
 pub use file::{FileOps, OpenFile, Stat};
 pub use poll::{PollEvents, PollQueue};
 
 use crate::drivers::virtio::Device;
-use crate::memory::space::{Backing, ReadOnly};
+use crate::memory::file_map::ReadOnly;
+use crate::memory::space::Backing;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use inode::Content;
@@ -91,6 +93,9 @@ pub fn map_source(fd: i32, protection: u32, shared: bool, page: u64) -> Result<B
     let writes = protection & PROT_WRITE != 0;
     if !file.readable() || shared && writes && !file.writable() {
         return Err(Errno::EACCES);
+    }
+    if !shared && dev::is_zero(&file) {
+        return Ok(Backing::Anonymous);
     }
     let mut source = file.ops.map_source()?;
     if shared {

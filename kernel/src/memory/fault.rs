@@ -57,6 +57,9 @@ impl AddressSpace {
             return Err(SEGV_MAPERR);
         }
         let mut inner = self.lock();
+        if inner.area_at(address).is_none() && !inner.grow_down(address) {
+            return Err(SEGV_MAPERR);
+        }
         let (start, area) = inner.area_at(address).ok_or(SEGV_MAPERR)?;
         let needed = if write {
             PROT_WRITE

@@ -8,7 +8,9 @@
 //! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
 //! space's sleeping lock, then heap and frames (leaves).
 pub mod fault;
+pub mod file_map;
 pub mod frames;
+mod grow;
 mod heap;
 mod kernel_map;
 pub mod page;

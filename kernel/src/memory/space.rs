@@ -58,30 +58,16 @@ pub trait MapSource: Send + Sync {
     fn writable(&self) -> bool {
         true
     }
-}
-
-/// A file whose descriptor, or whose seals, allow no writing through shared mappings.
-pub struct ReadOnly(pub Arc<dyn MapSource>);
-
-impl MapSource for ReadOnly {
-    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
-        self.0.frame(index)
-    }
-
-    fn id(&self) -> usize {
-        self.0.id()
-    }
-
-    fn name(&self) -> Vec<u8> {
-        self.0.name()
-    }
-
-    fn identity(&self) -> (u64, u64) {
-        self.0.identity()
-    }
-
-    fn writable(&self) -> bool {
+    /// Whether page `index` is in memory: what mincore(2) tells of pages that were not touched.
+    fn resident(&self, _index: u64) -> bool {
         false
+    }
+    /// Makes pages a hole (MADV_REMOVE). Called without the address space's lock.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP; EPERM where sealed.
+    fn punch(&self, _first: u64, _count: u64) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
     }
 }
 
@@ -114,13 +100,15 @@ pub struct Area {
     pub small_pages: bool,
     /// Its pages are charged whether touched or not.
     pub committed: bool,
+    /// MAP_GROWSDOWN: see grow.rs.
+    pub grows_down: bool,
     /// Shown by /proc/self/maps: "[stack]", "[vdso]".
     pub name: &'static str,
 }
 
 impl Area {
     /// Whether it may become writable.
-    fn may_write(&self) -> bool {
+    pub(super) fn may_write(&self) -> bool {
         match &self.backing {
             Backing::File { source, .. } => !self.shared || source.writable(),
             Backing::Anonymous => true,
@@ -216,6 +204,11 @@ pub(super) fn round_up(length: usize) -> Option<usize> {
         .filter(|&length| length <= USER_END)
 }
 
+/// Whether one mapping of this length is larger than all memory.
+pub fn exceeds_memory(length: usize) -> bool {
+    length / PAGE > frames::counts().1.max(ALWAYS_MAPPABLE / PAGE)
+}
+
 impl AddressSpace {
     /// The lock.
     pub fn lock(&self) -> SleepGuard<'_, Inner> {
@@ -233,8 +226,8 @@ impl AddressSpace {
         frames::check_spare()?;
         let anonymous = matches!(request.backing, Backing::Anonymous);
         let writable = request.protection & PROT_WRITE != 0;
-        let too_large = length / PAGE > frames::counts().1.max(ALWAYS_MAPPABLE / PAGE);
-        if anonymous && request.protection != 0 && !request.no_reserve && too_large {
+        let reserves = request.protection != 0 && !request.no_reserve;
+        if anonymous && reserves && exceeds_memory(length) {
             return Err(Errno::ENOMEM);
         }
         let start = if request.fixed || request.no_replace {
@@ -278,6 +271,7 @@ impl AddressSpace {
                 shared: request.shared,
                 small_pages: false,
                 committed,
+                grows_down: false,
                 name: request.name,
             },
         );
@@ -616,6 +610,7 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
         && area.shared == next.shared
         && area.small_pages == next.small_pages
         && area.committed == next.committed
+        && area.grows_down == next.grows_down
         && area.name == next.name;
     alike
         && match (&area.backing, &next.backing) {
@@ -632,41 +627,4 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
             ) => Arc::ptr_eq(a, b) && first + ((at - start) / PAGE) as u64 == *second,
             _ => false,
         }
-}
-
-impl AddressSpace {
-    /// Whether a shared mapping of this file may write to it.
-    pub fn writes_to_file(&self, id: usize) -> bool {
-        let inner = self.inner.lock();
-        inner.areas.values().any(|area| match &area.backing {
-            Backing::File { source, .. } => area.shared && source.id() == id && source.writable(),
-            Backing::Anonymous => false,
-        })
-    }
-
-    /// Takes the pages from `first` up to `end` of a file out of all mappings of it: it was cut, or lost a part. Copies
-    /// that private mappings made of them go, too, if `copies`.
-    pub fn unmap_file(&self, id: usize, first: u64, end: u64, copies: bool) {
-        let mut inner = self.inner.lock();
-        let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for (&start, area) in &inner.areas {
-            let Backing::File { source, page } = &area.backing else {
-                continue;
-            };
-            let pages = ((area.end - start) / PAGE) as u64;
-            if source.id() != id
-                || page + pages <= first
-                || end <= *page
-                || !(area.shared || copies)
-            {
-                continue;
-            }
-            let from = first.saturating_sub(*page) as usize * PAGE;
-            let to = (end - page).min(pages) as usize * PAGE;
-            ranges.push((start + from, start + to));
-        }
-        for (from, to) in ranges {
-            inner.drop_pages(from, to);
-        }
-    }
 }

@@ -107,7 +107,9 @@ pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
         abi::F_SETLKW | abi::F_OFD_SETLKW => lock::set(&file, arg, cmd == abi::F_OFD_SETLKW, true),
         // Nobody is ever sent SIGIO: there is no owner.
         abi::F_GETOWN | abi::F_GETSIG => Ok(0),
+        abi::F_SETSIG if arg > 64 => Err(Errno::EINVAL),
         abi::F_SETOWN | abi::F_SETSIG => Ok(0),
+        abi::F_NOTIFY if !is_directory(&file) => Err(Errno::ENOTDIR),
         abi::F_ADD_SEALS if !file.writable() => Err(Errno::EPERM),
         abi::F_GETLEASE => Ok(abi::F_UNLCK as usize),
         _ => file.ops.control(&file, cmd, arg),
@@ -139,8 +141,48 @@ pub fn ioctl(fd: i32, request: u32, arg: usize) -> SysResult {
             file.replace_flags(abi::O_NONBLOCK, flags);
             Ok(0)
         }
+        ioctl::FIOASYNC => {
+            // SIGIO is sent for no file.
+            let on: u32 = user::read(arg)?;
+            if on == 0 { Ok(0) } else { Err(Errno::ENOTTY) }
+        }
+        ioctl::FIGETBSZ if file.ops.dentry().is_some() => {
+            let size = file.ops.stat()?.block_size;
+            user::write(arg, &size).map(|()| 0)
+        }
+        ioctl::FICLONE => clone_file(&file, arg as i32),
+        ioctl::FICLONERANGE => {
+            let source: i64 = user::read(arg)?;
+            clone_file(&file, source as i32)
+        }
         _ => file.ops.ioctl(&file, request, arg),
     }
+}
+
+fn kind(file: &OpenFile) -> u32 {
+    file.ops.stat().map_or(0, |stat| stat.mode & abi::S_IFMT)
+}
+
+fn is_directory(file: &OpenFile) -> bool {
+    kind(file) == abi::S_IFDIR
+}
+
+/// FICLONE: no file system here lets files share their blocks.
+fn clone_file(to: &OpenFile, from: i32) -> SysResult {
+    let from = fd::get(from)?;
+    if from.ops.stat()?.device != to.ops.stat()?.device {
+        return Err(Errno::EXDEV);
+    }
+    if is_directory(&from) || is_directory(to) {
+        return Err(Errno::EISDIR);
+    }
+    if kind(&from) != abi::S_IFREG || kind(to) != abi::S_IFREG {
+        return Err(Errno::EINVAL);
+    }
+    if !from.readable() || !to.writable() || to.appending() {
+        return Err(Errno::EBADF);
+    }
+    Err(Errno::EOPNOTSUPP)
 }
 
 /// flock(2).

@@ -89,34 +89,51 @@ pub fn write(fd: i32, buf: usize, count: usize) -> SysResult {
     )
 }
 
-/// An offset of pread(2) and kin on a file that has such.
-fn positioned(file: &OpenFile, offset: i64) -> Result<u64, Errno> {
+/// The open file of pread(2) and kin with its offset: that it has such is looked at before the mode, as Linux does.
+fn positioned(fd: i32, offset: i64) -> Result<(SlotRef<OpenFile>, u64), Errno> {
     let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-    if file.ops.seekable() {
-        Ok(offset)
+    let file = fd::get(fd)?;
+    if file.flags() & abi::O_PATH != 0 {
+        Err(Errno::EBADF)
+    } else if file.ops.seekable() {
+        Ok((file, offset))
     } else {
         Err(Errno::ESPIPE)
     }
 }
 
+fn to_read(fd: i32, offset: i64) -> Result<(SlotRef<OpenFile>, u64), Errno> {
+    positioned(fd, offset).and_then(|found| {
+        if found.0.readable() {
+            Ok(found)
+        } else {
+            Err(Errno::EBADF)
+        }
+    })
+}
+
+fn to_write(fd: i32, offset: i64) -> Result<(SlotRef<OpenFile>, u64), Errno> {
+    positioned(fd, offset).and_then(|found| {
+        if found.0.writable() {
+            Ok(found)
+        } else {
+            Err(Errno::EBADF)
+        }
+    })
+}
+
 /// pread64(2).
 pub fn pread64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
-    let file = readable(fd)?;
-    let offset = positioned(&file, offset)?;
-    end_read(
-        file.ops
-            .read(&file, &mut UserIo::single(buf, count)?, Some(offset)),
-    )
+    let (file, offset) = to_read(fd, offset)?;
+    file.ops
+        .read(&file, &mut UserIo::single(buf, count)?, Some(offset))
 }
 
 /// pwrite64(2).
 pub fn pwrite64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
-    let file = writable(fd)?;
-    let offset = positioned(&file, offset)?;
-    end_write(
-        file.ops
-            .write(&file, &mut UserIo::single(buf, count)?, Some(offset)),
-    )
+    let (file, offset) = to_write(fd, offset)?;
+    file.ops
+        .write(&file, &mut UserIo::single(buf, count)?, Some(offset))
 }
 
 /// readv(2).
@@ -136,8 +153,7 @@ pub fn writev(fd: i32, iov: usize, count: usize) -> SysResult {
 
 /// preadv(2): the offset's high half does not exist on 64-bit machines.
 pub fn preadv(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
-    let file = readable(fd)?;
-    let offset = positioned(&file, offset)?;
+    let (file, offset) = to_read(fd, offset)?;
     end_read(
         file.ops
             .read(&file, &mut UserIo::vector(iov, count)?, Some(offset)),
@@ -146,8 +162,7 @@ pub fn preadv(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
 
 /// pwritev(2).
 pub fn pwritev(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
-    let file = writable(fd)?;
-    let offset = positioned(&file, offset)?;
+    let (file, offset) = to_write(fd, offset)?;
     end_write(
         file.ops
             .write(&file, &mut UserIo::vector(iov, count)?, Some(offset)),

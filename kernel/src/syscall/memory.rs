@@ -1,13 +1,31 @@
 //! Memory: arguments (mmap(2) and its family).
+use crate::memory::kernel_table;
 use crate::memory::paging::PAGE;
 use crate::memory::remap::Move;
-use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::space::{
+    Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, exceeds_memory, space,
+};
 use crate::memory::user::{self, USER_END};
 use crate::sync::SleepMutex;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 const MAP_TYPE: u32 = 0xf;
+/// The flags that MAP_SHARED_VALIDATE allows: all there are but MAP_SYNC, which needs persistent memory.
+const MAP_KNOWN: u32 = MAP_TYPE
+    | abi::MAP_FIXED
+    | abi::MAP_ANONYMOUS
+    | abi::MAP_GROWSDOWN
+    | abi::MAP_DENYWRITE
+    | abi::MAP_EXECUTABLE
+    | abi::MAP_LOCKED
+    | abi::MAP_NORESERVE
+    | abi::MAP_POPULATE
+    | abi::MAP_NONBLOCK
+    | abi::MAP_STACK
+    | abi::MAP_HUGETLB
+    | abi::MAP_FIXED_NOREPLACE
+    | abi::MAP_UNINITIALIZED;
 const PROT_KNOWN: u32 = PROT_READ | PROT_WRITE | PROT_EXEC;
 
 /// mmap(2).
@@ -22,16 +40,29 @@ pub fn mmap(
     if length == 0 || !offset.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
+    let anonymous = flags & abi::MAP_ANONYMOUS != 0;
+    let grows_down = flags & abi::MAP_GROWSDOWN != 0;
     let shared = match flags & MAP_TYPE {
         abi::MAP_PRIVATE => false,
-        abi::MAP_SHARED | abi::MAP_SHARED_VALIDATE => true,
+        abi::MAP_SHARED if !grows_down => true,
+        abi::MAP_SHARED_VALIDATE if !anonymous => true,
         _ => return Err(Errno::EINVAL),
     };
+    if flags & MAP_TYPE == abi::MAP_SHARED_VALIDATE && flags & !MAP_KNOWN != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
     // No huge page pool, as on a Linux that was given none.
     if flags & abi::MAP_HUGETLB != 0 {
         return Err(Errno::ENOMEM);
     }
-    let backing = if flags & abi::MAP_ANONYMOUS != 0 {
+    let no_reserve = flags & abi::MAP_NORESERVE != 0;
+    let backing = if anonymous && shared {
+        if prot != 0 && !no_reserve && exceeds_memory(length) {
+            return Err(Errno::ENOMEM);
+        }
+        let source = crate::fs::memfd::zeros()?;
+        Backing::File { source, page: 0 }
+    } else if anonymous {
         Backing::Anonymous
     } else {
         crate::fs::map_source(fd, prot, shared, offset as u64 / PAGE as u64)?
@@ -44,10 +75,15 @@ pub fn mmap(
         shared,
         fixed,
         no_replace: flags & abi::MAP_FIXED_NOREPLACE != 0,
-        no_reserve: flags & abi::MAP_NORESERVE != 0,
+        no_reserve,
         backing,
         name: "",
     })?;
+    if grows_down {
+        let end = start + length.next_multiple_of(PAGE);
+        let mut inner = space().lock();
+        inner.change(start, end, |area| area.grows_down = true);
+    }
     if flags & (abi::MAP_POPULATE | abi::MAP_LOCKED) != 0 {
         // As on Linux, what cannot be populated is left to faults.
         let _ = space().populate(
@@ -76,7 +112,24 @@ pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
             Err(Errno::EINVAL)
         };
     }
-    space().protect(addr, length, prot & PROT_KNOWN).map(|()| 0)
+    let (mut start, mut size) = (addr, length);
+    match prot & (abi::PROT_GROWSDOWN | abi::PROT_GROWSUP) {
+        0 => {}
+        abi::PROT_GROWSDOWN => {
+            // The change reaches down to where the stack begins.
+            let inner = space().lock();
+            let end = addr.checked_add(length).ok_or(Errno::ENOMEM)?;
+            let first = inner.starts_in(addr, end.min(USER_END));
+            let first = *first.first().ok_or(Errno::ENOMEM)?;
+            if !inner.areas[&first].grows_down {
+                return Err(Errno::EINVAL);
+            }
+            (start, size) = (first, end - first);
+        }
+        // Nothing grows upwards on this machine.
+        _ => return Err(Errno::EINVAL),
+    }
+    space().protect(start, size, prot & PROT_KNOWN).map(|()| 0)
 }
 
 /// pkey_mprotect(2): without a key, or with the one that everything has, it is mprotect.
@@ -130,6 +183,10 @@ pub fn madvise(addr: usize, length: usize, advice: u32) -> SysResult {
     if start == end {
         return Ok(0);
     }
+    if advice == abi::MADV_REMOVE {
+        let mapped = space().remove(start, end.min(USER_END))? && end <= USER_END;
+        return if mapped { Ok(0) } else { Err(Errno::ENOMEM) };
+    }
     let mut inner = space().lock();
     let mapped = end <= USER_END && inner.covered_until(start, end) == end;
     match advice {
@@ -140,8 +197,6 @@ pub fn madvise(addr: usize, length: usize, advice: u32) -> SysResult {
         abi::MADV_HUGEPAGE => {
             inner.change(start, end.min(USER_END), |area| area.small_pages = false)
         }
-        // MADV_REMOVE punches holes into files.
-        abi::MADV_REMOVE => return Err(Errno::EINVAL),
         abi::MADV_POPULATE_READ | abi::MADV_POPULATE_WRITE if mapped => {
             drop(inner);
             let write = advice == abi::MADV_POPULATE_WRITE;
@@ -173,7 +228,8 @@ pub fn mincore(addr: usize, length: usize, vec: usize) -> SysResult {
                 return Err(Errno::ENOMEM);
             }
             for (index, page) in (start..end).step_by(PAGE).enumerate() {
-                bytes[index] = u8::from(crate::memory::kernel_table().lookup(page).is_some());
+                let there = kernel_table().lookup(page).is_some() || inner.shows_resident(page);
+                bytes[index] = u8::from(there);
             }
         }
         user::copy_out(

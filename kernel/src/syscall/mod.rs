@@ -14,6 +14,7 @@ pub mod numa;
 pub mod path;
 pub mod peer;
 pub mod poll;
+pub mod prctl;
 pub mod process;
 pub mod schedule;
 pub mod signal;

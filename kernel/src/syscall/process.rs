@@ -232,63 +232,6 @@ pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
     }
 }
 
-/// prctl(2).
-pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
-    use linux_raw_sys::prctl as pr;
-    match option {
-        pr::PR_SET_NAME => {
-            let mut name = [0; 16];
-            let mut length = 0;
-            while length < 15 {
-                let byte: u8 = user::read(a.wrapping_add(length))?;
-                if byte == 0 {
-                    break;
-                }
-                name[length] = byte;
-                length += 1;
-            }
-            *task::current().name.lock() = name;
-            Ok(0)
-        }
-        pr::PR_GET_NAME => {
-            let name = *task::current().name.lock();
-            user::copy_out(a, &name).map(|()| 0)
-        }
-        // As a kernel without CONFIG_ANON_VMA_NAME: Go then stops naming its mappings, a call for each of which it makes.
-        pr::PR_SET_VMA => Err(Errno::EINVAL),
-        // The parent never dies.
-        pr::PR_SET_PDEATHSIG if a <= 64 => Ok(0),
-        pr::PR_GET_PDEATHSIG => user::write(a, &0i32).map(|()| 0),
-        pr::PR_GET_DUMPABLE => Ok(1),
-        pr::PR_SET_DUMPABLE if a <= 1 => Ok(0),
-        pr::PR_GET_KEEPCAPS => {
-            let keep = &task::credentials().keep_capabilities;
-            Ok(usize::from(keep.load(Ordering::Relaxed)))
-        }
-        pr::PR_SET_KEEPCAPS if a <= 1 => {
-            let keep = &task::credentials().keep_capabilities;
-            keep.store(a == 1, Ordering::Relaxed);
-            Ok(0)
-        }
-        pr::PR_GET_TIMERSLACK => Ok(50_000),
-        pr::PR_SET_TIMERSLACK => Ok(0),
-        pr::PR_SET_NO_NEW_PRIVS if a == 1 && b == 0 && c == 0 && d == 0 => {
-            process().no_new_privileges.store(true, Ordering::Relaxed);
-            Ok(0)
-        }
-        pr::PR_GET_NO_NEW_PRIVS if a == 0 && b == 0 && c == 0 && d == 0 => Ok(usize::from(
-            process().no_new_privileges.load(Ordering::Relaxed),
-        )),
-        pr::PR_GET_SECCOMP => Ok(0),
-        pr::PR_SET_THP_DISABLE if b == 0 && c == 0 && d == 0 => Ok(0),
-        pr::PR_GET_THP_DISABLE if a == 0 && b == 0 && c == 0 && d == 0 => Ok(0),
-        pr::PR_CAPBSET_READ if a <= 40 => Ok(0),
-        pr::PR_SET_CHILD_SUBREAPER => Ok(0),
-        pr::PR_GET_CHILD_SUBREAPER => user::write(a, &0i32).map(|()| 0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
 /// vhangup(2) and others only a privileged user has: see the table.
 pub fn vhangup() -> SysResult {
     Err(Errno::EPERM)

@@ -4,7 +4,8 @@
 //! no lock, no copy, no look at the bytes.
 pub mod random;
 
-use super::{Dentry, FileOps, OpenFile, Stat};
+use super::{Dentry, FileOps, OpenFile, Stat, memfd};
+use crate::memory::space::MapSource;
 use crate::memory::user::UserIo;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -114,7 +115,17 @@ impl FileOps for Zero {
         Ok(io.remaining())
     }
 
+    /// Each shared mapping is a memory of its own.
+    fn map_source(&self) -> Result<Arc<dyn MapSource>, Errno> {
+        memfd::zeros()
+    }
+
     device!();
+}
+
+/// Whether this is /dev/zero: a private mapping of it is anonymous memory.
+pub fn is_zero(file: &OpenFile) -> bool {
+    file.ops.downcast::<Zero>().is_some()
 }
 
 impl FileOps for Full {

@@ -395,6 +395,11 @@ impl FileData {
         }
     }
 
+    /// Whether page `index` is no hole.
+    pub fn has_page(&self, index: u64) -> bool {
+        matches!(self.pages.lock().get(index), Slot::Page(_))
+    }
+
     /// The file will be mapped.
     pub fn set_mapped(&self) {
         self.mapped.store(true, Ordering::Release);

@@ -4,6 +4,7 @@ use super::data::FileData;
 use super::seals;
 use crate::fs::inode::Content;
 use crate::fs::{Dentry, FileOps, OpenFile, Stat, notify};
+use crate::memory::frames::FRAME;
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
 use alloc::sync::Arc;
@@ -252,6 +253,16 @@ impl MapSource for Dentry {
 
     fn identity(&self) -> (u64, u64) {
         (self.inode.file_system.device, self.inode.number)
+    }
+
+    fn resident(&self, index: u64) -> bool {
+        self.data().is_ok_and(|data| data.has_page(index))
+    }
+
+    fn punch(&self, first: u64, count: u64) -> Result<(), Errno> {
+        const HOW: u32 = abi::FALLOC_FL_PUNCH_HOLE | abi::FALLOC_FL_KEEP_SIZE;
+        const PAGE: u64 = FRAME as u64;
+        self.allocate(HOW, first * PAGE, count * PAGE)
     }
 }
 

@@ -1,0 +1,120 @@
+//! Mappings of files, seen from the files: who may write, what a hole or a shorter end takes away.
+use super::paging::PAGE;
+use super::space::{AddressSpace, Backing, Inner, MapSource};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use ringo_abi::Errno;
+
+/// A file whose descriptor, or whose seals, allow no writing through shared mappings.
+pub struct ReadOnly(pub Arc<dyn MapSource>);
+
+impl MapSource for ReadOnly {
+    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
+        self.0.frame(index)
+    }
+
+    fn id(&self) -> usize {
+        self.0.id()
+    }
+
+    fn name(&self) -> Vec<u8> {
+        self.0.name()
+    }
+
+    fn identity(&self) -> (u64, u64) {
+        self.0.identity()
+    }
+
+    fn writable(&self) -> bool {
+        false
+    }
+
+    fn resident(&self, index: u64) -> bool {
+        self.0.resident(index)
+    }
+}
+
+impl AddressSpace {
+    /// Whether a shared mapping of this file may write to it.
+    pub fn writes_to_file(&self, id: usize) -> bool {
+        let inner = self.lock();
+        inner.areas.values().any(|area| match &area.backing {
+            Backing::File { source, .. } => area.shared && source.id() == id && source.writable(),
+            Backing::Anonymous => false,
+        })
+    }
+
+    /// Takes the pages from `first` up to `end` of a file out of all mappings of it: it was cut, or lost a part. Copies
+    /// that private mappings made of them go, too, if `copies`.
+    pub fn unmap_file(&self, id: usize, first: u64, end: u64, copies: bool) {
+        let mut inner = self.lock();
+        let mut ranges: Vec<(usize, usize)> = Vec::new();
+        for (&start, area) in &inner.areas {
+            let Backing::File { source, page } = &area.backing else {
+                continue;
+            };
+            let pages = ((area.end - start) / PAGE) as u64;
+            if source.id() != id
+                || page + pages <= first
+                || end <= *page
+                || !(area.shared || copies)
+            {
+                continue;
+            }
+            let from = first.saturating_sub(*page) as usize * PAGE;
+            let to = (end - page).min(pages) as usize * PAGE;
+            ranges.push((start + from, start + to));
+        }
+        for (from, to) in ranges {
+            inner.drop_pages(from, to);
+        }
+    }
+
+    /// madvise(MADV_REMOVE): makes holes where [start, end) shows files; gives whether all of it was mapped.
+    ///
+    /// # Errors
+    /// EINVAL for memory that is no file's; EACCES for private mappings and those that may not write; EOPNOTSUPP, EPERM.
+    pub fn remove(&self, start: usize, end: usize) -> Result<bool, Errno> {
+        let mut holes: Vec<(Arc<dyn MapSource>, u64, u64)> = Vec::new();
+        let mut result = Ok(());
+        let mut at = start;
+        {
+            let inner = self.lock();
+            for first in inner.starts_in(start, end) {
+                let area = &inner.areas[&first];
+                let Backing::File { source, page } = &area.backing else {
+                    result = Err(Errno::EINVAL);
+                    break;
+                };
+                if !area.shared || !area.may_write() {
+                    result = Err(Errno::EACCES);
+                    break;
+                }
+                let (from, to) = (first.max(start), area.end.min(end));
+                let page = page + ((from - first) / PAGE) as u64;
+                holes.push((source.clone(), page, ((to - from) / PAGE) as u64));
+                if from == at {
+                    at = to;
+                }
+            }
+        }
+        // The files' own locks come before the address space's.
+        for (source, page, count) in holes {
+            source.punch(page, count)?;
+        }
+        result.map(|()| at == end)
+    }
+}
+
+impl Inner {
+    /// Whether the file that `address` shows has the page in memory.
+    pub fn shows_resident(&self, address: usize) -> bool {
+        self.area_at(address)
+            .is_some_and(|(start, area)| match &area.backing {
+                Backing::File { source, page } => {
+                    source.resident(page + ((address - start) / PAGE) as u64)
+                }
+                Backing::Anonymous => false,
+            })
+    }
+}
