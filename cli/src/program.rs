@@ -1,12 +1,12 @@
 //! The executable: finding it, and saying in plain words why one can't run.
 //!
-//! The checks here are those that have advice to give (built with cgo, for another system, not built at all). The kernel loads with its
-//! own, stricter ones.
+//! The checks here are those that have advice to give (built with cgo, for another system, not built at all); then come those that the
+//! kernel loads with.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -33,7 +33,12 @@ pub fn read(typed: &OsStr, world: World) -> Result<Program> {
     let path = found
         .canonicalize()
         .with_context(|| format!("{shown}: can't be read"))?;
-    let mut file = File::open(&path).with_context(|| format!("{shown}: can't be read"))?;
+    let mut file = File::options()
+        .read(true)
+        // A pipe without a writer would keep us waiting.
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32)
+        .open(&path)
+        .with_context(|| format!("{shown}: can't be read"))?;
     let metadata = file
         .metadata()
         .with_context(|| format!("{shown}: can't be read"))?;
@@ -154,7 +159,10 @@ pub fn explain(bytes: &[u8]) -> Result<(), String> {
             });
         }
     }
-    Ok(())
+    // The kernel's own parser: what it will not load is known before a VM is started.
+    ringo_elf::Image::parse(bytes)
+        .map(drop)
+        .map_err(|error| format!("is {error}"))
 }
 
 fn explain_other(bytes: &[u8]) -> String {

@@ -114,8 +114,11 @@ impl Session<'_> {
                     return Err(self.why_qemu_ended());
                 }
             }
-            if qemu && !self.read_qemu_log() {
-                return Err(self.why_qemu_ended());
+            if qemu {
+                if !self.read_qemu_log() {
+                    return Err(self.why_qemu_ended());
+                }
+                self.check_kvm()?;
             }
         }
     }
@@ -267,6 +270,31 @@ impl Session<'_> {
                 true
             }
         }
+    }
+
+    /// When KVM cannot run an instruction, QEMU prints the registers, ends with a line of code bytes, and keeps the VM stopped for ever.
+    fn check_kvm(&self) -> Result<()> {
+        let said = String::from_utf8_lossy(&self.qemu_said);
+        let failed = ["KVM internal error", "kvm run failed"]
+            .iter()
+            .any(|words| said.contains(words));
+        if failed
+            && let Some((registers, code)) = said.split_once("\nCode=")
+            && let Some((code, _)) = code.split_once('\n')
+        {
+            let at = registers.rsplit_once("\nRIP=").map_or("", |(_, rest)| {
+                rest.split(|c: char| !c.is_ascii_hexdigit())
+                    .next()
+                    .unwrap_or("")
+            });
+            let at = at.trim_start_matches('0');
+            // The bytes from the instruction on, whose first is in angles.
+            let code = code.split_once('<').map_or("", |(_, code)| code);
+            let code = code.replace('>', "");
+            let code = code.get(..23).unwrap_or(&code);
+            bail!("KVM can't run the instruction at 0x{at} ({code} ...): try --engine tcg");
+        }
+        Ok(())
     }
 
     fn why_qemu_ended(&mut self) -> anyhow::Error {

@@ -8,7 +8,7 @@ pub fn program(directory: &Path) -> PathBuf {
     let mut elf = vec![0u8; 4096];
     elf[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
     elf[16..24].copy_from_slice(&[2, 0, 62, 0, 1, 0, 0, 0]);
-    elf[24..32].copy_from_slice(&0x40_1000u64.to_le_bytes());
+    elf[24..32].copy_from_slice(&0x40_0800u64.to_le_bytes());
     elf[32] = 64; // program headers
     elf[52] = 64;
     elf[54] = 56;

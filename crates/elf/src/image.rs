@@ -56,7 +56,7 @@ impl fmt::Display for ElfError {
             Self::BadRelocation(kind) => {
                 write!(
                     f,
-                    "has relocations that only a dynamic linker can apply (type {kind}): rebuild with CGO_ENABLED=0"
+                    "linked with relocations that only a dynamic linker can apply (type {kind}): rebuild with CGO_ENABLED=0"
                 )
             }
             Self::Truncated => f.write_str(
@@ -74,11 +74,11 @@ impl fmt::Display for ElfError {
             Self::Misaligned => {
                 f.write_str("malformed: a segment's address and file offset do not match")
             }
-            Self::Overlap => f.write_str("malformed: two segments overlap"),
-            Self::NoSegments => f.write_str("malformed: nothing to load"),
-            Self::TooManySegments => f.write_str("malformed: too many segments"),
+            Self::Overlap => f.write_str("malformed: its segments overlap or are out of order"),
+            Self::NoSegments => f.write_str("malformed: it has nothing to load"),
+            Self::TooManySegments => f.write_str("malformed: it has too many segments"),
             Self::EntryOutsideText => {
-                f.write_str("malformed: the entry point is not in an executable segment")
+                f.write_str("malformed: its entry point is not in an executable segment")
             }
         }
     }

@@ -63,11 +63,11 @@ pub enum LoadError {
 impl core::fmt::Display for LoadError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Elf(error) => write!(f, "{error}"),
+            Self::Elf(error) => write!(f, "the program is {error}"),
             Self::Bundle(text) => f.write_str(text),
             Self::Files(errno) => write!(f, "the host's files cannot be reached: {errno}"),
             Self::Memory(_) => {
-                f.write_str("does not fit into the VM's memory: give it more with --memory")
+                f.write_str("the program and its files do not fit into the VM's memory: give it more with --memory")
             }
         }
     }

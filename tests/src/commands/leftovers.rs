@@ -23,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// A program that is up and stays, its command and its QEMU.
 fn held(engine: Engine, temporary: &Path) -> Result<(Child, u32)> {
-    let mut command = ringo_run(engine, &[]);
+    let mut command = ringo_run(engine, &["--cpus", "2"]);
     command
         .env("TMPDIR", temporary)
         .arg(ours("console")?)
@@ -100,7 +100,7 @@ fn boots(engine: Engine, few: usize, many: usize) -> Result<()> {
     let long = std::env::var_os("RINGO_E2E_BOOTS").is_some_and(|value| value == "long");
     let hello = ours("hello")?;
     for number in 0..if long { many } else { few } {
-        let mut command: Command = ringo_run(engine, &[]);
+        let mut command: Command = ringo_run(engine, &["--cpus", "2"]);
         command.arg(&hello);
         let outcome = finish(command, engine).with_context(|| format!("boot {number}"))?;
         ensure!(

@@ -7,7 +7,7 @@ mod leftovers;
 mod options;
 mod signals;
 mod streams;
-mod talk;
+pub mod talk;
 mod terminal;
 
 use std::ffi::OsStr;
@@ -65,13 +65,13 @@ fn host(name: &str, work: impl Fn() -> Result<()> + Send + 'static) -> Trial {
     .with_ignored_flag(ignored)
 }
 
-/// `ringo run OPTIONS`, to be completed with a program; none of the caller's variables but PATH.
-fn ringo_run(engine: Engine, options: &[&str]) -> Command {
+/// `ringo run --engine ENGINE OPTIONS`, to be completed with a program; none of the caller's variables but PATH.
+pub fn ringo_run(engine: Engine, options: &[&str]) -> Command {
     let mut command = Command::new(ringo());
     command
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .args(["run", "--engine", engine.name(), "--cpus", "2"])
+        .args(["run", "--engine", engine.name()])
         .args(options);
     command
 }
@@ -88,8 +88,8 @@ fn outcome<A: AsRef<OsStr>>(
     program: &str,
     args: &[A],
 ) -> Result<Outcome> {
-    let mut command = ringo_run(engine, options);
-    command.arg(ours(program)?).args(args);
+    let mut command = ringo_run(engine, &["--cpus", "2"]);
+    command.args(options).arg(ours(program)?).args(args);
     finish(command, engine)
 }
 
@@ -105,7 +105,7 @@ fn finish(command: Command, engine: Engine) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -102,7 +102,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// A signal that comes while the VM still boots ends the program as soon as it is there.
 fn before_the_program(engine: Engine) -> Result<()> {
-    let mut command = ringo_run(engine, &[]);
+    let mut command = ringo_run(engine, &["--cpus", "2"]);
     command.arg(ours("signals")?).args(["wait-for", "default"]);
     command.stdout(Stdio::piped()).stdin(Stdio::null());
     let mut child = command.spawn()?;
@@ -119,7 +119,7 @@ fn before_the_program(engine: Engine) -> Result<()> {
 
 /// A VM that does not react, here because its QEMU is stopped, is ended by the third Ctrl-C.
 fn three_interrupts(engine: Engine) -> Result<()> {
-    let mut command = ringo_run(engine, &[]);
+    let mut command = ringo_run(engine, &["--cpus", "2"]);
     command.arg(ours("console")?).arg("hold");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;

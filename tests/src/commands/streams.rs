@@ -93,7 +93,7 @@ fn start(engine: Engine, program: &str, args: &[&str]) -> Result<Command> {
     let mut command = if self_check() {
         Command::new(program)
     } else {
-        let mut command = ringo_run(engine, &[]);
+        let mut command = ringo_run(engine, &["--cpus", "2"]);
         command.arg(program);
         command
     };

@@ -119,7 +119,7 @@ impl Talk {
         let mut command = if self_check() {
             Command::new(&program)
         } else {
-            let mut command = ringo_run(engine, &["--env", "TERM=xterm"]);
+            let mut command = ringo_run(engine, &["--cpus", "2", "--env", "TERM=xterm"]);
             command.arg(&program);
             command
         };
@@ -243,7 +243,7 @@ impl Held {
             child,
             input: Some(Box::new(writer)),
             heard: Heard::listen(reader),
-            errors: Arc::default(),
+            errors: Heard::silence(),
             terminal: Some(Terminal {
                 master,
                 slave: Some(slave.into()),
@@ -320,11 +320,17 @@ struct State {
 }
 
 impl Heard {
+    /// A stream that has ended.
+    fn silence() -> Arc<Heard> {
+        let heard = Arc::new(Heard::default());
+        heard.with(|state| state.ended = true);
+        heard
+    }
+
     /// Listens in a thread of its own.
     pub fn listen(mut from: impl Read + Send + 'static) -> Arc<Heard> {
         let heard = Arc::new(Heard::default());
         let theirs = heard.clone();
-        theirs.with(|state| state.ended = false);
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             loop {
@@ -385,7 +391,7 @@ impl Heard {
     }
 
     /// Everything, when the stream has ended; at most ten seconds later.
-    fn wait_for_end(&self) -> Vec<u8> {
+    pub fn wait_for_end(&self) -> Vec<u8> {
         let state = self.state.lock().expect("no listener panics");
         let (state, _) = self
             .more
