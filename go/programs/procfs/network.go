@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"ringo.dev/go/internal/prog"
 )
@@ -26,13 +28,16 @@ func network() {
 	client.Write([]byte("unread"))
 	show := func(what, file string, socket any, local, remote string, six bool) {
 		inode := inodeOf(socket)
-		for i, line := range lines("/proc/net/" + file)[1:] {
-			fields := strings.Fields(line)
-			prog.Check(fields[0] == fmt.Sprint(i, ":") || strings.HasSuffix(fields[0], ":"), "%q", line)
-			if fields[9] == inode {
-				address := fields[1] == local && (fields[2] == remote || remote == "")
-				fmt.Println(what, address, fields[3], fields[4], len(fields), six || len(line) == 149 || len(line) == 127)
-				return
+		// Linux may miss a socket that changes its state while it is at the table.
+		for start := time.Now(); time.Since(start) < time.Second; {
+			for _, line := range lines("/proc/net/" + file)[1:] {
+				fields := strings.Fields(line)
+				prog.Check(strings.HasSuffix(fields[0], ":"), "%q", line)
+				if fields[9] == inode {
+					address := fields[1] == local && fields[2] == remote
+					fmt.Println(what, address, fields[3], fields[4], len(fields), six || len(line) == 149 || len(line) == 127)
+					return
+				}
 			}
 		}
 		fmt.Println(what, "is not shown")
@@ -47,10 +52,10 @@ func network() {
 	show("connected", "udp", connected, local(connected.LocalAddr()), local(packets.LocalAddr()), false)
 	client.Close()
 	show("closing", "tcp", server, local(listener.Addr()), local(server.RemoteAddr()), false)
-	show("closed", "tcp", six, "", "", false)
 	for _, file := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		fmt.Printf("%q\n", lines("/proc/net/" + file)[0])
 	}
+	unixSockets()
 	found := map[string]bool{}
 	for _, line := range lines("/proc/net/dev")[2:] {
 		name, rest, _ := strings.Cut(line, ":")
@@ -60,6 +65,36 @@ func network() {
 	fmt.Println(strings.Contains(text("/proc/net/if_inet6"), "00000000000000000000000000000001 01 80 10 80       lo\n"))
 	fmt.Printf("%q\n", lines("/proc/net/route")[0])
 	fmt.Println(text("/proc/net/sockstat") != "", len(strings.Fields(text("/proc/sys/net/ipv4/ip_local_port_range"))))
+}
+
+func unixSockets() {
+	dir := os.TempDir()
+	path := dir + "/procfs-socket"
+	os.Remove(path)
+	listener, err := net.Listen("unix", path)
+	prog.Must(err)
+	client, err := net.Dial("unix", path)
+	prog.Must(err)
+	server, err := listener.Accept()
+	prog.Must(err)
+	hidden, err := net.Listen("unix", "@procfs\x00hidden")
+	prog.Must(err)
+	datagrams, err := net.ListenPacket("unixgram", "@procfs-datagrams")
+	prog.Must(err)
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET, 0)
+	prog.Must(err)
+	end := os.NewFile(uintptr(pair[0]), "pair")
+	for _, each := range []any{listener, client, server, hidden, datagrams, end} {
+		inode := inodeOf(each)
+		for _, line := range lines("/proc/net/unix")[1:] {
+			fields := strings.SplitN(line, " ", 7)
+			rest := strings.Fields(fields[6])
+			if rest[0] == inode {
+				fmt.Println(len(fields[0]), fields[1:6], strings.ReplaceAll(strings.Join(rest[1:], " "), dir, "DIR"))
+			}
+		}
+	}
+	fmt.Println(lines("/proc/net/unix")[0])
 }
 
 func inodeOf(socket any) string {

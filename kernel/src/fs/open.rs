@@ -122,10 +122,10 @@ fn open_unnamed(found: Found, flags: u32, mode: u32) -> Result<OpenFile, Errno> 
     if !directory.inode.is_directory() {
         return Err(Errno::ENOTDIR);
     }
+    access::check_add(&directory)?;
     if !matches!(directory.inode.content, Content::Directory(_)) {
         return Err(Errno::EOPNOTSUPP);
     }
-    access::check_add(&directory)?;
     let inode = new_file(&directory, mode);
     let name = alloc::format!("#{}", inode.number);
     let dentry = Dentry::new(Some(&directory), name.as_bytes(), inode);

@@ -1,4 +1,5 @@
-//! /proc/net: interfaces and sockets, in Linux's tables (net/core/net-procfs.c, net/ipv4/tcp_ipv4.c, udp.c).
+//! /proc/net: interfaces and sockets, in Linux's tables (net/core/net-procfs.c, net/ipv4/tcp_ipv4.c and udp.c,
+//! net/unix/af_unix.c).
 //!
 //! Sockets are found by their descriptors: there are no others, but for connections that nobody accepted yet. The columns
 //! of timers and windows are 0: what does not leave the machine has none. Cost: O(descriptors).
@@ -9,11 +10,11 @@ use crate::fs::{FileOps, PollEvents, fd};
 use crate::net::interface;
 use crate::net::socket::Socket;
 use crate::task::credentials;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
-use ringo_net::Address;
+use ringo_net::{Address, UnixName};
 
 /// /proc/PID/net.
 pub(super) static NET: Listing = Listing {
@@ -27,6 +28,7 @@ pub(super) static NET: Listing = Listing {
         file("tcp6", |out, _| tcp(out, true)),
         file("udp", |out, _| udp(out, false)),
         file("udp6", |out, _| udp(out, true)),
+        file("unix", unix),
     ],
     numbered: None,
 };
@@ -100,10 +102,9 @@ fn inet(address: Address) -> Option<SocketAddr> {
     }
 }
 
-/// The sockets of a family and protocol that have a local port, by inode: several descriptors may be one socket.
-fn sockets(v6: bool, protocol: u32) -> BTreeMap<u64, Line> {
-    let family = if v6 { abi::AF_INET6 } else { abi::AF_INET };
-    let mut found = BTreeMap::new();
+/// Runs `f` on each socket that has a descriptor, with its inode; several descriptors may be one socket.
+fn each_socket(mut f: impl FnMut(u64, &Socket)) {
+    let mut seen = BTreeSet::new();
     let mut next = 0;
     while let Some(number) = fd::table().next_used(next) {
         next = number.saturating_add(1);
@@ -111,14 +112,25 @@ fn sockets(v6: bool, protocol: u32) -> BTreeMap<u64, Line> {
         let Some(socket) = file.ops.downcast::<Socket>() else {
             continue;
         };
+        let inode = socket.stat().map_or(0, |stat| stat.inode);
+        if seen.insert(inode) {
+            f(inode, socket);
+        }
+    }
+}
+
+/// The sockets of a family and protocol that have a local port, by inode.
+fn sockets(v6: bool, protocol: u32) -> BTreeMap<u64, Line> {
+    let family = if v6 { abi::AF_INET6 } else { abi::AF_INET };
+    let mut found = BTreeMap::new();
+    each_socket(|inode, socket| {
         if socket.common.family != family || socket.common.protocol != protocol {
-            continue;
+            return;
         }
         let details = socket.protocol();
         let Some(local) = inet(details.local()).filter(|local| local.port() != 0) else {
-            continue;
+            return;
         };
-        let inode = socket.stat().map_or(0, |stat| stat.inode);
         let half = details.poll(&socket.common).contains(PollEvents::RDHUP);
         let line = Line {
             local,
@@ -131,7 +143,7 @@ fn sockets(v6: bool, protocol: u32) -> BTreeMap<u64, Line> {
             inode,
         };
         found.insert(inode, line);
-    }
+    });
     found
 }
 
@@ -238,6 +250,55 @@ fn udp(out: &mut Text, v6: bool) -> Result<(), Errno> {
     Ok(())
 }
 
+/// /proc/net/unix.
+fn unix(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    /// __SO_ACCEPTCON.
+    const LISTENS: u32 = 0x1_0000;
+    const UNCONNECTED: u32 = 1;
+    const CONNECTED: u32 = 3;
+    out.put(b"Num       RefCount Protocol Flags    Type St Inode Path\n")?;
+    let mut done = Ok(());
+    each_socket(|inode, socket| {
+        if done.is_err() || socket.common.family != abi::AF_UNIX {
+            return;
+        }
+        let details = socket.protocol();
+        let listens = details.listens();
+        let stream = socket.common.kind != abi::SOCK_DGRAM;
+        let (references, state) = match details.remote() {
+            Ok(_) if stream && !listens => (3, CONNECTED),
+            _ => (2, UNCONNECTED),
+        };
+        let flags = if listens { LISTENS } else { 0 };
+        let kind = socket.common.kind;
+        done = write!(
+            out,
+            "{:016x}: {references:08X} {:08X} {flags:08X} {kind:04X} {state:02X} {inode:5}",
+            0, 0
+        )
+        .and_then(|()| put_name(out, &details.local()))
+        .and_then(|()| out.put(b"\n"));
+    });
+    done
+}
+
+/// A Unix socket's name; zeros in an abstract one show as "@".
+fn put_name(out: &mut Text, address: &Address) -> Result<(), Errno> {
+    match address {
+        Address::Unix(UnixName::Path(path)) => {
+            out.put(b" ")?;
+            out.put(path)
+        }
+        Address::Unix(UnixName::Abstract(name)) => {
+            out.put(b" @")?;
+            name.iter()
+                .map(|&byte| if byte == 0 { b'@' } else { byte })
+                .try_for_each(|byte| out.put(&[byte]))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How many sockets of a protocol there are, with a port.
 fn count(v6: bool, protocol: u32) -> usize {
     sockets(v6, protocol).len()
@@ -245,9 +306,10 @@ fn count(v6: bool, protocol: u32) -> usize {
 
 fn statistics(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     let (tcp, udp) = (abi::IPPROTO_TCP as u32, abi::IPPROTO_UDP as u32);
-    let [tcp4, udp4, tcp6, udp6] = [(false, tcp), (false, udp), (true, tcp), (true, udp)]
-        .map(|(v6, protocol)| count(v6, protocol));
-    writeln!(out, "sockets: used {}", tcp4 + udp4 + tcp6 + udp6)?;
+    let (tcp4, tcp6, udp4) = (count(false, tcp), count(true, tcp), count(false, udp));
+    let mut used = 0;
+    each_socket(|_, _| used += 1);
+    writeln!(out, "sockets: used {used}")?;
     // The states that have no descriptor and the memory, which is shared, are not told apart.
     writeln!(
         out,
