@@ -64,7 +64,8 @@ Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself f
 const EXEC_HELP: &str = "\
 The program finds the environment and the working directory of this command, and all of the host's files at
 their own paths. It can change them, but only for itself: the host's files are shared read-only, and what the
-program writes goes to RAM and is gone when it ends.
+program writes goes to RAM and is gone when it ends. What it has read of the host it remembers: files that others
+change meanwhile may look as they were. /dev, /proc and /sys are Ringo's.
 
 Examples:
   go test -exec 'ringo exec' ./...

@@ -19,6 +19,12 @@ pub fn descriptor(stream: Stream) -> BorrowedFd<'static> {
     }
 }
 
+/// Our supplementary groups; none if they cannot be asked for.
+pub fn groups() -> Vec<u32> {
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    groups.into_iter().map(|group| group.as_raw()).collect()
+}
+
 /// What the three standard streams are.
 pub struct Streams {
     pub kinds: [StreamKind; 3],

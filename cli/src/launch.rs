@@ -123,11 +123,12 @@ fn bundle(
             flags |= flag;
         }
     }
-    let (uid, gid) = match world {
-        World::Own => (0, 0),
+    let (uid, gid, groups) = match world {
+        World::Own => (0, 0, vec![0]),
         World::Host => (
             rustix::process::geteuid().as_raw(),
             rustix::process::getegid().as_raw(),
+            host::groups(),
         ),
     };
     let circumstances = Circumstances {
@@ -136,6 +137,7 @@ fn bundle(
         entropy: host::entropy()?,
         uid,
         gid,
+        groups,
         umask: if world == World::Host { umask } else { 0o22 },
         nofile: host::open_files(),
         ignored_signals,

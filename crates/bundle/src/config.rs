@@ -4,7 +4,7 @@
 //! u64 start time · 32 bytes entropy · u32 uid · u32 gid · u32 umask · u64 nofile soft · u64 nofile hard · u64 ignored signals ·
 //! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) ·
 //! bytes program path · u64 data offset · u64 data length · bytes cwd · bytes hostname ·
-//! u32 argument count · that many bytes · u32 variable count · that many bytes
+//! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each
 //! ```
 
 use ringo_control::{Stream, Termios, WinSize};
@@ -119,6 +119,8 @@ pub struct Config<'a> {
     pub args: Strings<'a>,
     /// KEY=VALUE each.
     pub env: Strings<'a>,
+    /// The program's supplementary groups.
+    pub groups: Groups<'a>,
 }
 
 impl<'a> Config<'a> {
@@ -158,6 +160,7 @@ impl<'a> Config<'a> {
             hostname: cursor.c_bytes()?,
             args: Strings::read(cursor)?,
             env: Strings::read(cursor)?,
+            groups: Groups::read(cursor)?,
         })
     }
 }
@@ -184,6 +187,24 @@ fn read_stream(cursor: &mut Cursor<'_>) -> Option<(StreamKind, u32)> {
         _ => return None,
     };
     Some((kind, flags))
+}
+
+/// Numbers of groups.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups<'a>(&'a [[u8; 4]]);
+
+impl<'a> Groups<'a> {
+    fn read(cursor: &mut Cursor<'a>) -> Option<Self> {
+        match cursor.bytes()?.as_chunks() {
+            (groups, []) => Some(Self(groups)),
+            _ => None,
+        }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|&bytes| u32::from_le_bytes(bytes))
+    }
 }
 
 /// A checked list of byte strings without NULs.

@@ -25,7 +25,7 @@ mod entry;
 #[cfg(feature = "std")]
 mod writer;
 
-pub use config::{Config, Flags, Program, StreamKind, Strings, Terminal};
+pub use config::{Config, Flags, Groups, Program, StreamKind, Strings, Terminal};
 pub use entry::{Data, Entries, Entry, Kind};
 #[cfg(feature = "std")]
 pub use writer::{Circumstances, Metadata, Writer};
@@ -37,7 +37,7 @@ pub const PAGE: u64 = 4096;
 /// The first eight bytes.
 pub const MAGIC: [u8; 8] = *b"ringobdl";
 /// Changes with the format; both sides are built together, so there is only one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Why an archive was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

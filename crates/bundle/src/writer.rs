@@ -44,6 +44,7 @@ pub struct Circumstances {
     pub hostname: Vec<u8>,
     pub args: Vec<Vec<u8>>,
     pub env: Vec<Vec<u8>>,
+    pub groups: Vec<u32>,
 }
 
 /// Writes an archive to a file that starts empty. Entries may come in any order: missing parents are made, and a second
@@ -276,6 +277,12 @@ fn config_record(config: &Circumstances) -> Vec<u8> {
         out.extend((list.len() as u32).to_le_bytes());
         list.iter().for_each(|string| put_bytes(&mut out, string));
     }
+    let groups: Vec<u8> = config
+        .groups
+        .iter()
+        .flat_map(|id| id.to_le_bytes())
+        .collect();
+    put_bytes(&mut out, &groups);
     out
 }
 

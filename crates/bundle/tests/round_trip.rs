@@ -47,6 +47,7 @@ fn circumstances() -> Circumstances {
         hostname: b"ringo".to_vec(),
         args: vec![b"hello".to_vec(), b"".to_vec(), b"\xff".to_vec()],
         env: vec![b"A=b".to_vec()],
+        groups: vec![4, 70_000],
     }
 }
 
@@ -146,6 +147,7 @@ fn circumstances_round_trip() {
     let (got, want) = (bundle.config(), circumstances());
     assert!(got.flags.contains(Flags::VERBOSE) && got.flags.contains(Flags::HOST_ROOT));
     assert!(!got.flags.contains(Flags::STATS));
+    assert_eq!(got.groups.iter().collect::<Vec<_>>(), want.groups);
     assert_eq!(
         (
             got.started_ns,

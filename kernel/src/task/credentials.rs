@@ -7,6 +7,7 @@
 //! Lock: the groups' own, a leaf. Reading an id is a load.
 use crate::sync::SpinLock;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ringo_abi::Errno;
 
@@ -165,11 +166,13 @@ impl Credentials {
         }
     }
 
-    /// The process begins as this user, whose supplementary group is its own.
-    pub fn begin(&self, uid: u32, gid: u32) {
+    /// The process begins as this user, with these supplementary groups.
+    pub fn begin(&self, uid: u32, gid: u32, groups: impl Iterator<Item = u32>) {
+        let mut groups: Vec<u32> = groups.collect();
+        groups.sort_unstable();
         self.user.store([uid; 3]);
         self.group.store([gid; 3]);
-        *self.groups.lock() = Some(Arc::from([gid]));
+        *self.groups.lock() = Some(Arc::from(groups));
     }
 
     /// A new thread begins as the one that made it.

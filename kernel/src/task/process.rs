@@ -76,7 +76,7 @@ impl Process {
         self.nofile[0].store(config.nofile.0, Ordering::Relaxed);
         self.nofile[1].store(config.nofile.1, Ordering::Relaxed);
         // Of the thread that boots: the program's first one inherits them.
-        super::credentials().begin(config.uid, config.gid);
+        super::credentials().begin(config.uid, config.gid, config.groups.iter());
         self.hostname.call_once(|| config.hostname);
         let ignore = super::signal::Action {
             handler: super::signal::SIG_IGN,
