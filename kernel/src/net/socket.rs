@@ -418,14 +418,25 @@ impl FileOps for Socket {
         if io.remaining() == 0 {
             return Ok(0);
         }
+        let nonblocking = file.nonblocking();
+        if let Kind::Tcp(tcp) = &self.kind
+            && let Some(result) = tcp.read_now(&self.common, io, nonblocking)
+        {
+            return result;
+        }
         let mut how = Receiving {
-            nonblocking: file.nonblocking(),
+            nonblocking,
             ..Receiving::default()
         };
         self.protocol().receive(&self.common, io, &mut how)
     }
 
     fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
+        if let Kind::Tcp(tcp) = &self.kind
+            && let Some(result) = tcp.write_now(&self.common, io)
+        {
+            return result;
+        }
         let how = Sending {
             nonblocking: file.nonblocking(),
             ..Sending::default()

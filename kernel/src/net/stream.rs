@@ -1,8 +1,8 @@
 //! A stream of bytes from one socket to another: half of a connection inside this machine.
 //!
-//! The writer copies from the program into a [`Buffer`] of its own and hangs it on the queue; the reader takes the whole
-//! queue at once into its inbox and copies from there. So both copy at the same time, and the spin lock between them is
-//! held for a few instructions. Small pieces behind unread ones are put together. There are no segments, windows or
+//! The writer copies from the program into a [`Buffer`] of its own and hangs it on the queue; the reader takes the first
+//! piece off and copies from there. So both copy at the same time, and the spin lock between them is held for a few
+//! instructions. Small pieces behind unread ones are put together. There are no segments, windows or
 //! acknowledgements: what TCP over a loopback device would do for nothing.
 //!
 //! `unread` counts bytes from the writer's push to the reader's copy; it decides readiness without a lock. A writer that
@@ -17,7 +17,7 @@
 //! ```
 //! Each puts its store before its load (sequentially consistent), so one of them sees the other's.
 //!
-//! Locks, in order: `writing` (sleeping; one writer's copy), `inbox` (sleeping; one reader's), `queue`. Costs: O(1) a
+//! Locks, in order: `writing` (sleeping; one writer's copy), `reading` (sleeping; one reader's), `queue`. Costs: O(1) a
 //! piece; a stream without unread bytes holds no memory but itself.
 use super::buffer::{self, Buffer};
 use super::events::Events;
@@ -25,6 +25,7 @@ use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use ringo_abi::{Errno, SysResult};
 
@@ -75,7 +76,8 @@ impl<A> Piece<A> {
 /// See the module's head.
 pub struct Stream<A> {
     writing: SleepMutex<()>,
-    inbox: SleepMutex<VecDeque<Piece<A>>>,
+    /// The piece that is being read.
+    reading: SleepMutex<Option<Piece<A>>>,
     queue: SpinLock<VecDeque<Piece<A>>>,
     unread: AtomicUsize,
     capacity: AtomicUsize,
@@ -89,7 +91,7 @@ impl<A: Attachment> Stream<A> {
     pub fn new(writer: Arc<Events>, reader: Arc<Events>, capacity: usize) -> Self {
         Self {
             writing: SleepMutex::new(()),
-            inbox: SleepMutex::new(VecDeque::new()),
+            reading: SleepMutex::new(None),
             queue: SpinLock::new(VecDeque::new()),
             unread: AtomicUsize::new(0),
             capacity: AtomicUsize::new(capacity),
@@ -153,8 +155,15 @@ impl<A: Attachment> Stream<A> {
         }
     }
 
+    /// Neither end has done anything about it but write and read.
     #[inline]
-    fn room(&self) -> usize {
+    pub fn is_open(&self) -> bool {
+        !self.has(ENDED | ABANDONED | DECLINED)
+    }
+
+    /// Bytes it has room for.
+    #[inline]
+    pub fn room(&self) -> usize {
         self.capacity().saturating_sub(self.unread())
     }
 
@@ -180,11 +189,11 @@ impl<A: Attachment> Stream<A> {
     /// The reader goes: gives how many bytes it had not read. They are dropped, as will be what comes.
     pub fn abandon(&self) -> usize {
         self.state.fetch_or(ABANDONED, Ordering::SeqCst);
-        let mut inbox = self.inbox.lock();
+        let mut reading = self.reading.lock();
         let queue = core::mem::take(&mut *self.queue.lock());
-        let taken = core::mem::take(&mut *inbox);
-        drop(inbox);
-        drop((queue, taken));
+        let piece = reading.take();
+        drop(reading);
+        drop((queue, piece));
         self.unread.swap(0, Ordering::SeqCst)
     }
 
@@ -258,6 +267,17 @@ impl<A: Attachment> Stream<A> {
         }
     }
 
+    /// Takes the first piece off the queue.
+    #[inline]
+    fn next(&self) -> Option<Piece<A>> {
+        let mut queue = self.queue.lock();
+        let piece = queue.pop_front();
+        if queue.is_empty() && queue.capacity() > KEPT_QUEUE {
+            queue.shrink_to(0);
+        }
+        piece
+    }
+
     /// Copies what there is, up to what `io` takes. `on_piece` sees each piece's attachment before anything of it is
     /// copied, and whether something was copied already, and says whether to go on.
     ///
@@ -268,23 +288,21 @@ impl<A: Attachment> Stream<A> {
         io: &mut UserIo,
         mut on_piece: impl FnMut(&mut A, bool) -> bool,
     ) -> SysResult {
-        let mut inbox = self.inbox.lock();
+        let mut reading = self.reading.lock();
         let mut done = 0;
         let mut result = Ok(());
         while io.remaining() > 0 && result.is_ok() {
-            if inbox.is_empty() {
-                self.refill(&mut inbox);
-            }
-            let Some(first) = inbox.front_mut() else {
+            let Some(mut piece) = reading.take().or_else(|| self.next()) else {
                 break;
             };
-            if !on_piece(&mut first.attachment, done > 0) {
+            if !on_piece(&mut piece.attachment, done > 0) {
+                *reading = Some(piece);
                 break;
             }
-            let wanted = first.len().min(io.remaining());
-            match io.copy_out(&first.buffer[first.start..first.start + wanted]) {
+            let wanted = piece.len().min(io.remaining());
+            match io.copy_out(&piece.buffer[piece.start..piece.start + wanted]) {
                 Ok(went) => {
-                    first.start += went;
+                    piece.start += went;
                     done += went;
                     if went < wanted {
                         result = Err(Errno::EFAULT);
@@ -292,14 +310,11 @@ impl<A: Attachment> Stream<A> {
                 }
                 Err(errno) => result = Err(errno),
             }
-            if first.len() == 0 {
-                inbox.pop_front();
+            if piece.len() > 0 {
+                *reading = Some(piece);
             }
         }
-        if inbox.is_empty() && inbox.capacity() > KEPT_QUEUE {
-            inbox.shrink_to(0);
-        }
-        drop(inbox);
+        drop(reading);
         self.consumed(done);
         match result {
             Err(errno) if done == 0 => Err(errno),
@@ -312,54 +327,58 @@ impl<A: Attachment> Stream<A> {
     /// # Errors
     /// EFAULT if nothing was copied.
     pub fn peek(&self, io: &mut UserIo, mut on_piece: impl FnMut(&A, bool) -> bool) -> SysResult {
-        let mut inbox = self.inbox.lock();
-        self.refill(&mut inbox);
+        let mut reading = self.reading.lock();
+        let mut seen = Vec::new();
         let mut done = 0;
-        for piece in inbox.iter() {
-            if io.remaining() == 0 || !on_piece(&piece.attachment, done > 0) {
+        let mut result = Ok(());
+        while io.remaining() > 0 && result.is_ok() {
+            let Some(piece) = reading.take().or_else(|| self.next()) else {
+                break;
+            };
+            let goes_on = on_piece(&piece.attachment, done > 0);
+            let wanted = piece.len().min(io.remaining());
+            if goes_on {
+                match io.copy_out(&piece.buffer[piece.start..piece.start + wanted]) {
+                    Ok(went) => done += went,
+                    Err(errno) => result = Err(errno),
+                }
+            }
+            seen.push(piece);
+            if !goes_on {
                 break;
             }
-            let wanted = piece.len().min(io.remaining());
-            match io.copy_out(&piece.buffer[piece.start..piece.start + wanted]) {
-                Ok(went) => done += went,
-                Err(errno) if done == 0 => return Err(errno),
-                Err(_) => break,
-            }
         }
-        Ok(done)
+        // Back in front of what came meanwhile, which only goes behind.
+        let mut queue = self.queue.lock();
+        for piece in seen.into_iter().rev() {
+            queue.push_front(piece);
+        }
+        drop(queue);
+        drop(reading);
+        match result {
+            Err(errno) if done == 0 => Err(errno),
+            _ => Ok(done),
+        }
     }
 
     /// Throws away up to `count` bytes; gives how many there were.
     pub fn discard(&self, count: usize) -> usize {
-        let mut inbox = self.inbox.lock();
+        let mut reading = self.reading.lock();
         let mut done = 0;
         while done < count {
-            if inbox.is_empty() {
-                self.refill(&mut inbox);
-            }
-            let Some(first) = inbox.front_mut() else {
+            let Some(mut piece) = reading.take().or_else(|| self.next()) else {
                 break;
             };
-            let step = first.len().min(count - done);
-            first.start += step;
+            let step = piece.len().min(count - done);
+            piece.start += step;
             done += step;
-            if first.len() == 0 {
-                inbox.pop_front();
+            if piece.len() > 0 {
+                *reading = Some(piece);
             }
         }
-        drop(inbox);
+        drop(reading);
         self.consumed(done);
         done
-    }
-
-    /// Takes over what was written since: the whole queue in one step.
-    fn refill(&self, inbox: &mut VecDeque<Piece<A>>) {
-        let mut queue = self.queue.lock();
-        if inbox.is_empty() {
-            core::mem::swap(inbox, &mut *queue);
-        } else {
-            inbox.append(&mut queue);
-        }
     }
 
     /// `count` bytes were read: tells a writer that found no room.

@@ -411,13 +411,22 @@ pub fn setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32) -> 
     let handle = Handle::get(fd)?;
     let socket = handle.socket()?;
     let length = usize::try_from(length).map_err(|_| Errno::EINVAL)?;
-    let mut bytes = alloc::vec![0; length.min(OPTION_MAX)];
-    user::copy_in(&mut bytes, value)?;
+    // A server sets five options of each connection: no allocation for what fits on the stack.
+    let mut small = [0; 128];
+    let mut large;
+    let bytes = match small.get_mut(..length) {
+        Some(bytes) => bytes,
+        None => {
+            large = alloc::vec![0; length.min(OPTION_MAX)];
+            &mut large[..]
+        }
+    };
+    user::copy_in(bytes, value)?;
     if level == abi::SOL_SOCKET {
-        options::set(socket, name, &bytes)?;
+        options::set(socket, name, bytes)?;
     } else {
         let protocol = socket.protocol();
-        protocol.set_option(&socket.common, level, name, &bytes)?;
+        protocol.set_option(&socket.common, level, name, bytes)?;
     }
     Ok(0)
 }

@@ -12,7 +12,7 @@ mod options;
 
 pub use listener::Listener;
 
-use self::connection::{End, Joined};
+use self::connection::{DEFAULT_ROOM, End, Joined};
 use super::events::Events;
 use super::options::{REUSE, REUSE_PORT, V6_ONLY};
 use super::socket::{Common, Halves, Kind, Patience, Protocol, Receiving, Sending, Socket};
@@ -173,6 +173,50 @@ impl Tcp {
         common.events.error().is_some() || end.outgoing().ended() || end.is_reset()
     }
 
+    /// read(2) in its two common cases: something is there, or nothing is and nobody waits for it. None: the long way.
+    #[inline]
+    pub fn read_now(
+        &self,
+        common: &Common,
+        io: &mut UserIo,
+        nonblocking: bool,
+    ) -> Option<SysResult> {
+        let end = self.established()?;
+        let stream = end.incoming();
+        if stream.unread() == 0 {
+            let waits = !nonblocking || end.no_more_input() || common.events.error().is_some();
+            return (!waits).then_some(Err(Errno::EAGAIN));
+        }
+        if common.low_water.load(Ordering::Relaxed) > 1 {
+            return None;
+        }
+        match stream.read(io, |(), _| true) {
+            Ok(0) => None,
+            result if stream.unread() == 0 => Some(result),
+            result => {
+                // More than this reader wanted: the next one's.
+                common.events.readers.wake_one();
+                Some(result)
+            }
+        }
+    }
+
+    /// write(2) in its common case: all of it finds room. None: the long way, with what is left.
+    #[inline]
+    pub fn write_now(&self, common: &Common, io: &mut UserIo) -> Option<SysResult> {
+        let end = self.established()?;
+        let stream = end.outgoing();
+        if io.remaining() > stream.room() || !stream.is_open() || Self::cannot_send(common, end) {
+            return None;
+        }
+        let empty = io.remaining() == 0;
+        match stream.write(io, || ()) {
+            // The reader went meanwhile.
+            Ok(0) if !empty => None,
+            result => Some(result),
+        }
+    }
+
     /// The end to send or receive with, once it is established.
     fn connected(&self, common: &Common, patience: Patience) -> Result<Option<&End>, Errno> {
         let Some(end) = self.end.get() else {
@@ -309,7 +353,8 @@ impl Protocol for Tcp {
                 };
             }
             if end.sends_into_void() {
-                let count = io.remaining();
+                // As much as would have been on its way before the answer came.
+                let count = io.remaining().min(DEFAULT_ROOM);
                 end.bounce();
                 return Ok(done + count);
             }
