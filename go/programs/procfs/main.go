@@ -128,6 +128,8 @@ func names() {
 		err := os.WriteFile(self("comm"), []byte(name), 0)
 		fmt.Printf("%s %q %q\n", prog.Name(err), text(self("comm")), table(self("status"))["Name"])
 	}
+	err := os.WriteFile(self("comm"), bytes.Repeat([]byte("0123456789"), 100), 0)
+	fmt.Printf("%s %q\n", prog.Name(err), text(self("comm")))
 	// The last parenthesis ends the name.
 	prog.Must(os.WriteFile(self("comm"), []byte("a) R (b"), 0))
 	stat := text(self("stat"))
@@ -172,6 +174,11 @@ func adjust() {
 		}
 		f.Close()
 		fmt.Printf("%q %s %s", value, prog.Name(err), text(self("oom_score_adj")))
+	}
+	fmt.Print(text(self("timerslack_ns")))
+	for _, value := range []string{"70000\n", "0", "x"} {
+		err := os.WriteFile(self("timerslack_ns"), []byte(value), 0)
+		fmt.Print(prog.Name(err), " ", text(self("timerslack_ns")))
 	}
 	fmt.Print(text(self("oom_adj")))
 	prog.Must(os.WriteFile(self("oom_adj"), []byte("15"), 0))

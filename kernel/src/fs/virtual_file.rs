@@ -53,10 +53,13 @@ impl FileOps for VirtualFile {
         let Content::Virtual(content) = &self.dentry.inode.content else {
             return Err(Errno::EIO);
         };
+        // No file takes more than a name or a number: what comes behind is taken along unread.
+        let all = io.remaining();
         let mut text = [0; 256];
-        let length = io.remaining().min(text.len());
+        let length = all.min(text.len());
         let got = io.copy_in(&mut text[..length])?;
-        content.store(&text[..got])
+        let stored = content.store(&text[..got])?;
+        Ok(if stored == text.len() { all } else { stored })
     }
 
     fn seekable(&self) -> bool {

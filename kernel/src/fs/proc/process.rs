@@ -8,9 +8,10 @@ use crate::cpu::percpu::{self, Transfers};
 use crate::fs::inode::Link;
 use crate::fs::text::Text;
 use crate::fs::tree;
-use crate::fs::virtual_tree::{Kind, Listing, Numbered, Numbers};
+use crate::fs::virtual_tree::{Item, Kind, Listing, Numbered, Numbers};
 use crate::memory::user;
 use crate::program;
+use crate::task::attributes::Attributes;
 use crate::task::{process, thread};
 use core::sync::atomic::{AtomicU64, Ordering};
 use ringo_abi::{Errno, SysResult};
@@ -52,7 +53,11 @@ pub(super) static PROCESS: Listing = Listing {
         file("stat", status::process_stat),
         file("statm", status::statm),
         file("status", status::status),
-        file("timerslack_ns", |out, _| writeln!(out, "50000")),
+        Item {
+            name: "timerslack_ns",
+            mode: 0o666,
+            kind: Kind::Writable(timer_slack, set_timer_slack),
+        },
         file("uid_map", id_map),
         file("wchan", |out, _| write!(out, "0")),
     ],
@@ -95,7 +100,11 @@ static TASK: Listing = Listing {
         file("stat", status::thread_stat),
         file("statm", status::statm),
         file("status", status::status),
-        file("timerslack_ns", |out, _| writeln!(out, "50000")),
+        Item {
+            name: "timerslack_ns",
+            mode: 0o666,
+            kind: Kind::Writable(timer_slack, set_timer_slack),
+        },
         file("uid_map", id_map),
         file("wchan", |out, _| write!(out, "0")),
     ],
@@ -218,6 +227,22 @@ fn transfers(out: &mut Text, _: Numbers) -> Result<(), Errno> {
         out,
         "read_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0"
     )
+}
+
+fn timer_slack(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
+    let slack = &thread_of(numbers)?.attributes.timer_slack;
+    writeln!(out, "{}", slack.load(Ordering::Relaxed))
+}
+
+/// As prctl(PR_SET_TIMERSLACK): kept, and of no consequence; 0 is the default.
+fn set_timer_slack(numbers: Numbers, text: &[u8]) -> SysResult {
+    let slack = match u64::try_from(number(text)?).map_err(|_| Errno::EINVAL)? {
+        0 => Attributes::new().timer_slack.into_inner(),
+        slack => slack,
+    };
+    let attributes = &thread_of(numbers)?.attributes;
+    attributes.timer_slack.store(slack, Ordering::Relaxed);
+    Ok(text.len())
 }
 
 /// What is written to a file that holds one decimal number.

@@ -241,9 +241,10 @@ fn stat(out: &mut Text, thread: &Thread, cpu_time: u64, faults: u64) -> Result<(
     // To field 37; the process ends with SIGCHLD to its parent.
     write!(out, "{pending} {blocked} {ignored} {caught} 0 0 0 17 ")?;
     let cpu = thread.last_cpu.load(Ordering::Relaxed);
+    let policy = thread.attributes.policy.load(Ordering::Relaxed) & !abi::SCHED_RESET_ON_FORK;
     write!(
         out,
-        "{cpu} 0 0 0 0 0 {} {} {} ",
+        "{cpu} 0 {policy} 0 0 0 {} {} {} ",
         data.0,
         data.1,
         data.1.next_multiple_of(PAGE)
