@@ -36,6 +36,10 @@ pub fn cases() -> Vec<Case> {
         crate::overlay::cases(),
         kinds(),
         calls(),
+        acts(
+            "pointers",
+            "files paths events time signals process memory numbers zeros",
+        ),
         network(),
     ]
     .into_iter()

@@ -14,6 +14,9 @@ import (
 	"ringo.dev/go/internal/prog"
 )
 
+// The first thread stays the main goroutine's: it never ends, even if a goroutine locked to it does.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	prog.Main(prog.Acts{
 		"vm": vm, "kcmp": kcmp, "getdents": getdents, "pidfd": pidfd, "nice": nice, "policies": policies, "robust": robust,

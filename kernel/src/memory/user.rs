@@ -181,15 +181,18 @@ pub fn copy_in(to: &mut [u8], from: usize) -> Result<(), Errno> {
 /// # Errors
 /// EFAULT if not all of it is writable.
 pub fn zero(to: usize, length: usize) -> Result<(), Errno> {
-    if !in_range(to, length) {
-        return Err(Errno::EFAULT);
-    }
-    // SAFETY: as in copy_out_partial.
-    if unsafe { user_zero(to as *mut u8, length) } == 0 {
+    if zero_partial(to, length) == length {
         Ok(())
     } else {
         Err(Errno::EFAULT)
     }
+}
+
+/// Zeroes as much of the program's memory as goes; gives how many bytes that were.
+pub fn zero_partial(to: usize, length: usize) -> usize {
+    let length = length.min(USER_END.saturating_sub(to));
+    // SAFETY: as in copy_out_partial.
+    length - unsafe { user_zero(to as *mut u8, length) }
 }
 
 /// Reads a value.
@@ -341,10 +344,11 @@ impl UserIo {
     /// # Errors
     /// EFAULT if it is not in the program's half.
     pub fn single(address: usize, length: usize) -> Result<Self, Errno> {
-        let length = length.min(RW_MAX);
+        // Of the whole length, as Linux does it, before it is cut.
         if !in_range(address, length) {
             return Err(Errno::EFAULT);
         }
+        let length = length.min(RW_MAX);
         Ok(Self {
             address,
             length,
@@ -460,10 +464,7 @@ impl UserIo {
                 unsafe { core::ptr::write_bytes(address as *mut u8, 0, length) };
                 return length;
             }
-            match zero(address, length) {
-                Ok(()) => length,
-                Err(_) => 0,
-            }
+            zero_partial(address, length)
         })
     }
 

@@ -29,6 +29,10 @@ pub fn futex(
         return Err(Errno::ENOSYS);
     }
     check(uaddr)?;
+    if op & PRIVATE_FLAG == 0 {
+        // One that other processes could share is known by its page, which must be there.
+        user::read::<u32>(uaddr)?;
+    }
     match command {
         WAIT | WAIT_BITSET => {
             let bitset = if command == WAIT { u32::MAX } else { val3 };

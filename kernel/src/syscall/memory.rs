@@ -268,13 +268,14 @@ pub fn msync(addr: usize, length: usize, flags: u32) -> SysResult {
     if flags & !KNOWN != 0 || flags & abi::MS_ASYNC != 0 && flags & abi::MS_SYNC != 0 {
         return Err(Errno::EINVAL);
     }
-    let (start, end) = range(addr, length).map_err(|errno| {
-        if addr.is_multiple_of(PAGE) {
-            Errno::ENOMEM
-        } else {
-            errno
-        }
-    })?;
+    if !addr.is_multiple_of(PAGE) {
+        return Err(Errno::EINVAL);
+    }
+    let start = addr;
+    let end = start.checked_add(rounded(length)).ok_or(Errno::ENOMEM)?;
+    if start == end {
+        return Ok(0);
+    }
     if space().lock().covered_until(start, end) == end {
         Ok(0)
     } else {
@@ -282,13 +283,24 @@ pub fn msync(addr: usize, length: usize, flags: u32) -> SysResult {
     }
 }
 
+/// The pages that [addr, addr + length) touches. A length so near the largest that rounding makes it 0 is 0, as in Linux.
+fn pages_around(addr: usize, length: usize) -> Result<(usize, usize), Errno> {
+    let start = addr / PAGE * PAGE;
+    let size = rounded(length.wrapping_add(addr % PAGE));
+    Ok((start, start.checked_add(size).ok_or(Errno::EINVAL)?))
+}
+
+/// PAGE_ALIGN of Linux, which wraps.
+fn rounded(length: usize) -> usize {
+    length.wrapping_add(PAGE - 1) / PAGE * PAGE
+}
+
 /// mlock(2): nothing is ever swapped out; the pages are made present, as the man page promises.
 pub fn mlock(addr: usize, length: usize) -> SysResult {
-    let start = addr / PAGE * PAGE;
-    let end = addr
-        .checked_add(length)
-        .and_then(|end| end.checked_next_multiple_of(PAGE))
-        .ok_or(Errno::EINVAL)?;
+    let (start, end) = pages_around(addr, length)?;
+    if start == end {
+        return Ok(0);
+    }
     if end > USER_END || space().lock().covered_until(start, end) != end {
         return Err(Errno::ENOMEM);
     }
@@ -307,12 +319,8 @@ pub fn mlock2(addr: usize, length: usize, flags: u32) -> SysResult {
 
 /// munlock(2).
 pub fn munlock(addr: usize, length: usize) -> SysResult {
-    let start = addr / PAGE * PAGE;
-    let end = addr
-        .checked_add(length)
-        .and_then(|end| end.checked_next_multiple_of(PAGE))
-        .ok_or(Errno::EINVAL)?;
-    if end <= USER_END && space().lock().covered_until(start, end) == end {
+    let (start, end) = pages_around(addr, length)?;
+    if start == end || end <= USER_END && space().lock().covered_until(start, end) == end {
         Ok(0)
     } else {
         Err(Errno::ENOMEM)

@@ -422,7 +422,7 @@ pub fn futimesat(dirfd: i32, name: usize, times: usize) -> SysResult {
         }
         None => None,
     };
-    let dentry = if name == 0 {
+    let dentry = if name == 0 && dirfd != abi::AT_FDCWD {
         named(dirfd)?
     } else {
         walk::lookup(dirfd, path(name)?, true)?

@@ -195,6 +195,10 @@ fn read_info(signo: i32, at: usize) -> Result<SigInfo, Errno> {
 /// rt_sigqueueinfo(2).
 pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> SysResult {
     let info = read_info(signo, info)?;
+    if pid != PID && (info.code >= 0 || info.code == SI_TKILL) {
+        // To another one may not say that the kernel or kill(2) sent it.
+        return Err(Errno::EPERM);
+    }
     check_signal(signo)?;
     if pid != PID {
         return Err(Errno::ESRCH);

@@ -143,7 +143,9 @@ pub fn copy_file_range(
         to.at += put as u64;
         Ok(put)
     })?;
-    from.store(&input)?;
-    to.store(&output)?;
+    if done > 0 {
+        from.store(&input)?;
+        to.store(&output)?;
+    }
     Ok(done)
 }
