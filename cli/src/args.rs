@@ -131,7 +131,8 @@ pub struct RunOptions {
 
 const BENCH_HELP: &str = "\
 The same executable runs alternately as a Linux process and in ring 0, with as many CPUs on either side. The
-table has the medians; a ratio above 1 means that ring 0 took less time.
+table has the medians; a ratio above 1 means that ring 0 took less time. The limit is the same source built so that
+system calls return at once: what is left is Go's own work.
 
 PROGRAM prints lines `NAME<tab>NANOSECONDS` and understands `-case PREFIX`. Ringo's own is go/bench in its source
 tree; without PROGRAM it is built from there.
@@ -168,6 +169,10 @@ pub struct BenchOptions {
     /// Print one JSON object, with every single measurement
     #[arg(long)]
     pub json: bool,
+
+    /// Print a page of Markdown: what docs/performance.md is made of
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
 
     /// The benchmark program
     pub program: Option<PathBuf>,
