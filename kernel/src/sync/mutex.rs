@@ -48,6 +48,7 @@ unsafe impl lock_api::RawMutex for RawSleepMutex {
 
 impl RawSleepMutex {
     #[cold]
+    #[inline(never)]
     fn lock_contended(&self) {
         use lock_api::RawMutex;
         for _ in 0..SPINS {

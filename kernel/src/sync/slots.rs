@@ -203,10 +203,21 @@ impl<T> Drop for PoolArc<T> {
         let entry = unsafe { self.entry.as_ref() };
         if entry.state.fetch_sub(1, Ordering::AcqRel) & REFS == 1 {
             // SAFETY: that was the last reference, and try_get refuses a count of 0: the value is ours.
-            unsafe { (*entry.value.get()).assume_init_drop() };
-            entry.pool.push(self.entry);
+            unsafe { drop_value(entry, self.entry) };
         }
     }
+}
+
+/// Drops the object and recycles its entry. Out of line: every system call on a descriptor drops a reference, few the last.
+///
+/// # Safety
+/// There is no reference left.
+#[cold]
+#[inline(never)]
+unsafe fn drop_value<T>(entry: &Entry<T>, pointer: NonNull<Entry<T>>) {
+    // SAFETY: the caller's promise.
+    unsafe { (*entry.value.get()).assume_init_drop() };
+    entry.pool.push(pointer);
 }
 
 struct Slot<T: 'static> {

@@ -44,7 +44,9 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
 }
 
 impl RawSpinLock {
+    // Out of line: callers are hot paths, and this is a long loop.
     #[cold]
+    #[inline(never)]
     fn lock_contended(&self) {
         let mut pauses = 1;
         loop {

@@ -11,7 +11,7 @@ use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 /// The open file of a descriptor for reading.
-#[inline]
+#[inline(always)]
 fn readable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
     let file = fd::get(fd)?;
     if file.readable() {
@@ -22,7 +22,7 @@ fn readable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
 }
 
 /// The open file of a descriptor for writing.
-#[inline]
+#[inline(always)]
 fn writable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
     let file = fd::get(fd)?;
     if file.writable() {
