@@ -5,7 +5,7 @@ use crate::fs::{OpenFile, fd};
 use crate::memory::frames;
 use crate::memory::user;
 use crate::task::signal::{SI_USER, SigInfo, send_process};
-use crate::task::{PID, process, thread};
+use crate::task::{PID, load, process, thread};
 use crate::time;
 use alloc::sync::Arc;
 use linux_raw_sys::general as abi;
@@ -47,7 +47,10 @@ pub fn sysinfo(at: usize) -> SysResult {
         info[word * 8..word * 8 + 8].copy_from_slice(&value.to_ne_bytes());
     };
     put(0, time::now() / time::convert::SECOND);
-    // Words 1 to 3 are load averages, 6 to 9 shared, buffers, swap.
+    // Load averages in units of 1/65536, kept in 1/2048. Words 6 to 9 are shared memory, buffers and swap.
+    for (word, load) in load::averages().into_iter().enumerate() {
+        put(1 + word, load << 5);
+    }
     put(4, total as u64 * FRAME);
     put(5, free as u64 * FRAME);
     put(10, thread::count() as u64 & 0xffff);
