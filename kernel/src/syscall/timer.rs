@@ -57,7 +57,8 @@ pub fn alarm(seconds: u32) -> SysResult {
 
 /// struct sigevent's head: value, signal, kind, thread.
 fn read_event(at: usize) -> Result<(Notify, u64), Errno> {
-    let [value, signal_kind, tid]: [u64; 3] = user::read(at)?;
+    // struct sigevent is 64 bytes, all of which must be there.
+    let [value, signal_kind, tid, ..]: [u64; 8] = user::read(at)?;
     let (signo, kind) = (signal_kind as i32, (signal_kind >> 32) as u32);
     let notify = match kind {
         abi::SIGEV_NONE => return Ok((Notify::Nothing, value)),
