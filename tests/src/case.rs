@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use crate::compare::{Normalise, difference};
 use crate::execute::{Outcome, run};
-use crate::machine::{self, Engine, QUIET, ringo};
+use crate::machine::{self, Engine, ringo};
+use crate::trial::{Attempt, trial};
 use crate::{go, table};
 
 /// Where a case's executable comes from.
@@ -277,20 +278,20 @@ impl Case {
                         || u64::from(self.memory) * 5 / 4 > machine::free_memory()
                         || table::pending(&name);
                     let (case, linux) = (self.clone(), linux.clone());
-                    let work = move || -> Result<(), Failed> {
-                        let _together = (!case.alone).then(|| QUIET.read());
-                        let _alone = case.alone.then(|| QUIET.write());
-                        let linux = linux
-                            .get_or_init(|| case.on_linux(version).map_err(|e| format!("{e:#}")));
-                        let linux = linux.as_ref().map_err(|e| Failed::from(e.clone()))?;
+                    let work = move |attempt: Attempt| -> Result<()> {
+                        let run = || case.on_linux(version).map_err(|e| format!("{e:#}"));
+                        let linux = match attempt {
+                            Attempt::First => linux.get_or_init(run).clone(),
+                            // Linux itself may be what differed.
+                            Attempt::Second => run(),
+                        };
+                        let linux = linux.map_err(|e| anyhow::anyhow!(e))?;
                         let ringo = case
                             .in_ring_0(version, engine, cpus)
-                            .context("starting ringo")
-                            .map_err(|e| format!("{e:#}"))?;
-                        case.judge(linux, &ringo)
-                            .map_err(|e| Failed::from(format!("{e:#}")))
+                            .context("starting ringo")?;
+                        case.judge(&linux, &ringo)
                     };
-                    trials.push(Trial::test(name, work).with_ignored_flag(ignored));
+                    trials.push(trial(name, ignored, self.alone, work));
                 }
             }
         }

@@ -5,11 +5,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use crate::execute::run;
 use crate::go;
 use crate::machine::{Engine, ringo, self_check};
+use crate::trial::trial;
 
 /// What is asked for, and what the report must say beside the program's frames.
 const KINDS: [(&str, &[&str]); 3] = [
@@ -69,10 +70,10 @@ pub fn trials() -> Vec<Trial> {
     for engine in Engine::ALL {
         for (kind, wanted) in KINDS {
             let name = format!("{}/kernel-crash/{kind}", engine.name());
-            let work =
-                move || crash(kind, wanted, engine).map_err(|e| Failed::from(format!("{e:#}")));
             let ignored = engine.missing().is_some() || self_check();
-            trials.push(Trial::test(name, work).with_ignored_flag(ignored));
+            trials.push(trial(name, ignored, false, move |_| {
+                crash(kind, wanted, engine)
+            }));
         }
     }
     trials

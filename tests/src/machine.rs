@@ -1,7 +1,7 @@
-//! What this machine can run: which engines work, how much memory it has, how many things may run at once.
+//! What this machine can run: which engines work, how much memory it has.
 
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, RwLock};
+use std::sync::LazyLock;
 
 /// How QEMU runs the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,9 +80,6 @@ pub fn free_memory() -> u64 {
         .and_then(|n| n.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
 }
-
-/// Ordinary trials hold it for reading; one that measures time holds it for writing and so runs alone.
-pub static QUIET: RwLock<()> = RwLock::new(());
 
 /// After the run: what was skipped and why, once.
 pub fn report() {

@@ -7,6 +7,7 @@
 //!   with broken executables; `crashes.rs` those of the kernel's own fall.
 //! * `case.rs` is the shape of a case, `execute.rs` starts programs under a time limit, `compare.rs` normalises and
 //!   shows differences, `go.rs` builds the programs with every Go version in `tools/go-versions`.
+//! * `trial.rs`: a trial that fails gets a second try, alone, and is named at the end.
 //!
 //! A trial's name is `engine-cpus/case`, or `engine-cpus/go-version/case`: `make test` runs all of them,
 //! `tools/test.sh kvm-2/files` those whose name contains that. A machine without a working /dev/kvm reports the
@@ -23,6 +24,7 @@ mod malformed;
 mod overlay;
 mod table;
 mod third;
+mod trial;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -39,6 +41,7 @@ fn main() {
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !listing {
         machine::report();
+        trial::report();
     }
     conclusion.exit();
 }

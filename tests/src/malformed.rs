@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use rustix::process::{Signal, kill_process};
 use wait_timeout::ChildExt;
 
 use crate::commands::talk::Heard;
 use crate::commands::{ringo_run, text};
 use crate::execute::{Outcome, pid, run};
-use crate::machine::{Engine, QUIET, ringo};
+use crate::machine::{Engine, ringo};
 use crate::{go, table};
 
 /// Every trial of this kind.
@@ -57,11 +57,9 @@ fn trial(
         None => format!("tcg-1/{name}"),
     };
     let ignored = engine.is_some_and(|e| e.missing().is_some()) || table::pending(&name);
-    let work = move || -> Result<(), Failed> {
-        let _together = QUIET.read();
-        work(engine.unwrap_or(Engine::Tcg)).map_err(|e| Failed::from(format!("{e:#}")))
-    };
-    Trial::test(name, work).with_ignored_flag(ignored)
+    crate::trial::trial(name, ignored, false, move |_| {
+        work(engine.unwrap_or(Engine::Tcg))
+    })
 }
 
 /// Runs a file with these bytes.

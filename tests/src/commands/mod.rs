@@ -16,10 +16,11 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use crate::execute::{Outcome, run};
-use crate::machine::{Engine, QUIET, ringo};
+use crate::machine::{Engine, ringo};
+use crate::trial::trial;
 use crate::{go, table};
 
 /// Every trial of this kind.
@@ -46,11 +47,7 @@ fn on(
         let work = work.clone();
         let name = format!("{}-2/command/{name}", engine.name());
         let ignored = engine.missing().is_some() || table::pending(&name);
-        let run = move || -> Result<(), Failed> {
-            let _together = QUIET.read();
-            work(engine).map_err(|e| Failed::from(format!("{e:#}")))
-        };
-        Trial::test(name, run).with_ignored_flag(ignored)
+        trial(name, ignored, false, move |_| work(engine))
     };
     engines.iter().map(one).collect()
 }
@@ -59,10 +56,7 @@ fn on(
 fn host(name: &str, work: impl Fn() -> Result<()> + Send + 'static) -> Trial {
     let name = format!("host/command/{name}");
     let ignored = table::pending(&name);
-    Trial::test(name, move || {
-        work().map_err(|e| Failed::from(format!("{e:#}")))
-    })
-    .with_ignored_flag(ignored)
+    trial(name, ignored, false, move |_| work())
 }
 
 /// `ringo run --engine ENGINE OPTIONS`, to be completed with a program; none of the caller's variables but PATH.
