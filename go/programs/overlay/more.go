@@ -169,6 +169,28 @@ func bigRandom() {
 	fmt.Println(sums)
 }
 
+// bigMap looks at files through mappings that a small machine cannot hold, twice, with a heap besides.
+func bigMap() {
+	const length = 40 << 20
+	a := mapped("big", length, rw, syscall.MAP_PRIVATE)
+	f, err := os.Open("big2")
+	check(err)
+	b, err := syscall.Mmap(int(f.Fd()), 0, length, syscall.PROT_READ, syscall.MAP_SHARED)
+	check(err)
+	copy(a[12345:], "a private change")
+	for i := 0; i < 2; i++ {
+		fmt.Println(digest(a), digest(b), string(a[12345:12361]))
+		heap := make([]byte, 4<<20)
+		for j := range heap {
+			heap[j] = byte(j)
+		}
+		fmt.Println(digest(heap))
+		read, err := os.ReadFile("text")
+		check(err)
+		fmt.Printf("%q\n", read)
+	}
+}
+
 // bigTwice reads more than a small machine can keep, while it changes some of it.
 func bigTwice() {
 	f, err := os.OpenFile("big", os.O_RDWR, 0)

@@ -2,16 +2,17 @@
 //!
 //! Anonymous memory is given zeroed: 2 MiB at once where the area covers the block, memory is ample and the program has
 //! shown that it is no small one; else a small page and its neighbours (fault-around), since a fault costs more than a
-//! few pages. File pages are the file's own frames;
+//! few pages. File pages are the file's own frames, given with those around them that are in memory;
 //! a private one is copied when written (its mapping is read-only until then). A fault that finds no memory kills the
 //! program as the OOM killer would: the runtime asked for its heap beforehand (space.rs).
 use super::paging::{HUGE_PAGE, Mapping, PAGE, WRITABLE};
 use super::space::{
-    AddressSpace, Area, Backing, Inner, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
+    AddressSpace, Area, Backing, Inner, MapSource, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
 };
 use super::user::USER_END;
 use super::{frames, kernel_table, phys_to_virt};
 use crate::cpu::tlb;
+use alloc::sync::Arc;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
@@ -57,10 +58,20 @@ impl AddressSpace {
             return Err(SEGV_MAPERR);
         }
         let mut inner = self.lock();
-        if inner.area_at(address).is_none() && !inner.grow_down(address) {
+        match inner.serve(address, write, fetch) {
+            // Mapped pages keep their frames; those that can be read again need not.
+            Err(OUT_OF_MEMORY) if inner.unmap_forgettable() => inner.serve(address, write, fetch),
+            outcome => outcome,
+        }
+    }
+}
+
+impl Inner {
+    fn serve(&mut self, address: usize, write: bool, fetch: bool) -> Result<(), FaultSignal> {
+        if self.area_at(address).is_none() && !self.grow_down(address) {
             return Err(SEGV_MAPERR);
         }
-        let (start, area) = inner.area_at(address).ok_or(SEGV_MAPERR)?;
+        let (start, area) = self.area_at(address).ok_or(SEGV_MAPERR)?;
         let needed = if write {
             PROT_WRITE
         } else if fetch {
@@ -75,9 +86,9 @@ impl AddressSpace {
         let page = address / PAGE * PAGE;
         match kernel_table().lookup(page) {
             Some(mapping) if !write || mapping.flags & WRITABLE != 0 => Ok(()),
-            Some(mapping) => inner.copy_on_write(page, mapping, &area),
+            Some(mapping) => self.copy_on_write(page, mapping, &area),
             None => match &area.backing {
-                Backing::Anonymous => inner.give_anonymous(page, start, &area),
+                Backing::Anonymous => self.give_anonymous(page, start, &area),
                 Backing::File {
                     source,
                     page: first,
@@ -90,14 +101,38 @@ impl AddressSpace {
                             _ => BUS_ADRERR,
                         })?
                         .ok_or(BUS_ADRERR)?;
-                    inner.give_file_page(page, frame, write, &area)
+                    self.give_file_page(page, frame, write, &area)?;
+                    if !write {
+                        self.give_file_pages_around(page, start, source, *first, &area);
+                    }
+                    Ok(())
                 }
             },
         }
     }
-}
 
-impl Inner {
+    /// Maps the pages around `page` that are in memory, too: a fault costs more than a few pages.
+    fn give_file_pages_around(
+        &mut self,
+        page: usize,
+        start: usize,
+        source: &Arc<dyn MapSource>,
+        first: u64,
+        area: &Area,
+    ) {
+        const AROUND: usize = FAULT_AROUND * PAGE;
+        let window = page / AROUND * AROUND;
+        let (from, to) = (window.max(start), (window + AROUND).min(area.end));
+        for neighbour in (from..to).step_by(PAGE) {
+            let index = first + ((neighbour - start) / PAGE) as u64;
+            if kernel_table().lookup(neighbour).is_none()
+                && let Some(frame) = source.frame_at_hand(index)
+                && self.give_file_page(neighbour, frame, false, area).is_err()
+            {
+                return;
+            }
+        }
+    }
     fn count(&mut self, pages: usize, area: &Area) {
         self.resident += pages;
         self.resident_peak = self.resident_peak.max(self.resident);

@@ -1,8 +1,11 @@
-//! Mappings of files, seen from the files: who may write, what a hole or a shorter end takes away.
-use super::paging::PAGE;
+//! Mappings of files, seen from the files: who may write, what a hole or a shorter end takes away, what can be given up.
+use super::paging::{Edit, PAGE};
 use super::space::{AddressSpace, Backing, Inner, MapSource};
+use super::{frames, kernel_table};
+use crate::cpu::tlb;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use ringo_abi::Errno;
 
 /// A file whose descriptor, or whose seals, allow no writing through shared mappings.
@@ -11,6 +14,14 @@ pub struct ReadOnly(pub Arc<dyn MapSource>);
 impl MapSource for ReadOnly {
     fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
         self.0.frame(index)
+    }
+
+    fn frame_at_hand(&self, index: u64) -> Option<usize> {
+        self.0.frame_at_hand(index)
+    }
+
+    fn is_over_lower(&self) -> bool {
+        self.0.is_over_lower()
     }
 
     fn id(&self) -> usize {
@@ -116,5 +127,52 @@ impl Inner {
                 }
                 Backing::Anonymous => false,
             })
+    }
+}
+
+impl Inner {
+    /// Unmaps pages of files that can be read again from below, and are the files' own: a fault brings them back, and until
+    /// then they may be given up. Whether there were any.
+    pub fn unmap_forgettable(&mut self) -> bool {
+        // On the stack, below that of a fault.
+        const FEW: usize = 256;
+        let areas: Vec<(usize, usize)> = self
+            .areas
+            .iter()
+            .filter(|(_, area)| {
+                matches!(&area.backing, Backing::File { source, .. } if source.is_over_lower())
+            })
+            .map(|(&start, area)| (start, area.end))
+            .collect();
+        let mut any = false;
+        for (start, end) in areas {
+            let mut from = start;
+            while from < end {
+                let mut freed: ArrayVec<u32, FEW> = ArrayVec::new();
+                let mut next = end;
+                let changed = kernel_table().edit(from, end, |address, mapping| {
+                    // A private copy is nobody else's: it stays.
+                    if mapping.huge || frames::references(mapping.phys) < 2 {
+                        return Edit::Keep;
+                    }
+                    if freed.try_push((mapping.phys / PAGE) as u32).is_ok() {
+                        Edit::Unmap
+                    } else {
+                        next = address;
+                        Edit::Stop
+                    }
+                });
+                if changed {
+                    tlb::flush_all();
+                }
+                any |= changed;
+                self.resident -= freed.len();
+                for frame in freed {
+                    frames::release(frame as usize * PAGE);
+                }
+                from = next;
+            }
+        }
+        any
     }
 }

@@ -46,6 +46,14 @@ pub trait MapSource: Send + Sync {
     /// # Errors
     /// ENOMEM, EIO.
     fn frame(&self, index: u64) -> Result<Option<usize>, Errno>;
+    /// The frame of page `index` as [`MapSource::frame`] gives it, if the page is in memory.
+    fn frame_at_hand(&self, _index: u64) -> Option<usize> {
+        None
+    }
+    /// Whether its pages can be read again from somewhere when they were given up.
+    fn is_over_lower(&self) -> bool {
+        false
+    }
     /// Names the file among others, as an inode number does.
     fn id(&self) -> usize;
     /// The name that /proc/self/maps shows.
@@ -253,7 +261,8 @@ impl AddressSpace {
         let end = start + length;
         let mut committed = false;
         if request.fixed && anonymous && writable && !request.shared && inner.reserved(start, end) {
-            committed = frames::has_spare(length / PAGE);
+            committed = frames::has_spare(length / PAGE)
+                || inner.unmap_forgettable() && frames::has_spare(length / PAGE);
             if !committed && !inner.starts_small(length / PAGE) {
                 return Err(Errno::ENOMEM);
             }

@@ -400,6 +400,18 @@ impl FileData {
         matches!(self.pages.lock().get(index), Slot::Page(_))
     }
 
+    /// As [`FileData::frame`], of a page that is in memory.
+    pub fn frame_at_hand(&self, index: u64) -> Option<usize> {
+        let mut pages = self.pages.lock();
+        if index >= self.size().div_ceil(PAGE) {
+            return None;
+        }
+        match pages.get(index) {
+            Slot::Page(page) => Some(page.into_phys()),
+            Slot::Hole | Slot::Below => None,
+        }
+    }
+
     /// The file will be mapped.
     pub fn set_mapped(&self) {
         self.mapped.store(true, Ordering::Release);

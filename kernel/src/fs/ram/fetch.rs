@@ -10,7 +10,7 @@ use crate::fs::Dentry;
 use crate::fs::inode::Content;
 use crate::fs::lower::LowerFile;
 use crate::memory::page::Page;
-use crate::memory::{frames, reclaim};
+use crate::memory::{frames, reclaim, space};
 use crate::sync::SleepMutex;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
@@ -48,8 +48,16 @@ impl FileData {
             match slot {
                 Slot::Page(page) => return Ok(Some(page)),
                 Slot::Hole => return Ok(None),
-                Slot::Below => self.fetch(index)?,
+                Slot::Below => self.fetch_anyhow(index)?,
             }
+        }
+    }
+
+    /// As [`FileData::fetch`], at the cost of mapped pages if need be. Not for faults, which hold the address space.
+    fn fetch_anyhow(&self, index: u64) -> Result<(), Errno> {
+        match self.fetch(index) {
+            Err(Errno::ENOMEM) if space().lock().unmap_forgettable() => self.fetch(index),
+            outcome => outcome,
         }
     }
 

@@ -255,6 +255,14 @@ impl MapSource for Dentry {
         (self.inode.file_system.device, self.inode.number)
     }
 
+    fn frame_at_hand(&self, index: u64) -> Option<usize> {
+        self.data().ok()?.frame_at_hand(index)
+    }
+
+    fn is_over_lower(&self) -> bool {
+        self.data().is_ok_and(|data| data.lower().is_some())
+    }
+
     fn resident(&self, index: u64) -> bool {
         self.data().is_ok_and(|data| data.has_page(index))
     }
