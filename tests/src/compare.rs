@@ -82,7 +82,8 @@ impl Normalise {
                 .lines()
                 .find(|line| line.starts_with("fatal error"))
                 .unwrap_or(&text)
-                .to_owned()
+                // Who notices first, the runtime's pages or its address space, differs with what sets the limit.
+                .replace("fatal error: runtime: ", "fatal error: ")
                 .into(),
             Normalise::Times => TIME.replace_all(&text, "TIME").into_owned().into(),
             Normalise::StdoutOnly => "".into(),

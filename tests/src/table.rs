@@ -216,7 +216,7 @@ fn signals() -> Vec<Case> {
     let act = |act| ours("signals", act);
     let death = |n: i32| {
         with("signals", "default", &format!("-{n}"), &[&n.to_string()])
-            .normalise(Normalise::FirstGoroutine)
+            .normalise(Normalise::Dump)
             .cpus(&[1])
     };
     let mut all = acts(
