@@ -234,7 +234,8 @@ impl AddressSpace {
         frames::check_spare()?;
         let anonymous = matches!(request.backing, Backing::Anonymous);
         let writable = request.protection & PROT_WRITE != 0;
-        let reserves = request.protection != 0 && !request.no_reserve;
+        // As Linux accounts: what cannot be written costs nothing yet (Starlark reserves 4 GiB readable for its integers).
+        let reserves = writable && !request.no_reserve;
         if anonymous && reserves && exceeds_memory(length) {
             return Err(Errno::ENOMEM);
         }
