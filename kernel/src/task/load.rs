@@ -53,19 +53,21 @@ fn waiting() -> u64 {
 pub fn averages() -> [u64; 3] {
     let (now, cpu_time, waiting) = (time::now(), process().cpu_time(), waiting());
     let mut load = LOAD.lock();
-    let intervals = now.saturating_sub(load.updated) / INTERVAL;
+    let since = now.saturating_sub(load.updated);
+    let intervals = since / INTERVAL;
     if intervals > 0 {
-        let passed = intervals * INTERVAL;
         let used = cpu_time.saturating_sub(load.cpu_time);
-        let active = u64::try_from(u128::from(used) * u128::from(ONE) / u128::from(passed))
-            .unwrap_or(u64::MAX / ONE)
-            + waiting * ONE;
+        let part = |whole: u64, of: u64| {
+            u64::try_from(u128::from(used) * u128::from(whole) / u128::from(of)).unwrap_or(0)
+        };
+        let passed = intervals * INTERVAL;
+        let active = part(ONE, since) + waiting * ONE;
+        load.cpu_time += part(passed, since);
+        load.updated += passed;
         for (average, decay) in load.averages.iter_mut().zip(DECAY) {
             let left = power(decay, intervals);
             *average = (*average * left + active * (ONE - left)) / ONE;
         }
-        load.updated += passed;
-        load.cpu_time = cpu_time;
     }
     load.averages
 }
