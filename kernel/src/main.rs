@@ -24,6 +24,9 @@ mod time;
 fn main(start_info: usize, tsc: u64) -> ! {
     let boot = program::boot::BootInfo::read(start_info);
     memory::init(&boot);
+    if let Some(reason) = cpu::fpu::missing_feature() {
+        drivers::power::fail(reason);
+    }
     cpu::smp::init_this_cpu();
     time::init(tsc);
     cpu::apic::calibrate_timer();

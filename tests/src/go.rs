@@ -45,7 +45,7 @@ pub fn command(version: &str) -> Command {
 
 /// Runs `work` once per key, also when several trials ask for it at the same time, and remembers its failure as well.
 pub fn once<T: Clone>(
-    memory: &'static Mutex<HashMap<String, Arc<OnceLock<Result<T, String>>>>>,
+    memory: &'static Slots<T>,
     key: &str,
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
@@ -60,7 +60,8 @@ pub fn once<T: Clone>(
         .map_err(|e| anyhow!(e))
 }
 
-type Memory<T> = LazyLock<Mutex<HashMap<String, Arc<OnceLock<Result<T, String>>>>>>;
+type Slots<T> = Mutex<HashMap<String, Arc<OnceLock<Result<T, String>>>>>;
+type Memory<T> = LazyLock<Slots<T>>;
 static TOOLCHAINS: Memory<()> = LazyLock::new(Default::default);
 static PROGRAMS: Memory<PathBuf> = LazyLock::new(Default::default);
 static THIRD: Memory<PathBuf> = LazyLock::new(Default::default);

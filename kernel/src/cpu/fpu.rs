@@ -60,13 +60,13 @@ pub fn init_cpu() {
     reset();
 }
 
-/// Whether the CPU has what the kernel needs of it; None if so, else what is missing.
+/// None if the CPU has what the kernel needs of it, else what to tell the user.
 pub fn missing_feature() -> Option<&'static str> {
     if __cpuid(1).ecx & 1 << 26 == 0 {
-        return Some("XSAVE");
+        return Some("this CPU has no XSAVE, which Ringo needs");
     }
     if __cpuid_count(7, 0).ebx & 1 == 0 {
-        return Some("FSGSBASE");
+        return Some("this CPU has no FSGSBASE, which Ringo needs");
     }
     None
 }

@@ -95,12 +95,6 @@ impl Page {
         }
     }
 
-    /// Copies another page's bytes.
-    pub fn copy_from(&self, other: &Self) {
-        // SAFETY: two frames that our references keep; `copy` allows that they are one.
-        unsafe { core::ptr::copy(other.bytes(), self.bytes(), FRAME) };
-    }
-
     /// Copies [from, to) of another page's bytes to the same place.
     pub fn copy_part(&self, other: &Self, from: usize, to: usize) {
         let to = to.min(FRAME);
@@ -109,24 +103,6 @@ impl Page {
             unsafe {
                 core::ptr::copy(other.bytes().add(from), self.bytes().add(from), to - from);
             }
-        }
-    }
-
-    /// Copies bytes from the kernel into the page.
-    pub fn write(&self, offset: usize, bytes: &[u8]) {
-        let count = bytes.len().min(FRAME.saturating_sub(offset));
-        // SAFETY: inside the frame, which our reference keeps.
-        unsafe {
-            core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.bytes().add(offset), count);
-        }
-    }
-
-    /// Copies bytes from the page into the kernel.
-    pub fn read(&self, offset: usize, bytes: &mut [u8]) {
-        let count = bytes.len().min(FRAME.saturating_sub(offset));
-        // SAFETY: inside the frame, which our reference keeps.
-        unsafe {
-            core::ptr::copy_nonoverlapping(self.bytes().add(offset), bytes.as_mut_ptr(), count);
         }
     }
 }

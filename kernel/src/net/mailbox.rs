@@ -60,11 +60,6 @@ impl<M: Message> Mailbox<M> {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Messages that found no room.
-    pub fn dropped(&self) -> u32 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
     /// Appends a message, whatever the room if `always`. False if it was dropped: then it found no room, or nobody wants
     /// it. A first message always fits.
     pub fn push(&self, message: M, always: bool) -> bool {

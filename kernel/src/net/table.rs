@@ -166,13 +166,6 @@ impl<T> Table<T> {
         let shard = self.shard(to.port()).lock();
         shard.all(to.port(), to.ip(), from).for_each(f);
     }
-
-    /// Runs `f` on every socket, a shard at a time.
-    pub fn for_each(&self, mut f: impl FnMut(u16, &Entry<T>)) {
-        for shard in &self.shards {
-            shard.lock().iter().for_each(|(port, entry)| f(port, entry));
-        }
-    }
 }
 
 impl Table<Option<Arc<Listener>>> {

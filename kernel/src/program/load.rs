@@ -66,6 +66,9 @@ impl core::fmt::Display for LoadError {
             Self::Elf(error) => write!(f, "the program is {error}"),
             Self::Bundle(text) => f.write_str(text),
             Self::Files(errno) => write!(f, "the host's files cannot be reached: {errno}"),
+            Self::Memory(Errno::E2BIG) => f.write_str(
+                "the program's arguments and environment are too long: all of them may take 2 MiB",
+            ),
             Self::Memory(_) => {
                 f.write_str("the program and its files do not fit into the VM's memory: give it more with --memory")
             }

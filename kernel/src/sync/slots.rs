@@ -134,11 +134,6 @@ impl<T> PoolArc<T> {
         }
     }
 
-    /// Whether both are the same object.
-    pub fn ptr_eq(a: &Self, b: &Self) -> bool {
-        a.entry == b.entry
-    }
-
     /// A number that names the object as long as it lives.
     pub fn id(this: &Self) -> usize {
         this.entry.as_ptr() as usize

@@ -144,11 +144,6 @@ pub fn by_tid(tid: Tid) -> Option<&'static Thread> {
     by_index(index)
 }
 
-/// The living threads' numbers, ascending.
-pub fn tids() -> Vec<Tid> {
-    REGISTRY.lock().by_tid.keys().copied().collect()
-}
-
 /// The living thread with the lowest number not below `tid`.
 pub fn next_from(tid: Tid) -> Option<Tid> {
     let registry = REGISTRY.lock();

@@ -27,14 +27,10 @@ pub mod kind {
     pub const CONSOLE: u32 = 3;
     /// 9P.
     pub const NINEP: u32 = 9;
-    /// A network card.
-    pub const NETWORK: u32 = 1;
 }
 
 /// Feature bits that belong to no device type.
 pub mod feature {
-    /// Chains may lie in a table of their own.
-    pub const INDIRECT: u64 = 1 << 28;
     /// Interrupts and notifications when an index is passed.
     pub const EVENT_INDEX: u64 = 1 << 29;
     /// Not the interface of before 1.0.

@@ -34,7 +34,6 @@ const MSIX_ENABLE: u32 = 1 << 31;
 /// Kinds of virtio capabilities.
 const COMMON: u8 = 1;
 const NOTIFY: u8 = 2;
-const DEVICE: u8 = 4;
 
 /// Common configuration.
 mod common {
@@ -122,7 +121,6 @@ pub(super) struct Functions {
     common: Registers,
     notify: Registers,
     notify_step: usize,
-    config: Option<Registers>,
     slot: Slot,
     msix: u8,
 }
@@ -147,14 +145,13 @@ fn open(slot: Slot) -> Option<Device> {
         space::COMMAND,
         slot.read(space::COMMAND) & 0xffff | COMMAND_BITS,
     );
-    let (mut common, mut notify, mut config, mut msix) = (None, None, None, None);
+    let (mut common, mut notify, mut msix) = (None, None, None);
     for (at, capability) in slot.capabilities() {
         match (capability, slot.read_u8(at + 3)) {
             (CAPABILITY_VENDOR, COMMON) => common = common.or(slot.region(at)),
             (CAPABILITY_VENDOR, NOTIFY) => {
                 notify = notify.or(slot.region(at).map(|region| (region, slot.read(at + 16))));
             }
-            (CAPABILITY_VENDOR, DEVICE) => config = config.or(slot.region(at)),
             (CAPABILITY_MSIX, _) => msix = Some(at),
             _ => {}
         }
@@ -164,7 +161,6 @@ fn open(slot: Slot) -> Option<Device> {
         common: common?,
         notify,
         notify_step: step as usize,
-        config,
         slot,
         msix: msix?,
     };
@@ -244,9 +240,5 @@ impl Functions {
         self.slot.write(self.msix, control | MSIX_ENABLE);
         self.common.write(common::MSIX_CONFIG, NO_VECTOR);
         Ok(())
-    }
-
-    pub fn config(&self) -> Option<Registers> {
-        self.config
     }
 }

@@ -172,6 +172,7 @@ impl Queue {
     ///
     /// # Errors
     /// The chain.
+    #[allow(clippy::result_large_err)] // The chain goes back as it came.
     pub fn add(&mut self, chain: Chain) -> Result<u16, Chain> {
         if chain.is_empty() || chain.len() > self.room() {
             return Err(chain);

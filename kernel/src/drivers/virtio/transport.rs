@@ -248,15 +248,6 @@ impl Device {
     pub fn ready(&self) {
         self.set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
     }
-
-    /// Reads the device's own configuration; None beyond its end.
-    pub fn config<T: Copy>(&self, offset: usize) -> Option<T> {
-        let (registers, at) = match &self.kind {
-            Kind::Mmio { registers, .. } => (*registers, mmio::CONFIG + offset),
-            Kind::Pci(functions) => (functions.config()?, offset),
-        };
-        (at + size_of::<T>() <= registers.len()).then(|| registers.read(at))
-    }
 }
 
 /// Devices that `virtio_mmio.device=SIZE@ADDRESS:LINE` on the command line names (Linux drivers/virtio/virtio_mmio.c).

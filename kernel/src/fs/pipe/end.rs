@@ -44,12 +44,7 @@ impl Drop for End {
     }
 }
 
-impl End {
-    /// The pipe it is an end of.
-    pub fn pipe(&self) -> &Arc<Pipe> {
-        &self.pipe
-    }
-}
+impl End {}
 
 impl FileOps for End {
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {

@@ -134,11 +134,6 @@ impl End {
     pub fn get(&self, io: &mut UserIo, nonblocking: bool) -> SysResult {
         self.pipe.read(io, nonblocking)
     }
-
-    /// Whether it writes and reads: (reads, writes).
-    pub fn modes(&self) -> (bool, bool) {
-        (self.reads, self.writes)
-    }
 }
 
 /// The end of a pipe that an open file is, if it is one.

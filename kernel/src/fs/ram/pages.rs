@@ -151,11 +151,6 @@ impl Pages {
             .count()
     }
 
-    /// Whether the file's beginning is still the base's.
-    pub fn has_base(&self) -> bool {
-        self.base_pages > 0
-    }
-
     /// Takes the pages of [from, to) out, which become holes; at the end of the base or behind it. The whole chunks among
     /// them are given to the caller, to be freed outside of the lock.
     pub fn remove(&mut self, from: u64, to: u64) -> BTreeMap<u64, Box<Chunk>> {

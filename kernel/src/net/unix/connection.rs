@@ -113,11 +113,6 @@ impl End {
         self.joined.credentials[1 - self.side]
     }
 
-    /// Whether the other socket is closed.
-    pub fn peer_is_closed(&self) -> bool {
-        self.joined.closed[1 - self.side].load(Ordering::SeqCst)
-    }
-
     /// Whether there is something to read.
     pub fn has_input(&self) -> bool {
         self.incoming().stream.unread() > 0 || self.incoming().mailbox.len() > 0

@@ -122,7 +122,7 @@ pub struct Message {
     /// What came along.
     pub parcel: Parcel,
     /// Counts against the sender until the message is gone.
-    pub counted: Counted,
+    pub _counted: Counted,
 }
 
 impl mailbox::Message for Message {

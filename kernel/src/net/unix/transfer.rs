@@ -158,7 +158,7 @@ impl Unix {
             length,
             from,
             parcel: Parcel::new(how, true),
-            counted: self.quota.count(length),
+            _counted: self.quota.count(length),
         })
     }
 

@@ -2,7 +2,7 @@
 use super::{SIG_DFL, SigInfo, bit, ignores};
 use crate::cpu::{apic, interrupts, percpu};
 use crate::fs::PollEvents;
-use crate::task::thread::{self, State, Thread, Tid};
+use crate::task::thread::{self, State, Thread};
 use crate::task::{PID, process, wake};
 use core::sync::atomic::Ordering;
 use ringo_abi::Errno;
@@ -98,12 +98,4 @@ pub fn thread_ends() {
     if let Some(taker) = thread::find(|thread| pending & !thread.signals.mask() != 0) {
         notify(taker);
     }
-}
-
-/// The living thread `tid`.
-///
-/// # Errors
-/// ESRCH.
-pub fn find(tid: Tid) -> Result<&'static Thread, Errno> {
-    thread::by_tid(tid).ok_or(Errno::ESRCH)
 }
