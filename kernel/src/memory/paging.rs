@@ -261,6 +261,7 @@ impl PageTable {
                     huge,
                 },
             ) {
+                Edit::Keep => {}
                 Edit::Unmap => {
                     // SAFETY: as in `walk_to`.
                     unsafe { slot.write_volatile(0) };
@@ -289,6 +290,8 @@ impl PageTable {
 /// What [`PageTable::edit`] shall do with a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
+    /// Nothing.
+    Keep,
     /// Take it out.
     Unmap,
     /// Give it these rights.
