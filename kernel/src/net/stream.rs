@@ -190,11 +190,13 @@ impl<A: Attachment> Stream<A> {
     pub fn abandon(&self) -> usize {
         self.state.fetch_or(ABANDONED, Ordering::SeqCst);
         let mut reading = self.reading.lock();
-        let queue = core::mem::take(&mut *self.queue.lock());
-        let piece = reading.take();
+        let mut rest = core::mem::take(&mut *self.queue.lock());
+        rest.extend(reading.take());
         drop(reading);
-        drop((queue, piece));
-        self.unread.swap(0, Ordering::SeqCst)
+        // Just these: a reader or writer that is still at it counts its own.
+        let bytes = rest.iter().map(Piece::len).sum();
+        self.unread.fetch_sub(bytes, Ordering::SeqCst);
+        bytes
     }
 
     /// Takes as much of `io` as there is room for, with one `attachment` for all of it, and wakes the reader. Gives how

@@ -156,9 +156,9 @@ impl<T> PoolWeak<T> {
     /// The object, if it still lives.
     pub fn upgrade(&self) -> Option<PoolArc<T>> {
         // SAFETY: entries are never freed.
-        unsafe { self.entry.as_ref() }
-            .try_get(Some(self.generation))
-            .then_some(PoolArc { entry: self.entry })
+        let alive = unsafe { self.entry.as_ref() }.try_get(Some(self.generation));
+        // Only now: a reference that was not taken must not be dropped either.
+        alive.then(|| PoolArc { entry: self.entry })
     }
 }
 
