@@ -18,6 +18,7 @@ var harmful = map[uintptr]string{
 	116: "setgroups", 122: "setfsuid", 123: "setfsgid", 160: "setrlimit", 141: "setpriority", 103: "syslog", 151: "mlockall", 471: "rseq_slice_yield",
 	446: "landlock_restrict_self", 11: "munmap", 13: "rt_sigaction", 131: "sigaltstack", 164: "settimeofday", 32: "dup", 33: "dup2", 218: "set_tid_address",
 	77: "ftruncate", 5: "fstat", 306: "syncfs",
+	91: "fchmod", 93: "fchown", 163: "acct", 246: "kexec_load",
 }
 
 // numbers calls every number with arguments that no call takes, and then with zeros; it must come through, and know afterwards
