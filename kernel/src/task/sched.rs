@@ -176,9 +176,10 @@ pub fn kick(target: &'static PerCpu) {
     match target.idle.load(Ordering::SeqCst) {
         HALTS => apic::send_ipi(target, interrupts::RESCHEDULE),
         BUSY if target.slice_end.load(Ordering::Relaxed) == u64::MAX => {
+            // Visible before the interrupt is.
             target
                 .slice_end
-                .store(time::now() + SLICE_NS, Ordering::Relaxed);
+                .store(time::now() + SLICE_NS, Ordering::SeqCst);
             apic::send_ipi(target, interrupts::RESCHEDULE);
         }
         _ => {}
@@ -209,7 +210,7 @@ pub fn preempt_if_due() {
         return;
     }
     if cpu.run_queue.len() == 0 {
-        cpu.slice_end.store(u64::MAX, Ordering::Relaxed);
+        set_slice(cpu, time::now());
     } else if time::now() >= slice_end {
         super::current().switches[1].fetch_add(1, Ordering::Relaxed);
         yield_now();
@@ -287,16 +288,20 @@ pub fn finish_switch() {
     after_pick(cpu);
 }
 
+/// The running thread has a slice from `now` on if others wait, else none. Without one first, and then the look at the
+/// queue: whoever queues a thread looks in the other order (`kick`), so one of the two starts a slice.
+fn set_slice(cpu: &PerCpu, now: u64) {
+    cpu.slice_end.store(u64::MAX, Ordering::SeqCst);
+    if cpu.run_queue.len() > 0 {
+        cpu.slice_end.store(now + SLICE_NS, Ordering::Relaxed);
+    }
+}
+
 /// A thread was picked to run here: set its slice, the timer, and its pending work.
 fn after_pick(cpu: &PerCpu) {
     let thread = cpu.current();
     let switched_in = thread.switched_in.load(Ordering::Relaxed);
-    let slice_end = if cpu.run_queue.len() > 0 {
-        switched_in + SLICE_NS
-    } else {
-        u64::MAX
-    };
-    cpu.slice_end.store(slice_end, Ordering::Relaxed);
+    set_slice(cpu, switched_in);
     let since = match thread.tid() {
         0 => 0,
         _ => switched_in,

@@ -225,12 +225,15 @@ impl Thread {
                 None => registry.grow()?,
             };
             let thread = by_index(index).ok_or(Errno::EAGAIN)?;
-            if registered {
+            let tid = if registered {
                 let tid = next_tid(&registry.by_tid);
-                thread.tid.store(tid as u32, Ordering::Relaxed);
                 registry.by_tid.insert(tid, index);
                 CREATED.fetch_add(1, Ordering::Relaxed);
-            }
+                tid
+            } else {
+                0
+            };
+            thread.tid.store(tid as u32, Ordering::Relaxed);
             thread
         };
         thread.fpu.prepare();
@@ -244,10 +247,6 @@ impl Thread {
         ] {
             word.store(0, Ordering::Relaxed);
         }
-        for counter in &thread.switches {
-            counter.store(0, Ordering::Relaxed);
-        }
-        thread.faults.store(0, Ordering::Relaxed);
         thread.cpu_time.store(0, Ordering::Relaxed);
         thread.started.store(time::now(), Ordering::Relaxed);
         thread.faults.store(0, Ordering::Relaxed);

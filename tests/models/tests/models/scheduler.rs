@@ -1,0 +1,198 @@
+//! The scheduler: every thread that can run does, on one CPU at a time, where it may.
+use crate::cpu::percpu::this_cpu;
+use crate::rig::{leave_kernel, model, spawn};
+use crate::task::{self, State, Thread, block, current, prepare_block, wake};
+use crate::time;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+
+/// Fails if two CPUs run one thread.
+struct Once(AtomicUsize);
+
+impl Once {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(0)))
+    }
+
+    fn run(&self) {
+        assert_eq!(
+            self.0.fetch_add(1, Ordering::SeqCst),
+            0,
+            "a thread runs twice"
+        );
+        assert!(core::ptr::eq(this_cpu().current(), current()));
+        assert_eq!(self.0.fetch_sub(1, Ordering::SeqCst), 1);
+    }
+}
+
+fn sleep_until(flag: &AtomicBool, once: &Once) {
+    while !flag.load(Ordering::SeqCst) {
+        prepare_block(current());
+        if flag.load(Ordering::SeqCst) {
+            task::cancel_block(current());
+            break;
+        }
+        block(None, false);
+        once.run();
+    }
+}
+
+#[test]
+fn a_thread_that_two_wake_runs_once() {
+    model(3, || {
+        let flag = Arc::new(AtomicBool::new(false));
+        let (sleeper, once) = (flag.clone(), Once::new());
+        let thread = spawn(move || sleep_until(&sleeper, &once));
+        for _ in 0..2 {
+            let flag = flag.clone();
+            spawn(move || {
+                flag.store(true, Ordering::SeqCst);
+                wake(thread);
+            });
+        }
+    });
+}
+
+#[test]
+fn two_threads_hand_over_to_one_another() {
+    for cpus in 1..=2 {
+        model(cpus, || {
+            let turn = Arc::new(AtomicUsize::new(0));
+            let threads: Arc<[std::sync::OnceLock<&'static Thread>; 2]> = Arc::default();
+            for me in 0..2 {
+                let (turn, others) = (turn.clone(), threads.clone());
+                let thread = spawn(move || {
+                    for round in 0..10 {
+                        let mine = round * 2 + me;
+                        while turn.load(Ordering::SeqCst) != mine {
+                            prepare_block(current());
+                            if turn.load(Ordering::SeqCst) == mine {
+                                task::cancel_block(current());
+                                break;
+                            }
+                            block(None, false);
+                        }
+                        turn.store(mine + 1, Ordering::SeqCst);
+                        if let Some(other) = others[1 - me].get() {
+                            wake(other);
+                        }
+                    }
+                });
+                let _ = threads[me].set(thread);
+                // It may have looked for the other before that was known.
+                wake(thread);
+            }
+            for thread in threads.iter() {
+                wake(thread.get().expect("both"));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_sleep_ends_with_its_deadline() {
+    model(2, || {
+        for thread in 0..2 {
+            spawn(move || {
+                let deadline = 50_000 * (1 + thread);
+                while time::now() < deadline {
+                    prepare_block(current());
+                    block(Some(deadline), false);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn yielding_lets_others_run() {
+    for cpus in 1..=2 {
+        model(cpus, || {
+            let flag = Arc::new(AtomicBool::new(false));
+            let waiter = flag.clone();
+            let once = Once::new();
+            spawn(move || {
+                while !waiter.load(Ordering::SeqCst) {
+                    task::yield_now();
+                    leave_kernel();
+                    core::hint::spin_loop();
+                    once.run();
+                }
+            });
+            spawn(move || flag.store(true, Ordering::SeqCst));
+        });
+    }
+}
+
+/// Computes without a system call until `flag` is set; interrupts are all that makes it give way.
+fn compute_until(flag: &AtomicBool) {
+    while !flag.load(Ordering::SeqCst) {
+        leave_kernel();
+        core::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_woken_thread_gets_a_cpu_though_all_compute() {
+    model(2, || {
+        let (flag, busy) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (ready, released) = (Arc::new(AtomicBool::new(false)), flag.clone());
+        let sleeping = ready.clone();
+        let thread = spawn(move || {
+            sleep_until(&sleeping, &Once(AtomicUsize::new(0)));
+            released.store(true, Ordering::SeqCst);
+        });
+        for waker in [true, false] {
+            let (flag, busy, ready) = (flag.clone(), busy.clone(), ready.clone());
+            spawn(move || {
+                busy.fetch_add(1, Ordering::SeqCst);
+                if waker {
+                    ready.store(true, Ordering::SeqCst);
+                    wake(thread);
+                }
+                compute_until(&flag);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_thread_leaves_a_cpu_where_it_may_not_stay() {
+    model(2, || {
+        for target in 0..2usize {
+            spawn(move || {
+                for cpu in [target, 1 - target] {
+                    current().affinity.store(1 << cpu, Ordering::Relaxed);
+                    task::move_to_allowed_cpu();
+                    assert_eq!(this_cpu().id.get(), cpu);
+                    assert_eq!(current().state(), State::Running);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_late_wake_up_does_not_disturb_a_thread_that_moves() {
+    model(2, || {
+        let mut threads = Vec::new();
+        for target in 0..2usize {
+            threads.push(spawn(move || {
+                for cpu in [target, 1 - target] {
+                    current().affinity.store(1 << cpu, Ordering::Relaxed);
+                    task::move_to_allowed_cpu();
+                    assert_eq!(this_cpu().id.get(), cpu);
+                }
+            }));
+        }
+        for thread in threads {
+            spawn(move || {
+                // As from a wait that is over already.
+                wake(thread);
+            });
+        }
+    });
+}
