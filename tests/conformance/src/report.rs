@@ -151,7 +151,7 @@ impl Report<'_> {
     fn excluded(&self, page: &mut String) {
         page.push_str(
             "## Exclusions\n\n\
-             Run on neither side; tests/conformance/exclusions.txt is the list. \
+             Run on neither side (those of the emulation: left out with TCG only); tests/conformance/exclusions.txt is the list. \
              `cargo run -p ringo-conformance -- --derive` finds those that need fork or sockets by taking them away from the tests on Linux.\n\n",
         );
         for (reason, meaning) in REASONS {
