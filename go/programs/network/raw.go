@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 	"unsafe"
@@ -584,6 +585,7 @@ func messages() {
 
 // interrupted: a signal ends a blocking call that has a time-out; others go on.
 func interrupted() {
+	runtime.GOMAXPROCS(2) // a raw system call keeps its P
 	signals := make(chan os.Signal, 10)
 	signal.Notify(signals, syscall.SIGUSR1)
 	c, s := connected()
