@@ -47,6 +47,27 @@ fn peer(pid: i32) -> Result<(), Errno> {
     }
 }
 
+/// The buffers on the caller's side and on the other; None if there is nothing to copy, whatever the other side is.
+fn buffers(
+    pid: i32,
+    local: usize,
+    local_count: usize,
+    remote: usize,
+    remote_count: usize,
+    flags: usize,
+) -> Result<Option<(UserIo, UserIo)>, Errno> {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let local = UserIo::vector(local, local_count)?;
+    if local.remaining() == 0 {
+        return Ok(None);
+    }
+    let remote = UserIo::vector(remote, remote_count)?;
+    peer(pid)?;
+    Ok(Some((local, remote)))
+}
+
 /// process_vm_readv(2).
 pub fn process_vm_readv(
     pid: i32,
@@ -56,16 +77,8 @@ pub fn process_vm_readv(
     remote_count: usize,
     flags: usize,
 ) -> SysResult {
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let to = UserIo::vector(local, local_count)?;
-    if to.remaining() == 0 {
-        return Ok(0);
-    }
-    let from = UserIo::vector(remote, remote_count)?;
-    peer(pid)?;
-    copy(to, from)
+    let buffers = buffers(pid, local, local_count, remote, remote_count, flags)?;
+    buffers.map_or(Ok(0), |(local, remote)| copy(local, remote))
 }
 
 /// process_vm_writev(2).
@@ -77,16 +90,8 @@ pub fn process_vm_writev(
     remote_count: usize,
     flags: usize,
 ) -> SysResult {
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let from = UserIo::vector(local, local_count)?;
-    if from.remaining() == 0 {
-        return Ok(0);
-    }
-    let to = UserIo::vector(remote, remote_count)?;
-    peer(pid)?;
-    copy(to, from)
+    let buffers = buffers(pid, local, local_count, remote, remote_count, flags)?;
+    buffers.map_or(Ok(0), |(local, remote)| copy(remote, local))
 }
 
 /// kcmp(2): 0 if the two are the same, 1 or 2 for the order of those that are not.
