@@ -401,12 +401,7 @@ impl Protocol for Netlink {
             Some(datagram) => Some(Ok(datagram)),
             None => common.events.take_error().map(Err),
         })??;
-        let length = datagram.0.len();
-        let wanted = length.min(io.remaining());
-        let went = io.copy_out(&datagram.0[..wanted]);
-        if wanted < length {
-            how.out_flags |= abi::MSG_TRUNC;
-        }
+        let copied = how.copy(io, &datagram.0);
         if how.wants_address {
             how.from = Some(Address::Netlink { port: 0, groups: 0 });
         }
@@ -414,14 +409,7 @@ impl Protocol for Netlink {
         if how.has(abi::MSG_PEEK) {
             self.mailbox.unpop(datagram);
         }
-        if went? < wanted {
-            return Err(Errno::EFAULT);
-        }
-        Ok(if how.has(abi::MSG_TRUNC) {
-            length
-        } else {
-            wanted
-        })
+        copied.result(how)
     }
 
     fn shutdown(&self, _common: &Common, _halves: Halves) -> Result<(), Errno> {

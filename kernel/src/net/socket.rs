@@ -71,6 +71,44 @@ impl Receiving {
     pub const fn has(&self, flag: u32) -> bool {
         self.flags & flag != 0
     }
+
+    /// Copies a datagram to the program, as much as there is room for.
+    pub fn copy(&mut self, io: &mut UserIo, datagram: &[u8]) -> Copied {
+        let length = datagram.len();
+        let wanted = length.min(io.remaining());
+        if wanted < length {
+            self.out_flags |= abi::MSG_TRUNC;
+        }
+        Copied {
+            length,
+            wanted,
+            went: io.copy_out(&datagram[..wanted]),
+        }
+    }
+}
+
+/// A datagram that was copied, and how that went: what is left to do may come between, since it is taken either way.
+pub struct Copied {
+    length: usize,
+    wanted: usize,
+    went: SysResult,
+}
+
+impl Copied {
+    /// What recv(2) gives.
+    ///
+    /// # Errors
+    /// EFAULT if the program's memory ended.
+    pub fn result(self, how: &Receiving) -> SysResult {
+        if self.went? < self.wanted {
+            return Err(Errno::EFAULT);
+        }
+        Ok(if how.has(abi::MSG_TRUNC) {
+            self.length
+        } else {
+            self.wanted
+        })
+    }
 }
 
 /// What one kind of socket does. Methods may block and touch the program's memory.

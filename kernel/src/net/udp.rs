@@ -449,24 +449,12 @@ impl Protocol for Udp {
                 datagram
             }
         };
-        let wanted = datagram.length.min(io.remaining());
-        let went = io.copy_out(&datagram.data[..wanted]);
-        let length = datagram.length;
-        if wanted < length {
-            how.out_flags |= abi::MSG_TRUNC;
-        }
+        let copied = how.copy(io, &datagram.data[..datagram.length]);
         self.tell(common, &datagram, how);
         if how.has(abi::MSG_PEEK) {
             mailbox.unpop(datagram);
         }
-        if went? < wanted {
-            return Err(Errno::EFAULT);
-        }
-        Ok(if how.has(abi::MSG_TRUNC) {
-            length
-        } else {
-            wanted
-        })
+        copied.result(how)
     }
 
     fn shutdown(&self, common: &Common, halves: Halves) -> Result<(), Errno> {

@@ -290,12 +290,7 @@ impl Unix {
         let Some(mut message) = message else {
             return Ok(0);
         };
-        let length = message.length;
-        let wanted = length.min(io.remaining());
-        let went = io.copy_out(&message.data[..wanted]);
-        if wanted < length {
-            how.out_flags |= abi::MSG_TRUNC;
-        }
+        let copied = how.copy(io, &message.data[..message.length]);
         if how.wants_address {
             how.from = named(message.from.clone());
         }
@@ -311,14 +306,7 @@ impl Unix {
                 None => self.node.mailbox.unpop(message),
             }
         }
-        if went? < wanted {
-            return Err(Errno::EFAULT);
-        }
-        Ok(if how.has(abi::MSG_TRUNC) {
-            length
-        } else {
-            wanted
-        })
+        copied.result(how)
     }
 }
 
