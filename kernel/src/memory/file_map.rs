@@ -1,11 +1,9 @@
 //! Mappings of files, seen from the files: who may write, what a hole or a shorter end takes away, what can be given up.
-use super::paging::{Edit, PAGE};
+use super::frames;
+use super::paging::PAGE;
 use super::space::{AddressSpace, Backing, Inner, MapSource};
-use super::{frames, kernel_table};
-use crate::cpu::tlb;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arrayvec::ArrayVec;
 use ringo_abi::Errno;
 
 /// A file whose descriptor, or whose seals, allow no writing through shared mappings.
@@ -128,9 +126,7 @@ impl Inner {
                 Backing::Anonymous => false,
             })
     }
-}
 
-impl Inner {
     /// Unmaps pages of files that can be read again from below, and are the files' own: a fault brings them back, and until
     /// then they may be given up. Whether there were any.
     pub fn unmap_forgettable(&mut self) -> bool {
@@ -146,32 +142,10 @@ impl Inner {
             .collect();
         let mut any = false;
         for (start, end) in areas {
-            let mut from = start;
-            while from < end {
-                let mut freed: ArrayVec<u32, FEW> = ArrayVec::new();
-                let mut next = end;
-                let changed = kernel_table().edit(from, end, |address, mapping| {
-                    // A private copy is nobody else's: it stays.
-                    if mapping.huge || frames::references(mapping.phys) < 2 {
-                        return Edit::Keep;
-                    }
-                    if freed.try_push((mapping.phys / PAGE) as u32).is_ok() {
-                        Edit::Unmap
-                    } else {
-                        next = address;
-                        Edit::Stop
-                    }
-                });
-                if changed {
-                    tlb::flush_all();
-                }
-                any |= changed;
-                self.resident -= freed.len();
-                for frame in freed {
-                    frames::release(frame as usize * PAGE);
-                }
-                from = next;
-            }
+            // A private copy is nobody else's: it stays.
+            any |= self.drop_pages_that::<FEW>(start, end, |mapping| {
+                !mapping.huge && frames::references(mapping.phys) >= 2
+            });
         }
         any
     }

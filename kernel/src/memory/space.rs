@@ -11,7 +11,7 @@
 //!
 //! One sleeping lock over areas and tables; taken by faults, too. Cost: O(log areas) a call and O(pages mapped) to unmap.
 use super::frames;
-use super::paging::{Edit, HUGE_PAGE, NO_EXECUTE, PAGE, WRITABLE};
+use super::paging::{Edit, HUGE_PAGE, Mapping, NO_EXECUTE, PAGE, WRITABLE};
 use super::{kernel_table, user::USER_END};
 use crate::cpu::tlb;
 use crate::sync::{SleepGuard, SleepMutex};
@@ -550,17 +550,31 @@ impl Inner {
         }
     }
 
-    /// Unmaps and frees the pages in [start, end); the areas stay. A flush for each [`BATCH`] of pages; their list is on
-    /// the stack, since memory is given back when there is none.
+    /// Unmaps and frees the pages in [start, end); the areas stay.
     pub fn drop_pages(&mut self, start: usize, end: usize) {
+        self.drop_pages_that::<BATCH>(start, end, |_| true);
+    }
+
+    /// The same with those that `go` picks; whether there were any. A flush for each `MOST` pages; their list is on the
+    /// stack, since memory is given back when there is none.
+    pub(super) fn drop_pages_that<const MOST: usize>(
+        &mut self,
+        start: usize,
+        end: usize,
+        go: impl Fn(&Mapping) -> bool,
+    ) -> bool {
         /// Set in the number of a huge page's first frame.
         const HUGE: u32 = 1 << 31;
         let table = kernel_table();
+        let mut any = false;
         let mut from = start;
         while from < end {
-            let mut freed: ArrayVec<u32, BATCH> = ArrayVec::new();
+            let mut freed: ArrayVec<u32, MOST> = ArrayVec::new();
             let mut next = end;
             let changed = table.edit(from, end, |address, mapping| {
+                if !go(&mapping) {
+                    return Edit::Keep;
+                }
                 let frame = (mapping.phys / PAGE) as u32;
                 if freed
                     .try_push(frame | if mapping.huge { HUGE } else { 0 })
@@ -585,8 +599,10 @@ impl Inner {
                     frames::release(phys);
                 }
             }
+            any |= changed;
             from = next;
         }
+        any
     }
 
     /// Gives mapped pages in [start, end) the rights of their areas. Private pages that are shared with a file or
