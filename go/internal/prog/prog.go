@@ -81,6 +81,23 @@ func Name(err error) string {
 	return err.Error()
 }
 
+// Call makes a system call and gives its result and the name of its error.
+//
+//go:uintptrescapes
+//go:noinline
+func Call(number uintptr, args ...uintptr) (int, string) {
+	var a [6]uintptr
+	copy(a[:], args)
+	n, _, errno := syscall.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5])
+	if errno != 0 {
+		return -1, Name(errno)
+	}
+	return int(n), "ok"
+}
+
+// Show prints what Call gave.
+func Show(what string, n int, name string) { fmt.Println(what, n, name) }
+
 var names = map[syscall.Errno]string{
 	syscall.E2BIG: "E2BIG", syscall.EACCES: "EACCES", syscall.EAGAIN: "EAGAIN", syscall.EBADF: "EBADF", syscall.EBUSY: "EBUSY",
 	syscall.ECHILD: "ECHILD", syscall.EDOM: "EDOM", syscall.EEXIST: "EEXIST", syscall.EFAULT: "EFAULT", syscall.EFBIG: "EFBIG",

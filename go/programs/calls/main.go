@@ -25,22 +25,6 @@ func main() {
 	})
 }
 
-// call makes a system call and gives its result and the name of its error.
-//
-//go:uintptrescapes
-//go:noinline
-func call(number uintptr, args ...uintptr) (int, string) {
-	var a [6]uintptr
-	copy(a[:], args)
-	n, _, errno := syscall.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5])
-	if errno != 0 {
-		return -1, prog.Name(errno)
-	}
-	return int(n), "ok"
-}
-
-func show(what string, n int, name string) { fmt.Println(what, n, name) }
-
 const (
 	sysReadv       = 310
 	sysWritev      = 311
@@ -58,7 +42,7 @@ func vm() {
 	remote := []syscall.Iovec{{Base: &from[0], Len: 3}, {Base: &from[5], Len: 5}}
 	local := []syscall.Iovec{{Base: &to[0], Len: 7}}
 	do := func(what string, number, pid uintptr, flags uintptr) {
-		n, name := call(number, pid, uintptr(unsafe.Pointer(&local[0])), uintptr(len(local)), uintptr(unsafe.Pointer(&remote[0])), uintptr(len(remote)), flags)
+		n, name := prog.Call(number, pid, uintptr(unsafe.Pointer(&local[0])), uintptr(len(local)), uintptr(unsafe.Pointer(&remote[0])), uintptr(len(remote)), flags)
 		fmt.Println(what, n, name, string(from), string(to[:7]))
 	}
 	do("read", sysReadv, pid, 0)
@@ -81,21 +65,21 @@ func kcmp() {
 	a, _ := os.Open("/")
 	b, _ := syscall.Dup(int(a.Fd()))
 	c, _ := os.Open("/")
-	n, name := call(sysKcmp, pid, pid, 0, a.Fd(), uintptr(b))
-	show("duplicate", n, name)
-	n, name = call(sysKcmp, pid, pid, 0, a.Fd(), c.Fd())
-	m, _ := call(sysKcmp, pid, pid, 0, c.Fd(), a.Fd())
+	n, name := prog.Call(sysKcmp, pid, pid, 0, a.Fd(), uintptr(b))
+	prog.Show("duplicate", n, name)
+	n, name = prog.Call(sysKcmp, pid, pid, 0, a.Fd(), c.Fd())
+	m, _ := prog.Call(sysKcmp, pid, pid, 0, c.Fd(), a.Fd())
 	fmt.Println("another", n+m, name)
-	n, name = call(sysKcmp, pid, pid, 0, a.Fd(), 999)
-	show("closed", n, name)
+	n, name = prog.Call(sysKcmp, pid, pid, 0, a.Fd(), 999)
+	prog.Show("closed", n, name)
 	for kind := uintptr(1); kind < 7; kind++ {
-		n, name = call(sysKcmp, pid, pid, kind)
-		show("same", n, name)
+		n, name = prog.Call(sysKcmp, pid, pid, kind)
+		prog.Show("same", n, name)
 	}
-	n, name = call(sysKcmp, pid, pid, 99)
-	show("kind", n, name)
-	n, name = call(sysKcmp, pid, 1<<22-1, 1)
-	show("nobody", n, name)
+	n, name = prog.Call(sysKcmp, pid, pid, 99)
+	prog.Show("kind", n, name)
+	n, name = prog.Call(sysKcmp, pid, 1<<22-1, 1)
+	prog.Show("nobody", n, name)
 }
 
 func getdents() {
@@ -108,7 +92,7 @@ func getdents() {
 	d, err := os.Open(dir)
 	prog.Must(err)
 	buffer := make([]byte, 1000)
-	n, name := call(syscall.SYS_GETDENTS, d.Fd(), uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
+	n, name := prog.Call(syscall.SYS_GETDENTS, d.Fd(), uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
 	fmt.Println(n, name)
 	var lines []string
 	for b := buffer[:n]; len(b) > 0; {
@@ -122,36 +106,36 @@ func getdents() {
 	}
 	sort.Strings(lines)
 	fmt.Print(lines)
-	n, name = call(syscall.SYS_GETDENTS, d.Fd(), uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
-	show("end", n, name)
+	n, name = prog.Call(syscall.SYS_GETDENTS, d.Fd(), uintptr(unsafe.Pointer(&buffer[0])), uintptr(len(buffer)))
+	prog.Show("end", n, name)
 }
 
 func pidfd() {
-	fd, name := call(sysPidfdOpen, uintptr(syscall.Getpid()), 0)
+	fd, name := prog.Call(sysPidfdOpen, uintptr(syscall.Getpid()), 0)
 	fmt.Println(fd > 0, name)
 	a, _ := os.Open("/")
-	b, name := call(sysPidfdGetfd, uintptr(fd), a.Fd(), 0)
+	b, name := prog.Call(sysPidfdGetfd, uintptr(fd), a.Fd(), 0)
 	fmt.Println(b > 0, name)
-	n, name := call(syscall.SYS_FCNTL, uintptr(b), syscall.F_GETFD, 0)
-	show("close-on-exec", n, name)
-	n, name = call(sysPidfdGetfd, uintptr(fd), 999, 0)
-	show("closed", n, name)
-	n, name = call(sysPidfdGetfd, uintptr(fd), a.Fd(), 1)
-	show("flags", n, name)
-	n, name = call(sysPidfdGetfd, a.Fd(), a.Fd(), 0)
-	show("no pidfd", n, name)
-	n, name = call(sysPidfdOpen, 1<<22-1, 0)
-	show("nobody", n, name)
-	n, name = call(sysPidfdOpen, 0, 0)
-	show("zero", n, name)
-	n, name = call(sysPidfdOpen, uintptr(syscall.Getpid()), 1)
-	show("flags", n, name)
-	n, name = call(424, uintptr(fd), 0, 0, 0)
-	show("signal 0", n, name)
-	n, name = call(424, uintptr(fd), 99, 0, 0)
-	show("signal 99", n, name)
-	n, name = call(424, a.Fd(), 0, 0, 0)
-	show("no pidfd", n, name)
+	n, name := prog.Call(syscall.SYS_FCNTL, uintptr(b), syscall.F_GETFD, 0)
+	prog.Show("close-on-exec", n, name)
+	n, name = prog.Call(sysPidfdGetfd, uintptr(fd), 999, 0)
+	prog.Show("closed", n, name)
+	n, name = prog.Call(sysPidfdGetfd, uintptr(fd), a.Fd(), 1)
+	prog.Show("flags", n, name)
+	n, name = prog.Call(sysPidfdGetfd, a.Fd(), a.Fd(), 0)
+	prog.Show("no pidfd", n, name)
+	n, name = prog.Call(sysPidfdOpen, 1<<22-1, 0)
+	prog.Show("nobody", n, name)
+	n, name = prog.Call(sysPidfdOpen, 0, 0)
+	prog.Show("zero", n, name)
+	n, name = prog.Call(sysPidfdOpen, uintptr(syscall.Getpid()), 1)
+	prog.Show("flags", n, name)
+	n, name = prog.Call(424, uintptr(fd), 0, 0, 0)
+	prog.Show("signal 0", n, name)
+	n, name = prog.Call(424, uintptr(fd), 99, 0, 0)
+	prog.Show("signal 99", n, name)
+	n, name = prog.Call(424, a.Fd(), 0, 0, 0)
+	prog.Show("no pidfd", n, name)
 }
 
 func nice() {
@@ -177,16 +161,16 @@ func nice() {
 	fmt.Println("nobody", prog.Name(err))
 	_, err = syscall.Getpriority(9, 0)
 	fmt.Println("which", prog.Name(err))
-	n, name := call(252, 1, 0)
-	show("ioprio", n, name)
-	n, name = call(251, 1, 0, 2<<13|4)
-	show("set", n, name)
-	n, name = call(252, 1, 0)
-	show("ioprio", n, name)
-	n, name = call(251, 1, 0, 7<<13)
-	show("class", n, name)
-	n, name = call(252, 4, 0)
-	show("which", n, name)
+	n, name := prog.Call(252, 1, 0)
+	prog.Show("ioprio", n, name)
+	n, name = prog.Call(251, 1, 0, 2<<13|4)
+	prog.Show("set", n, name)
+	n, name = prog.Call(252, 1, 0)
+	prog.Show("ioprio", n, name)
+	n, name = prog.Call(251, 1, 0, 7<<13)
+	prog.Show("class", n, name)
+	n, name = prog.Call(252, 4, 0)
+	prog.Show("which", n, name)
 }
 
 func policies() {
@@ -195,39 +179,39 @@ func policies() {
 	at := uintptr(unsafe.Pointer(&attr))
 	get := func(what string) {
 		attr = [7]uint64{}
-		n, name := call(sysGetattr, 0, at, 56, 0)
+		n, name := prog.Call(sysGetattr, 0, at, 56, 0)
 		fmt.Println(what, n, name, attr[0]&0xffffffff, attr[0]>>32, attr[1], int32(attr[2]), attr[2]>>32)
-		n, name = call(syscall.SYS_SCHED_GETSCHEDULER, 0)
-		show("scheduler", n, name)
+		n, name = prog.Call(syscall.SYS_SCHED_GETSCHEDULER, 0)
+		prog.Show("scheduler", n, name)
 	}
 	get("at first")
 	attr = [7]uint64{48 | 3<<32, 0, 7}
-	n, name := call(sysSetattr, 0, at, 0)
-	show("batch", n, name)
+	n, name := prog.Call(sysSetattr, 0, at, 0)
+	prog.Show("batch", n, name)
 	get("batch")
 	parameter := int32(0)
-	n, name = call(syscall.SYS_SCHED_SETSCHEDULER, 0, 5, uintptr(unsafe.Pointer(&parameter)))
-	show("idle", n, name)
+	n, name = prog.Call(syscall.SYS_SCHED_SETSCHEDULER, 0, 5, uintptr(unsafe.Pointer(&parameter)))
+	prog.Show("idle", n, name)
 	get("idle")
 	attr = [7]uint64{200}
-	n, name = call(sysSetattr, 0, at, 0)
+	n, name = prog.Call(sysSetattr, 0, at, 0)
 	fmt.Println("big", n, name)
 	attr = [7]uint64{47}
-	n, name = call(sysSetattr, 0, at, 0)
+	n, name = prog.Call(sysSetattr, 0, at, 0)
 	fmt.Println("small", n, name)
 	attr = [7]uint64{48 | 77<<32}
-	n, name = call(sysSetattr, 0, at, 0)
-	show("policy", n, name)
+	n, name = prog.Call(sysSetattr, 0, at, 0)
+	prog.Show("policy", n, name)
 	attr = [7]uint64{48, 0, 0, 0}
-	n, name = call(sysSetattr, 0, at, 1)
-	show("flags", n, name)
+	n, name = prog.Call(sysSetattr, 0, at, 1)
+	prog.Show("flags", n, name)
 	for _, size := range []uintptr{47, 48, 4097} {
-		n, name = call(sysGetattr, 0, at, size, 0)
-		show("size", n, name)
+		n, name = prog.Call(sysGetattr, 0, at, size, 0)
+		prog.Show("size", n, name)
 	}
 	for policy := uintptr(0); policy < 7; policy++ {
-		low, _ := call(syscall.SYS_SCHED_GET_PRIORITY_MIN, policy)
-		high, name := call(syscall.SYS_SCHED_GET_PRIORITY_MAX, policy)
+		low, _ := prog.Call(syscall.SYS_SCHED_GET_PRIORITY_MIN, policy)
+		high, name := prog.Call(syscall.SYS_SCHED_GET_PRIORITY_MAX, policy)
 		fmt.Println(policy, low, high, name)
 	}
 }
@@ -247,10 +231,10 @@ func robust() {
 		runtime.LockOSThread() // Not unlocked: the thread ends with the goroutine.
 		*h = head{uintptr(unsafe.Pointer(l)), unsafe.Offsetof(l.word), 0}
 		l.next = uintptr(unsafe.Pointer(h))
-		n, name := call(syscall.SYS_SET_ROBUST_LIST, uintptr(unsafe.Pointer(h)), 24)
-		show("set", n, name)
+		n, name := prog.Call(syscall.SYS_SET_ROBUST_LIST, uintptr(unsafe.Pointer(h)), 24)
+		prog.Show("set", n, name)
 		var back, size uintptr
-		n, name = call(syscall.SYS_GET_ROBUST_LIST, 0, uintptr(unsafe.Pointer(&back)), uintptr(unsafe.Pointer(&size)))
+		n, name = prog.Call(syscall.SYS_GET_ROBUST_LIST, 0, uintptr(unsafe.Pointer(&back)), uintptr(unsafe.Pointer(&size)))
 		fmt.Println("get", n, name, back == uintptr(unsafe.Pointer(h)), size)
 		l.word = uint32(syscall.Gettid()) | 1<<31
 		started <- syscall.Gettid()
@@ -259,7 +243,7 @@ func robust() {
 	tid := <-started
 	woken := make(chan bool)
 	go func() {
-		n, name := call(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&l.word)), 0, uintptr(uint32(tid)|1<<31), 0)
+		n, name := prog.Call(syscall.SYS_FUTEX, uintptr(unsafe.Pointer(&l.word)), 0, uintptr(uint32(tid)|1<<31), 0)
 		fmt.Println("waiter", n, name)
 		woken <- true
 	}()
@@ -267,12 +251,12 @@ func robust() {
 	finish <- true
 	<-woken
 	fmt.Printf("%#x\n", l.word)
-	n, name := call(syscall.SYS_SET_ROBUST_LIST, 0, 23)
-	show("size", n, name)
-	n, name = call(syscall.SYS_GET_ROBUST_LIST, 1<<22-1, 0, 0)
-	show("nobody", n, name)
-	n, name = call(219)
-	show("restart_syscall", n, name)
+	n, name := prog.Call(syscall.SYS_SET_ROBUST_LIST, 0, 23)
+	prog.Show("size", n, name)
+	n, name = prog.Call(syscall.SYS_GET_ROBUST_LIST, 1<<22-1, 0, 0)
+	prog.Show("nobody", n, name)
+	n, name = prog.Call(219)
+	prog.Show("restart_syscall", n, name)
 }
 
 // seek shows what anonymous files say to calls made for plain ones.
@@ -280,11 +264,11 @@ func seek() {
 	kinds := []string{"epoll", "eventfd", "timerfd", "signalfd", "inotify", "pipe"}
 	set := uint64(1)
 	fds := map[string]int{}
-	fds["epoll"], _ = call(syscall.SYS_EPOLL_CREATE1, 0)
-	fds["eventfd"], _ = call(290, 0, 0)
-	fds["timerfd"], _ = call(syscall.SYS_TIMERFD_CREATE, 1, 0)
-	fds["signalfd"], _ = call(289, ^uintptr(0), uintptr(unsafe.Pointer(&set)), 8, 0)
-	fds["inotify"], _ = call(syscall.SYS_INOTIFY_INIT1, syscall.IN_NONBLOCK)
+	fds["epoll"], _ = prog.Call(syscall.SYS_EPOLL_CREATE1, 0)
+	fds["eventfd"], _ = prog.Call(290, 0, 0)
+	fds["timerfd"], _ = prog.Call(syscall.SYS_TIMERFD_CREATE, 1, 0)
+	fds["signalfd"], _ = prog.Call(289, ^uintptr(0), uintptr(unsafe.Pointer(&set)), 8, 0)
+	fds["inotify"], _ = prog.Call(syscall.SYS_INOTIFY_INIT1, syscall.IN_NONBLOCK)
 	var p [2]int
 	prog.Must(syscall.Pipe(p[:]))
 	fds["pipe"] = p[0]
@@ -293,7 +277,7 @@ func seek() {
 	for _, kind := range kinds {
 		fd := uintptr(fds[kind])
 		do := func(what string, number uintptr, args ...uintptr) {
-			n, name := call(number, append([]uintptr{fd}, args...)...)
+			n, name := prog.Call(number, append([]uintptr{fd}, args...)...)
 			fmt.Println(kind, what, n, name)
 		}
 		do("lseek", syscall.SYS_LSEEK, 5, 0)
@@ -324,7 +308,7 @@ func descriptorFlags() {
 	d, err := os.Open(dir)
 	prog.Must(err)
 	fcntl := func(what string, fd, command, argument uintptr) {
-		n, name := call(syscall.SYS_FCNTL, fd, command, argument)
+		n, name := prog.Call(syscall.SYS_FCNTL, fd, command, argument)
 		fmt.Println(what, n, name)
 	}
 	fcntl("lease", f.Fd(), syscall.F_GETLEASE, 0)
@@ -339,7 +323,7 @@ func descriptorFlags() {
 	fcntl("F_GETLK address", f.Fd(), syscall.F_GETLK, 4096)
 	fcntl("unknown", f.Fd(), 77, 0)
 	ioctl := func(what string, fd, request, argument uintptr) {
-		n, name := call(syscall.SYS_IOCTL, fd, request, argument)
+		n, name := prog.Call(syscall.SYS_IOCTL, fd, request, argument)
 		fmt.Println(what, n, name)
 	}
 	on := int32(1)
@@ -361,7 +345,7 @@ func descriptorFlags() {
 	fcntl("O_PATH flags", uintptr(p), syscall.F_GETFL, 0)
 	for _, bits := range []uintptr{syscall.O_APPEND, syscall.O_NONBLOCK, syscall.O_DIRECT, syscall.O_NOATIME, syscall.O_SYNC, syscall.O_TRUNC} {
 		fcntl("F_SETFL", f.Fd(), syscall.F_SETFL, bits)
-		n, name := call(syscall.SYS_FCNTL, f.Fd(), syscall.F_GETFL, 0)
+		n, name := prog.Call(syscall.SYS_FCNTL, f.Fd(), syscall.F_GETFL, 0)
 		fmt.Printf("%#x %s\n", n, name)
 	}
 }
@@ -369,7 +353,7 @@ func descriptorFlags() {
 func prctl() {
 	runtime.LockOSThread()
 	do := func(what string, args ...uintptr) {
-		n, name := call(syscall.SYS_PRCTL, args...)
+		n, name := prog.Call(syscall.SYS_PRCTL, args...)
 		fmt.Println(what, n, name)
 	}
 	name := append([]byte("a name longer than fifteen"), 0)

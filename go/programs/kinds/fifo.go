@@ -134,7 +134,7 @@ func fifoBoth() {
 	prog.Must(syscall.SetNonblock(fd, true))
 	_, err = syscall.Read(fd, b)
 	fmt.Println(err)
-	n, c := call(syscall.SYS_FCNTL, uintptr(fd), 1032, 0)
+	n, c := prog.Call(syscall.SYS_FCNTL, uintptr(fd), 1032, 0)
 	fmt.Println(n, c)
 	w, name := open("p", syscall.O_WRONLY)
 	fmt.Println(name)

@@ -216,7 +216,7 @@ func inotifyFile() {
 	offset := int64(0)
 	_, err = syscall.Sendfile(int(dst.Fd()), int(src.Fd()), &offset, 5)
 	w.after("sendfile", err)
-	call(326, src.Fd(), uintptr(unsafe.Pointer(&offset)), dst.Fd(), 0, 2, 0)
+	prog.Call(326, src.Fd(), uintptr(unsafe.Pointer(&offset)), dst.Fd(), 0, 2, 0)
 	w.drain("copy_file_range")
 	r, pw := pipe()
 	splice(int(src.Fd()), new(int64), pw, nil, 4, 0)
@@ -238,7 +238,7 @@ func inotifyBoth() {
 	w.after("create", os.WriteFile("d/new", nil, 0o600))
 	w.after("exchange", func() error {
 		cwd := -100
-		_, name := call(316, uintptr(cwd), path("d/g"), uintptr(cwd), path("d/new"), 2)
+		_, name := prog.Call(316, uintptr(cwd), path("d/g"), uintptr(cwd), path("d/new"), 2)
 		if name != "ok" {
 			fmt.Println(name)
 		}
@@ -301,8 +301,8 @@ func inotifyFlags() {
 	fmt.Println(prog.Name(err))
 	fd, err := syscall.InotifyInit()
 	fmt.Println(fd >= 0, prog.Name(err))
-	n, name := call(syscall.SYS_INOTIFY_ADD_WATCH, uintptr(fd), 4096, allEvents)
-	show("bad address", n, name)
+	n, name := prog.Call(syscall.SYS_INOTIFY_ADD_WATCH, uintptr(fd), 4096, allEvents)
+	prog.Show("bad address", n, name)
 }
 
 func inotifyReading() {
@@ -314,7 +314,7 @@ func inotifyReading() {
 	state := func(what string) { tell(what, []pollFd{{int32(w.fd), everything, 0}}, 0) }
 	pending := func() {
 		var count int32
-		_, name := call(syscall.SYS_IOCTL, uintptr(w.fd), 0x541b, uintptr(unsafe.Pointer(&count)))
+		_, name := prog.Call(syscall.SYS_IOCTL, uintptr(w.fd), 0x541b, uintptr(unsafe.Pointer(&count)))
 		fmt.Println("FIONREAD", count, name)
 	}
 	state("empty")

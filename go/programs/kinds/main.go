@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"sort"
 	"strings"
@@ -40,22 +39,6 @@ func in(act func()) func() {
 	}
 }
 
-// call makes a system call and gives its result and the name of its error.
-//
-//go:uintptrescapes
-//go:noinline
-func call(number uintptr, args ...uintptr) (int, string) {
-	var a [6]uintptr
-	copy(a[:], args)
-	n, _, errno := syscall.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5])
-	if errno != 0 {
-		return -1, prog.Name(errno)
-	}
-	return int(n), "ok"
-}
-
-func show(what string, n int, name string) { fmt.Println(what, n, name) }
-
 // kept holds what path made: a uintptr does not.
 var kept []*byte
 
@@ -73,7 +56,7 @@ func pipe() (int, int) {
 }
 
 func eventfd() int {
-	fd, name := call(sysEventfd2, 0, syscall.O_NONBLOCK)
+	fd, name := prog.Call(sysEventfd2, 0, syscall.O_NONBLOCK)
 	prog.Check(name == "ok", "eventfd: %s", name)
 	return fd
 }

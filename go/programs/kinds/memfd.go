@@ -16,7 +16,7 @@ const (
 )
 
 func newMemfd(name string, flags uintptr) int {
-	fd, errno := call(sysMemfdCreate, path(name), flags)
+	fd, errno := prog.Call(sysMemfdCreate, path(name), flags)
 	prog.Check(errno == "ok", "memfd_create: %s", errno)
 	return fd
 }
@@ -31,10 +31,10 @@ func memfd() {
 	var fs syscall.Statfs_t
 	prog.Must(syscall.Fstatfs(fd, &fs))
 	fmt.Printf("%#x\n", fs.Type)
-	show("F_GETFD", 0, "")
-	n, name := call(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
-	show("F_GETFD", n, name)
-	n, name = call(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFL, 0)
+	prog.Show("F_GETFD", 0, "")
+	n, name := prog.Call(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+	prog.Show("F_GETFD", n, name)
+	n, name = prog.Call(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFL, 0)
 	fmt.Printf("%#x %s\n", n, name)
 	n, err = syscall.Write(fd, []byte("in memory"))
 	fmt.Println(n, err)
@@ -57,29 +57,29 @@ func memfd() {
 	prog.Must(err)
 	fmt.Println(strings.Contains(string(maps), "/memfd:name with spaces (deleted)"))
 	for _, flags := range []uintptr{0x20, 0x18, 0x80000000} {
-		n, name = call(sysMemfdCreate, path("x"), flags)
-		show("flags", n, name)
+		n, name = prog.Call(sysMemfdCreate, path("x"), flags)
+		prog.Show("flags", n, name)
 	}
-	n, name = call(sysMemfdCreate, path(strings.Repeat("n", 250)), 0)
-	show("long name", n, name)
-	n, name = call(sysMemfdCreate, path(strings.Repeat("n", 249)), 0)
+	n, name = prog.Call(sysMemfdCreate, path(strings.Repeat("n", 250)), 0)
+	prog.Show("long name", n, name)
+	n, name = prog.Call(sysMemfdCreate, path(strings.Repeat("n", 249)), 0)
 	fmt.Println(n > 0, name)
-	n, name = call(sysMemfdCreate, 4096, 0)
-	show("bad address", n, name)
-	n, name = call(sysMemfdCreate, path(""), 0)
+	n, name = prog.Call(sysMemfdCreate, 4096, 0)
+	prog.Show("bad address", n, name)
+	n, name = prog.Call(sysMemfdCreate, path(""), 0)
 	fmt.Println(n > 0, name)
 	a := newMemfd("", 8)
 	prog.Must(syscall.Fstat(a, &st))
 	fmt.Printf("%o\n", st.Mode)
-	n, name = call(syscall.SYS_FCNTL, uintptr(a), getSeals, 0)
-	show("seals", n, name)
+	n, name = prog.Call(syscall.SYS_FCNTL, uintptr(a), getSeals, 0)
+	prog.Show("seals", n, name)
 	fmt.Println(syscall.Fchmod(a, 0o777), syscall.Fchmod(a, 0o644))
 }
 
 func seals() {
 	seal := func(fd int, seals uintptr) {
-		n, name := call(syscall.SYS_FCNTL, uintptr(fd), addSeals, seals)
-		m, _ := call(syscall.SYS_FCNTL, uintptr(fd), getSeals, 0)
+		n, name := prog.Call(syscall.SYS_FCNTL, uintptr(fd), addSeals, seals)
+		m, _ := prog.Call(syscall.SYS_FCNTL, uintptr(fd), getSeals, 0)
 		fmt.Println("seal", seals, n, name, m)
 	}
 	try := func(fd int) {
@@ -161,10 +161,10 @@ func readOnlyMapping() {
 	prog.Must(err)
 	// One call over what may and what may not be written: the first part changes.
 	at := uintptr(unsafe.Pointer(&m[0]))
-	n, name := call(syscall.SYS_MMAP, at, 4096, syscall.PROT_READ, syscall.MAP_SHARED|syscall.MAP_FIXED, both.Fd(), 0)
+	n, name := prog.Call(syscall.SYS_MMAP, at, 4096, syscall.PROT_READ, syscall.MAP_SHARED|syscall.MAP_FIXED, both.Fd(), 0)
 	fmt.Println(n > 0, name)
-	n, name = call(syscall.SYS_MPROTECT, at, 2*4096, rw)
-	show("over both", n, name)
+	n, name = prog.Call(syscall.SYS_MPROTECT, at, 2*4096, rw)
+	prog.Show("over both", n, name)
 	m[5] = 'y'
 	b := make([]byte, 10)
 	r.ReadAt(b, 0)

@@ -24,7 +24,7 @@ func pollAll(fds []pollFd, timeout int) (int, string) {
 	if len(fds) > 0 {
 		at = uintptr(unsafe.Pointer(&fds[0]))
 	}
-	return call(sysPoll, at, uintptr(len(fds)), uintptr(timeout))
+	return prog.Call(sysPoll, at, uintptr(len(fds)), uintptr(timeout))
 }
 
 func tell(what string, fds []pollFd, timeout int) {
@@ -68,17 +68,17 @@ func poll() {
 	}()
 	fds = []pollFd{{int32(e), 1, 0}, {int32(e), 1, 0}, {int32(e), 0, 0}}
 	tell("twice", fds, 5000)
-	ep, _ := call(syscall.SYS_EPOLL_CREATE1, 0)
+	ep, _ := prog.Call(syscall.SYS_EPOLL_CREATE1, 0)
 	tell("epoll", []pollFd{{int32(ep), everything, 0}}, 0)
 	event := syscall.EpollEvent{Events: 1}
 	prog.Must(syscall.EpollCtl(ep, syscall.EPOLL_CTL_ADD, e, &event))
 	tell("epoll", []pollFd{{int32(ep), everything, 0}}, 0)
-	n, name := call(sysPoll, 4096, 1, 0)
-	show("bad address", n, name)
-	n, name = call(sysPoll, 0, 1<<31, 0)
-	show("too many", n, name)
-	n, name = call(sysPoll, 1<<63, 1, 0)
-	show("kernel address", n, name)
+	n, name := prog.Call(sysPoll, 4096, 1, 0)
+	prog.Show("bad address", n, name)
+	n, name = prog.Call(sysPoll, 0, 1<<31, 0)
+	prog.Show("too many", n, name)
+	n, name = prog.Call(sysPoll, 1<<63, 1, 0)
+	prog.Show("kernel address", n, name)
 }
 
 // pollStates shows what each kind of file is ready for in each of its states.
@@ -117,17 +117,17 @@ func pollStates() {
 	p, err := syscall.Open("/", 0x200000, 0)
 	prog.Must(err)
 	state("O_PATH", p)
-	t, _ := call(syscall.SYS_TIMERFD_CREATE, 1, 0)
+	t, _ := prog.Call(syscall.SYS_TIMERFD_CREATE, 1, 0)
 	state("timerfd", t)
 	setting := [4]int64{0, 0, 0, 1}
-	call(syscall.SYS_TIMERFD_SETTIME, uintptr(t), 0, uintptr(unsafe.Pointer(&setting)), 0)
+	prog.Call(syscall.SYS_TIMERFD_SETTIME, uintptr(t), 0, uintptr(unsafe.Pointer(&setting)), 0)
 	time.Sleep(5 * time.Millisecond)
 	state("timerfd, fired", t)
 	e := eventfd()
 	state("eventfd, 0", e)
 	syscall.Write(e, []byte{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	state("eventfd, full", e)
-	m, _ := call(sysMemfdCreate, path("x"), 0)
+	m, _ := prog.Call(sysMemfdCreate, path("x"), 0)
 	state("memfd", m)
 }
 
@@ -150,17 +150,17 @@ func pollMany() {
 	go add(fds[many-1].fd)
 	start := time.Now()
 	n, name := pollAll(fds, 10000)
-	show("many", n, name)
+	prog.Show("many", n, name)
 	fmt.Println(bits(fds[many-1].revents), bits(fds[0].revents))
 	for i := range fds {
 		fds[i] = pollFd{fds[7].fd, 1, 0}
 	}
 	go add(fds[7].fd)
 	n, name = pollAll(fds, 10000)
-	show("same", n, name)
+	prog.Show("same", n, name)
 	fmt.Println(time.Since(start) < 5*time.Second)
-	n, name = call(sysPoll, uintptr(unsafe.Pointer(&fds[0])), many+501, 0)
-	show("above the limit", n, name)
+	n, name = prog.Call(sysPoll, uintptr(unsafe.Pointer(&fds[0])), many+501, 0)
+	prog.Show("above the limit", n, name)
 }
 
 func tids(f func(tid int)) {
@@ -177,32 +177,32 @@ func pollMask() {
 	tids(func(tid int) {
 		set := uint64(1) << (syscall.SIGUSR1 - 1)
 		var old uint64
-		call(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&set)), uintptr(unsafe.Pointer(&old)), 8)
-		call(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(tid), uintptr(syscall.SIGUSR1))
+		prog.Call(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&set)), uintptr(unsafe.Pointer(&old)), 8)
+		prog.Call(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(tid), uintptr(syscall.SIGUSR1))
 		fds := []pollFd{{int32(r), 1, 0}}
 		left := syscall.Timespec{Nsec: 30000000}
-		n, name := call(sysPpoll, uintptr(unsafe.Pointer(&fds[0])), 1, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&set)), 8)
-		show("blocked", n, name)
+		n, name := prog.Call(sysPpoll, uintptr(unsafe.Pointer(&fds[0])), 1, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&set)), 8)
+		prog.Show("blocked", n, name)
 		fmt.Println(left.Sec, left.Nsec)
-		call(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&old)), 0, 8)
+		prog.Call(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&old)), 0, 8)
 	})
 	fmt.Println(<-got)
 	tids(func(tid int) {
 		set, empty := uint64(1)<<(syscall.SIGUSR1-1), uint64(0)
 		var old uint64
-		call(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&set)), uintptr(unsafe.Pointer(&old)), 8)
-		call(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(tid), uintptr(syscall.SIGUSR1))
+		prog.Call(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&set)), uintptr(unsafe.Pointer(&old)), 8)
+		prog.Call(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(tid), uintptr(syscall.SIGUSR1))
 		fds := []pollFd{{int32(r), 1, 0}}
 		left := syscall.Timespec{Sec: 5}
-		n, name := call(sysPpoll, uintptr(unsafe.Pointer(&fds[0])), 1, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&empty)), 8)
-		show("opened", n, name)
+		n, name := prog.Call(sysPpoll, uintptr(unsafe.Pointer(&fds[0])), 1, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&empty)), 8)
+		prog.Show("opened", n, name)
 		fmt.Println(left.Sec == 4)
 		var now uint64
-		call(syscall.SYS_RT_SIGPROCMASK, 0, 0, uintptr(unsafe.Pointer(&now)), 8)
+		prog.Call(syscall.SYS_RT_SIGPROCMASK, 0, 0, uintptr(unsafe.Pointer(&now)), 8)
 		fmt.Println(now&set != 0)
-		n, name = call(sysPpoll, uintptr(unsafe.Pointer(&fds[0])), 1, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&empty)), 4)
-		show("size", n, name)
-		call(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&old)), 0, 8)
+		n, name = prog.Call(sysPpoll, uintptr(unsafe.Pointer(&fds[0])), 1, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&empty)), 4)
+		prog.Show("size", n, name)
+		prog.Call(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&old)), 0, 8)
 	})
 	fmt.Println(<-got)
 }
@@ -221,13 +221,13 @@ func pollInterrupted() {
 			fds := []pollFd{{int32(r), 1, 0}}
 			start := time.Now()
 			n, name := pollAll(fds, 300)
-			show(signo.String(), n, name)
+			prog.Show(signo.String(), n, name)
 			fmt.Println(time.Since(start) >= 290*time.Millisecond)
 			done <- true
 		})
 		target := <-tid
 		time.Sleep(50 * time.Millisecond)
-		call(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(target), uintptr(signo))
+		prog.Call(syscall.SYS_TGKILL, uintptr(syscall.Getpid()), uintptr(target), uintptr(signo))
 		<-done
 	}
 	fmt.Println(<-got)
@@ -290,11 +290,11 @@ func selects() {
 	}{new(uint64), 8}
 	left := syscall.Timespec{Sec: 3}
 	reads = set(r)
-	m, name := call(sysPselect6, 100, uintptr(unsafe.Pointer(reads)), 0, 0, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&mask)))
-	show("pselect6", m, name)
+	m, name := prog.Call(sysPselect6, 100, uintptr(unsafe.Pointer(reads)), 0, 0, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&mask)))
+	prog.Show("pselect6", m, name)
 	mask.size = 3
-	m, name = call(sysPselect6, 100, uintptr(unsafe.Pointer(reads)), 0, 0, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&mask)))
-	show("size", m, name)
+	m, name = prog.Call(sysPselect6, 100, uintptr(unsafe.Pointer(reads)), 0, 0, uintptr(unsafe.Pointer(&left)), uintptr(unsafe.Pointer(&mask)))
+	prog.Show("size", m, name)
 }
 
 func selectErrors() {
@@ -315,7 +315,7 @@ func selectErrors() {
 		if args[4] == 0 {
 			args[4] = uintptr(unsafe.Pointer(&zero))
 		}
-		n, name := call(sysSelect, args...)
-		show("bad address", n, name)
+		n, name := prog.Call(sysSelect, args...)
+		prog.Show("bad address", n, name)
 	}
 }
