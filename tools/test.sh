@@ -6,11 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
+# A test that hangs is a test that fails. Building, which may fetch, is not timed.
+cargo test -q --workspace --exclude ringo-kernel --no-run || exit 1
+limited() { timeout --kill-after=10 "$@" 2>&1 | tee -a "$log"; }
 if [ $# = 0 ]; then
-	cargo test -q --workspace --exclude ringo-kernel --exclude ringo-e2e 2>&1 | tee -a "$log" || status=1
+	limited 15m cargo test -q --workspace --exclude ringo-kernel --exclude ringo-e2e || status=1
 fi
 if [ -d tests/src ]; then
-	cargo test -q -p ringo-e2e -- "$@" 2>&1 | tee -a "$log" || status=1
+	limited 60m cargo test -q -p ringo-e2e -- "$@" || status=1
 fi
 awk -v status=$status '
 	/^test result:/ { gsub(";", ""); passed += $4; failed += $6; skipped += $8 }

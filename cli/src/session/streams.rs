@@ -205,14 +205,14 @@ impl Input {
             let room = self.credit.available().min(CHUNK);
             match rustix::io::read(stdin, &mut buffer[..room]) {
                 Ok(0) => {
+                    // The guest forgets what it had asked for, too: a terminal that never waits (VMIN 0) is read when
+                    // the program reads. Ours goes first, for the guest may ask again as soon as it has the message.
+                    self.credit.reset();
                     self.guest.send(&ToGuest::StdinEof { after: sent });
                     // After Ctrl-D a terminal may give more; one that was hung up never will.
                     if !self.is_terminal || hung_up() {
                         break;
                     }
-                    // The guest forgets what it had asked for, too: a terminal that never waits (VMIN 0) is read when
-                    // the program reads.
-                    self.credit.reset();
                 }
                 Ok(n) => {
                     self.credit.spend(n);
