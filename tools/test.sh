@@ -6,11 +6,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-# A test that hangs is a test that fails. Building, which may fetch, is not timed.
+# Building, which may fetch, is not timed.
 cargo test -q --workspace --exclude ringo-kernel --no-run || exit 1
-limited() { timeout --kill-after=10 "$@" 2>&1 | tee -a "$log"; }
+# A test that hangs is a test that fails. `timeout` leads a group of its own, which Ctrl-C doesn't reach but by us.
+limited() {
+	(
+		trap 'kill $!' INT TERM
+		timeout --kill-after=10 "$@" 2>&1 &
+		wait $!
+	) | tee -a "$log"
+}
 if [ $# = 0 ]; then
-	limited 15m cargo test -q --workspace --exclude ringo-kernel --exclude ringo-e2e || status=1
+	limited 15m cargo test -q --no-fail-fast --workspace --exclude ringo-kernel --exclude ringo-e2e || status=1
 fi
 if [ -d tests/src ]; then
 	limited 60m cargo test -q -p ringo-e2e -- "$@" || status=1
