@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-# Building, which may fetch, is not timed.
+# Building, which may fetch, is not timed. The unit tests look at programs of every Go version.
+[ $# != 0 ] || tools/setup.sh go $(grep -v '^#' tools/go-versions) || exit 1
 cargo test -q --workspace --exclude ringo-kernel --no-run || exit 1
 # A test that hangs is a test that fails. `timeout` leads a group of its own, which Ctrl-C doesn't reach but by us.
 limited() {

@@ -1,16 +1,20 @@
 //! The code that replaces a site.
 //!
-//! The site becomes `jmp stub`; the stub does what stood before the `syscall`, loads RCX with the return address as the
-//! hardware would, and jumps to the kernel's entry. A jump, not a call: nothing is pushed on the goroutine's stack, and
-//! thread exit, clone and sigreturn need no special case. Stubs have one size, so that the stub a program counter is in
-//! follows by division.
+//! The instructions before the `syscall` become `jmp stub`; the stub does what they did, loads RCX with the return address
+//! as the hardware would, and jumps to the kernel's entry. A jump, not a call: nothing is pushed on the goroutine's stack,
+//! and thread exit, clone and sigreturn need no special case. Where there are five bytes or more before it, the `syscall`
+//! itself stays as it was: code that jumps to it from elsewhere, with a number of its own, finds it. Stubs have one size,
+//! so that the stub a program counter is in follows by division.
 use crate::sites::{BEFORE_MAX, Site};
 use alloc::vec::Vec;
+
+/// Bytes of a jump.
+const JUMP: usize = 5;
 
 /// Bytes of a stub. Slot 0 holds the address of the kernel's entry, for jumps that do not reach it directly.
 pub const STUB_SIZE: usize = 32;
 /// The most bytes of a patch.
-pub const PATCH_MAX: usize = BEFORE_MAX + 2;
+pub const PATCH_MAX: usize = BEFORE_MAX;
 
 /// The rewritten sites of a program, by address.
 #[derive(Debug, Default)]
@@ -50,10 +54,11 @@ impl SiteTable {
     pub fn patch(&self, index: usize) -> Option<([u8; PATCH_MAX], usize)> {
         let site = self.sites.get(index)?;
         let mut bytes = [0xcc; PATCH_MAX];
-        let offset = relative(site.address.wrapping_add(5), self.stub_address(index))?;
+        let next = site.address.wrapping_add(JUMP as u64);
+        let offset = relative(next, self.stub_address(index))?;
         bytes[0] = 0xe9;
-        bytes[1..5].copy_from_slice(&offset.to_le_bytes());
-        Some((bytes, site.len()))
+        bytes[1..JUMP].copy_from_slice(&offset.to_le_bytes());
+        Some((bytes, site.displaced().len().max(JUMP)))
     }
 
     /// The stub's bytes. None if the site is out of its reach.
