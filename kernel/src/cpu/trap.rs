@@ -459,13 +459,9 @@ extern "C" fn from_kernel(frame: &mut TrapFrame, action: u64) -> usize {
     let address = FAULT_ADDRESS[this_cpu().id.get()].load(Ordering::Relaxed);
     if action == SERVE_KERNEL_FAULT {
         interrupts::unmask();
-        let served = frame.vector == 14
-            && crate::memory::space()
-                .fault(address as usize, frame.error & 2 != 0, false)
-                .is_ok();
-        if served {
-            crate::task::current().count_fault();
-        } else {
+        let served =
+            frame.vector == 14 && task::signal::fault::of_copy(address as usize, frame.error);
+        if !served {
             let rip = frame.rip as usize;
             let fixup = super::fpu::fixup(rip).unwrap_or_else(|| crate::memory::user::fixup(rip));
             frame.rip = fixup as u64;

@@ -10,7 +10,7 @@ use super::space::{
     AddressSpace, Area, Backing, Inner, MapSource, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
 };
 use super::user::USER_END;
-use super::{frames, kernel_table, phys_to_virt};
+use super::{frames, kernel_table, phys_to_virt, report};
 use crate::cpu::tlb;
 use alloc::sync::Arc;
 use linux_raw_sys::general as abi;
@@ -58,11 +58,15 @@ impl AddressSpace {
             return Err(SEGV_MAPERR);
         }
         let mut inner = self.lock();
-        match inner.serve(address, write, fetch) {
-            // Mapped pages keep their frames; those that can be read again need not.
-            Err(OUT_OF_MEMORY) if inner.unmap_forgettable() => inner.serve(address, write, fetch),
-            outcome => outcome,
+        let mut outcome = inner.serve(address, write, fetch);
+        // Mapped pages keep their frames; those that can be read again need not.
+        if outcome == Err(OUT_OF_MEMORY) && inner.unmap_forgettable() {
+            outcome = inner.serve(address, write, fetch);
         }
+        if outcome == Err(OUT_OF_MEMORY) {
+            report::refused("a page that was touched", &inner);
+        }
+        outcome
     }
 }
 
@@ -158,7 +162,7 @@ impl Inner {
             && block >= start
             && block + HUGE_PAGE <= area.end
             && !table.has_small_pages(block)
-            && let Some(phys) = frames::alloc_spare_zeroed(frames::MAX_ORDER, area.committed)
+            && let Some(phys) = huge_block(area.committed)
         {
             if table.map_huge(block, phys, flags) {
                 self.anonymous += HUGE_PAGE / PAGE;
@@ -183,7 +187,7 @@ impl Inner {
     }
 
     fn give_small(&mut self, page: usize, flags: u64, area: &Area) -> Result<(), FaultSignal> {
-        let phys = frames::alloc_spare_zeroed(0, area.committed).ok_or(OUT_OF_MEMORY)?;
+        let phys = frames::alloc_spare_zeroed(0).ok_or(OUT_OF_MEMORY)?;
         if !kernel_table().map(page, phys, flags) {
             frames::release(phys);
             return Err(OUT_OF_MEMORY);
@@ -248,6 +252,15 @@ impl Inner {
             frames::release(mapping.phys);
         }
         Ok(())
+    }
+}
+
+/// 2 MiB of zeros: of what was promised, if the area was promised its pages.
+fn huge_block(promised: bool) -> Option<usize> {
+    if promised {
+        frames::alloc_spare_zeroed(frames::MAX_ORDER)
+    } else {
+        frames::alloc_unpromised_zeroed(frames::MAX_ORDER)
     }
 }
 

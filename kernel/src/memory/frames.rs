@@ -5,9 +5,11 @@
 //! Each frame has a [`FrameInfo`] (16 bytes, in an array that is touched as frames are used): links of the free lists,
 //! and a reference count for frames that files and mappings share. One lock; O(log) orders a call.
 //!
-//! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without, and those that the
-//! address space has promised ([`promise`]) for the pages it promised them for. So what the program asks for is given by
-//! [`alloc_spare`] or [`alloc_promised`], or refused after a look at [`check_spare`].
+//! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without. What the program
+//! would be killed for want of, or is refused a call for, leaves only those: it is "spare" ([`alloc_spare`]). What may be
+//! refused without harm (data in RAM files, huge pages, the next step of a heap) also leaves what the address space has
+//! promised ([`promise`]) to pages that were not touched so far: it is "unpromised" ([`alloc_unpromised`]). A promise is
+//! a reason to say no in time, not to kill while memory is free.
 //! After Knuth 2.5 and Linux mm/page_alloc.c.
 use super::{phys_to_virt, reclaim};
 use crate::sync::SpinLock;
@@ -244,31 +246,40 @@ fn has(count: usize, kept: usize) -> bool {
     }
 }
 
-/// Whether `count` frames are free beside what is kept.
+/// Whether `count` frames are free beside the kernel's reserve.
 pub fn has_spare(count: usize) -> bool {
+    has(count, reserve())
+}
+
+/// Whether `count` frames are free beside the reserve and what was promised.
+pub fn has_unpromised(count: usize) -> bool {
     has(count, reserve() + promised())
 }
 
-/// Whether there is anything beside what is kept.
+/// Whether there is anything beside the kernel's reserve.
 ///
 /// # Errors
 /// ENOMEM if not.
 pub fn check_spare() -> Result<(), Errno> {
-    if has_spare(1) {
-        Ok(())
-    } else {
-        Err(Errno::ENOMEM)
-    }
+    has_spare(1).then_some(()).ok_or(Errno::ENOMEM)
 }
 
-/// As [`alloc`], but leaves what is kept alone (but for what other CPUs take in the same moment).
+/// Whether there is anything beside the reserve and what was promised.
+///
+/// # Errors
+/// ENOMEM if not.
+pub fn check_unpromised() -> Result<(), Errno> {
+    has_unpromised(1).then_some(()).ok_or(Errno::ENOMEM)
+}
+
+/// As [`alloc`], but leaves the kernel's reserve alone (but for what other CPUs take in the same moment).
 pub fn alloc_spare(order: usize) -> Option<Block> {
     has_spare(1 << order).then(|| alloc(order))?
 }
 
-/// As [`alloc`], for a page that was promised: leaves only the kernel's reserve alone.
-pub fn alloc_promised(order: usize) -> Option<Block> {
-    has(1 << order, reserve()).then(|| alloc(order))?
+/// As [`alloc_spare`], but leaves what was promised alone, too.
+pub fn alloc_unpromised(order: usize) -> Option<Block> {
+    has_unpromised(1 << order).then(|| alloc(order))?
 }
 
 /// As [`alloc`], and filled with zeros.
@@ -276,14 +287,14 @@ pub fn alloc_zeroed(order: usize) -> Option<usize> {
     alloc(order).map(|block| fill(block, order))
 }
 
-/// As [`alloc_spare`], or [`alloc_promised`] if it was `promised`, and filled with zeros.
-pub fn alloc_spare_zeroed(order: usize, promised: bool) -> Option<usize> {
-    let block = if promised {
-        alloc_promised(order)
-    } else {
-        alloc_spare(order)
-    };
-    block.map(|block| fill(block, order))
+/// As [`alloc_spare`], and filled with zeros.
+pub fn alloc_spare_zeroed(order: usize) -> Option<usize> {
+    alloc_spare(order).map(|block| fill(block, order))
+}
+
+/// As [`alloc_unpromised`], and filled with zeros.
+pub fn alloc_unpromised_zeroed(order: usize) -> Option<usize> {
+    alloc_unpromised(order).map(|block| fill(block, order))
 }
 
 fn fill(block: Block, order: usize) -> usize {

@@ -17,6 +17,7 @@ pub mod page;
 pub mod paging;
 pub mod reclaim;
 pub mod remap;
+mod report;
 pub mod space;
 pub mod stack;
 pub mod user;

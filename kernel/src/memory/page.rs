@@ -19,12 +19,21 @@ impl Page {
             .map(Self)
     }
 
-    /// A new frame of zeros.
+    /// A new frame of zeros, for data that may be refused.
     ///
     /// # Errors
     /// ENOMEM.
     pub fn zeroed() -> Result<Self, Errno> {
-        let phys = frames::alloc_spare_zeroed(0, false).ok_or(Errno::ENOMEM)?;
+        let phys = frames::alloc_unpromised_zeroed(0).ok_or(Errno::ENOMEM)?;
+        Self::from_phys(phys).ok_or(Errno::ENOMEM)
+    }
+
+    /// The same for a fault, which kills the program if it is refused.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn zeroed_for_fault() -> Result<Self, Errno> {
+        let phys = frames::alloc_spare_zeroed(0).ok_or(Errno::ENOMEM)?;
         Self::from_phys(phys).ok_or(Errno::ENOMEM)
     }
 
@@ -33,7 +42,7 @@ impl Page {
     /// # Errors
     /// ENOMEM.
     pub fn uninit() -> Result<Self, Errno> {
-        let block = frames::alloc_spare(0).ok_or(Errno::ENOMEM)?;
+        let block = frames::alloc_unpromised(0).ok_or(Errno::ENOMEM)?;
         Self::from_phys(block.phys).ok_or(Errno::ENOMEM)
     }
 

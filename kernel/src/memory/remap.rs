@@ -48,7 +48,7 @@ impl AddressSpace {
             *page += ((old - start) / PAGE) as u64;
         }
         let more = new_size.saturating_sub(old_size) / PAGE;
-        if area.committed && !frames::has_spare(more) {
+        if area.committed && !frames::has_unpromised(more) {
             return Err(Errno::ENOMEM);
         }
         if matches!(target, Move::Never | Move::Anywhere) {

@@ -12,7 +12,7 @@
 //! One sleeping lock over areas and tables; taken by faults, too. Cost: O(log areas) a call and O(pages mapped) to unmap.
 use super::frames;
 use super::paging::{Edit, HUGE_PAGE, Mapping, NO_EXECUTE, PAGE, WRITABLE};
-use super::{kernel_table, user::USER_END};
+use super::{kernel_table, report, user::USER_END};
 use crate::cpu::tlb;
 use crate::sync::{SleepGuard, SleepMutex};
 use alloc::collections::BTreeMap;
@@ -231,7 +231,10 @@ impl AddressSpace {
         let length = round_up(request.length).ok_or(Errno::ENOMEM)?;
         let mut inner = self.inner.lock();
         inner.may_split()?;
-        frames::check_spare()?;
+        if frames::check_spare().is_err() && !(inner.unmap_forgettable() && frames::has_spare(1)) {
+            report::refused("mmap", &inner);
+            return Err(Errno::ENOMEM);
+        }
         let anonymous = matches!(request.backing, Backing::Anonymous);
         let writable = request.protection & PROT_WRITE != 0;
         // As Linux accounts: what cannot be written costs nothing yet (Starlark reserves 4 GiB readable for its integers).
@@ -262,9 +265,9 @@ impl AddressSpace {
         let end = start + length;
         let mut committed = false;
         if request.fixed && anonymous && writable && !request.shared && inner.reserved(start, end) {
-            committed = frames::has_spare(length / PAGE)
-                || inner.unmap_forgettable() && frames::has_spare(length / PAGE);
+            committed = inner.can_promise(length / PAGE);
             if !committed && !inner.starts_small(length / PAGE) {
+                report::refused("a step of the heap", &inner);
                 return Err(Errno::ENOMEM);
             }
         }
@@ -408,11 +411,19 @@ impl Inner {
                 .all(|at| self.areas[at].protection == 0)
     }
 
-    /// Whether a program that has touched little asks for one of its first heap steps, which it gets on any machine: the
-    /// runtime starts where it likes, at the end of an arena too, and then takes a step in the next one at once.
+    /// Whether there are frames for so many pages when they are touched. As many again as the kernel reserves are left for
+    /// what nobody promised: tables for these pages, stacks, the runtime's own data.
+    fn can_promise(&mut self, pages: usize) -> bool {
+        let wanted = pages + frames::reserve();
+        frames::has_unpromised(wanted) || self.unmap_forgettable() && frames::has_unpromised(wanted)
+    }
+
+    /// Whether a program that has touched little asks for one of its first heap steps: it gets them while there is memory for
+    /// a part, though not for the whole. The runtime starts where it likes, at the end of an arena too, and then takes a
+    /// step in the next one at once; and on a machine of 16 MiB a heap that is collected at 4 MiB never fills the second.
     fn starts_small(&self, pages: usize) -> bool {
         const HEAP_STEP: usize = (4 << 20) / PAGE;
-        pages <= HEAP_STEP && self.anonymous < HEAP_STEP
+        pages <= HEAP_STEP && self.anonymous < 2 * HEAP_STEP && frames::has_spare(pages / 4)
     }
 
     /// The first address from `start` on that is not mapped, at most `end`.

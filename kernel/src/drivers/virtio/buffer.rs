@@ -33,6 +33,16 @@ impl DmaBuffer {
         Ok(Self { phys, order })
     }
 
+    /// As [`DmaBuffer::stale`], but leaves the kernel's reserve alone: for data that the program asked for.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn spare(bytes: usize) -> Result<Self, Errno> {
+        let order = Self::order(bytes)?;
+        let phys = frames::alloc_spare(order).ok_or(Errno::ENOMEM)?.phys;
+        Ok(Self { phys, order })
+    }
+
     fn order(bytes: usize) -> Result<usize, Errno> {
         let frames = bytes.div_ceil(frames::FRAME).max(1);
         let order = frames.next_power_of_two().trailing_zeros() as usize;

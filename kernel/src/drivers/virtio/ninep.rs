@@ -81,7 +81,7 @@ impl Call {
     /// ENOMEM.
     pub fn receive_data(&mut self, length: usize) -> Result<(), Errno> {
         let part = Part {
-            buffer: DmaBuffer::stale(length)?,
+            buffer: DmaBuffer::spare(length)?,
             length,
             device_writes: true,
         };

@@ -202,7 +202,7 @@ impl FileData {
         if let Slot::Page(page) = slot {
             return page.copy_in(offset, wanted, io);
         }
-        if frames::check_spare().is_err() {
+        if frames::check_unpromised().is_err() {
             return Err(Errno::ENOSPC);
         }
         // Nobody sees the new page before it is filled.
@@ -314,7 +314,7 @@ impl FileData {
         for index in from / PAGE..to.div_ceil(PAGE) {
             let mut pages = self.pages.lock();
             if matches!(pages.get(index), Slot::Hole) {
-                if frames::check_spare().is_err() {
+                if frames::check_unpromised().is_err() {
                     return Err(Errno::ENOSPC);
                 }
                 pages.put(index, Page::zeroed().map_err(|_| Errno::ENOSPC)?);
@@ -367,7 +367,7 @@ impl FileData {
             match pages.get_to_write(index) {
                 Slot::Page(page) => page.clear(0, FRAME),
                 Slot::Below => {
-                    if frames::check_spare().is_err() {
+                    if frames::check_unpromised().is_err() {
                         return Err(Errno::ENOSPC);
                     }
                     pages.put(index, Page::zeroed().map_err(|_| Errno::ENOSPC)?);
@@ -440,10 +440,7 @@ impl FileData {
             match pages.get(index) {
                 Slot::Page(page) => return Ok(Some(page.into_phys())),
                 Slot::Hole => {
-                    if frames::check_spare().is_err() {
-                        return Err(Errno::ENOMEM);
-                    }
-                    let page = Page::zeroed()?;
+                    let page = Page::zeroed_for_fault()?;
                     pages.put(index, page.clone());
                     pages.count += 1;
                     return Ok(Some(page.into_phys()));

@@ -6,7 +6,7 @@
 use super::directory::{Entries, Known, directory};
 use crate::fs::inode::Inode;
 use crate::fs::{Dentry, notify};
-use crate::memory::frames::check_spare;
+use crate::memory::frames::check_unpromised;
 use crate::sync::{SleepMutex, SpinGuard};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -31,7 +31,7 @@ pub fn create(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Ar
 }
 
 fn add(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentry>, Errno> {
-    check_spare().map_err(|_| Errno::ENOSPC)?;
+    check_unpromised().map_err(|_| Errno::ENOSPC)?;
     let is_directory = inode.is_directory();
     let dentry = Dentry::new(Some(parent), name, inode);
     let mut entries = loop {

@@ -50,5 +50,22 @@ pub fn exception(frame: &mut TrapFrame, address: usize) {
     force_current(info);
 }
 
+/// Serves a page fault of the kernel's copies to and from the program; false if that cannot be. For want of memory the
+/// program dies, as by a fault of its own: EFAULT would blame it.
+pub fn of_copy(address: usize, error: u64) -> bool {
+    match memory::space().fault(address, error & WRITE != 0, false) {
+        Ok(()) => {
+            crate::task::current().count_fault();
+            true
+        }
+        Err(fault) => {
+            if fault.signo == abi::SIGKILL as i32 {
+                force_current(SigInfo::fault(fault.signo, fault.code, address));
+            }
+            false
+        }
+    }
+}
+
 /// What Linux's error code would have said: the access came from user mode.
 const USER_MODE: u64 = 4;
