@@ -6,7 +6,7 @@ export GOTOOLCHAIN := local
 export CGO_ENABLED := 0
 RINGO := target/release/ringo
 HOST := --workspace --exclude ringo-kernel
-.PHONY: setup build run test bench check conformance clean
+.PHONY: setup build run test bench check conformance fuzz clean
 
 setup: ; @tools/setup.sh
 build: setup ; @cargo build --release -q -p ringo
@@ -15,4 +15,5 @@ test: build ; @tools/test.sh
 bench: build ; @$(RINGO) bench --runs 9 --markdown > target/performance.md && mv target/performance.md docs/performance.md && tools/readme-results.sh && cat docs/performance.md
 check: setup ; @cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./...
 conformance: build ; @cargo run --release -q -p ringo-conformance
+fuzz: ; @tools/setup.sh fuzz && tools/fuzz.sh
 clean: ; @cargo clean -q; rm -rf target

@@ -6,6 +6,7 @@
 # Quiet and quick when nothing is missing.
 #
 #   tools/setup.sh                everything
+#   tools/setup.sh fuzz           that, and what fuzzing needs besides: a C++ compiler
 #   tools/setup.sh go VERSION...  these Go versions only (the tests ask for older ones)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,11 +31,12 @@ packages() {
 	have cc || missing+=(gcc libc6-dev)
 	have curl || missing+=(curl ca-certificates)
 	have unzip || missing+=(unzip)
+	[ "${1:-}" != fuzz ] || have c++ || missing+=(g++)
 	have qemu-system-x86_64 || missing+=(qemu-system-x86)
 	have python3 || missing+=(python3)
 	if [ ! -x ".cache/go/$newest/bin/go" ] && ! have_pip; then missing+=(python3-pip); fi
 	[ ${#missing[@]} = 0 ] && return
-	have apt-get || die "this is not Debian or Ubuntu; please install with your package manager: a C compiler (cc), curl, unzip, python3 with pip, and QEMU for x86-64 (qemu-system-x86_64). Missing here: ${missing[*]}"
+	have apt-get || die "this is not Debian or Ubuntu; please install with your package manager: a C compiler (cc; c++ to fuzz), curl, unzip, python3 with pip, and QEMU for x86-64 (qemu-system-x86_64). Missing here: ${missing[*]}"
 	say "installing ${missing[*]}"
 	as_root apt-get update -qq
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
@@ -89,6 +91,6 @@ if [ "${1:-}" = go ]; then
 	for version in "$@"; do go_version "$version"; done
 	exit
 fi
-packages
+packages "$@"
 rust
 go_version "$newest"

@@ -124,7 +124,10 @@ impl<W: Write + Seek> Writer<W> {
                 data
             }
         } else {
-            self.data(|out| out.write_all(bytes))?
+            let written = self.data(|out| out.write_all(bytes));
+            // As in `file`: what failed stays an empty file.
+            self.put_data(*written.as_ref().unwrap_or(&Data::default()));
+            return written;
         };
         self.put_data(data);
         if self.pending.len() >= SMALL {

@@ -169,7 +169,8 @@ impl<'a> Image<'a> {
             kind,
             entry: header.e_entry(LittleEndian),
             headers_address: 0,
-            headers_count: headers.len() as u16,
+            // More than the ELF header can say (PN_XNUM): Linux takes no such file, either.
+            headers_count: u16::try_from(headers.len()).map_err(|_| ElfError::TooManySegments)?,
             segments: [Segment::default(); MAX_SEGMENTS],
             count: 0,
             relocations: None,

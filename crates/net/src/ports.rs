@@ -224,7 +224,8 @@ impl<T> Ports<T> {
     pub fn release(&mut self, port: u16, id: u64) -> Option<T> {
         let at = self.ports.get_mut(&port)?;
         let index = at.entries.iter().position(|entry| entry.id == id)?;
-        let entry = at.entries.swap_remove(index);
+        // The order stays: the last one bound is preferred.
+        let entry = at.entries.remove(index);
         if at.is_free() {
             self.ports.remove(&port);
         }
@@ -456,6 +457,21 @@ mod tests {
             ..reuse("127.0.0.1")
         };
         ports.claim(80, connected, Rule::Datagram, 3, 0).unwrap();
+        assert_eq!(best(&ports, "127.0.0.1"), Some(3));
+    }
+
+    #[test]
+    fn the_last_one_bound_is_preferred_though_an_earlier_one_closes() {
+        let mut ports = Ports::default();
+        let reuse = Bound {
+            reuse: true,
+            ..bound("127.0.0.1")
+        };
+        let mut claim = |value| ports.claim(80, reuse, Rule::Datagram, value, 0).unwrap();
+        let first = claim(1);
+        claim(2);
+        claim(3);
+        assert_eq!(ports.release(80, first), Some(1));
         assert_eq!(best(&ports, "127.0.0.1"), Some(3));
     }
 
