@@ -1,0 +1,33 @@
+//! Structures of the kernel that need no machine, against models too simple to be wrong.
+//!
+//! The files named by `#[path]` are the kernel's own: the frame allocator over a piece of the test's memory, and the ranges
+//! of record locks. The steps are the same in every run.
+#![allow(dead_code)] // Parts of the kernel's files that no model calls.
+
+extern crate alloc;
+
+mod frames;
+mod locks;
+mod memory;
+#[path = "../../../../kernel/src/fs/ranges.rs"]
+mod ranges;
+mod sync;
+
+/// Numbers that look arbitrary (xorshift64*).
+pub struct Steps(u64);
+
+impl Steps {
+    /// The same for the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    /// One below `limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        high as usize % limit
+    }
+}
