@@ -55,6 +55,8 @@ does not react.
 Examples:
   ringo run ./hello
   ringo run --env DEBUG=1 --env HOME ./server --listen :8080
+  ringo run --publish 8080:80 ./server         (curl http://localhost:8080 on the host)
+  ringo run --net user ./client http://10.0.2.2:8000
   ringo run --root site.tar --cpus 4 --memory 2G ./hugo build
   echo hello | ringo run ./upper | sort
   ringo run --stats ./bench 2>stats.json
@@ -110,6 +112,10 @@ pub struct RunOptions {
     /// Make a port of the program reachable on the host (repeatable)
     #[arg(long, value_name = "[IP:]HOST:GUEST[/udp]")]
     pub publish: Vec<Publish>,
+
+    /// The network beyond loopback [default: user with --publish, else none]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub net: Option<Net>,
 
     /// Print one line of JSON on stderr at exit: times, memory, system calls
     #[arg(long)]
@@ -198,6 +204,15 @@ pub enum Engine {
     Tcg,
 }
 
+/// The network of the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Net {
+    /// Loopback only
+    None,
+    /// The host's, by QEMU's own address translation: needs no privilege; the host is 10.0.2.2
+    User,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Machine {
     /// virtio over MMIO, no firmware to speak of
@@ -241,7 +256,7 @@ impl FromStr for Size {
     }
 }
 
-/// A published port, checked; nothing uses it before there is a network.
+/// A published port, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publish {
     pub address: Option<std::net::IpAddr>,
@@ -313,6 +328,20 @@ fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
     if program.as_encoded_bytes().starts_with(b"-") {
         let text = format!("unknown option '{}'", program.to_string_lossy());
         return complain(clap::error::ErrorKind::UnknownArgument, text);
+    }
+    if options.net == Some(Net::None) && !options.publish.is_empty() {
+        let text = "--publish needs a network; leave `--net none` out".to_owned();
+        return complain(clap::error::ErrorKind::ArgumentConflict, text);
+    }
+    if let Some(publish) = options.publish.iter().find(|publish| {
+        let address = publish.address;
+        address.is_some_and(|address| address.is_ipv6())
+    }) {
+        let text = format!(
+            "--publish {}:{}: QEMU publishes at IPv4 addresses only",
+            publish.host, publish.guest
+        );
+        return complain(clap::error::ErrorKind::ValueValidation, text);
     }
     if name == "exec" && options.root.is_some() {
         let text =

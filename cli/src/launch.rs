@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 
-use crate::args::RunOptions;
+use crate::args::{Net, RunOptions};
 use crate::host::{self, Streams};
 use crate::program::{self, Program};
 use crate::qemu::{self, engine};
@@ -30,10 +30,6 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 /// Runs the program and returns the exit code.
 pub fn run(options: &RunOptions, world: World) -> Result<u8> {
-    ensure!(
-        options.publish.is_empty(),
-        "--publish: networking is not in this version of Ringo; leave the option out"
-    );
     let typed = &options.command[0];
     let program = program::read(typed, world)?;
     program::check(&program.bytes, &typed.to_string_lossy())?;
@@ -53,6 +49,8 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
         cpus: options.cpus.unwrap_or_else(host::cpus),
         memory,
         host_files: world == World::Host,
+        network: network(options),
+        publish: options.publish.clone(),
     };
     let vm = qemu::start(&config, bundle)?;
     session::run(
@@ -65,6 +63,14 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
             verbose: options.verbose,
         },
     )
+}
+
+/// Whether the VM has a network card.
+fn network(options: &RunOptions) -> bool {
+    match options.net {
+        Some(net) => net == Net::User,
+        None => !options.publish.is_empty(),
+    }
 }
 
 fn bundle(
@@ -85,7 +91,7 @@ fn bundle(
             Some(root) => root::read(root, &mut writer)?,
             None => Tree::default(),
         };
-        root::complete(&mut tree, HOSTNAME, now as i64);
+        root::complete(&mut tree, HOSTNAME, network(options), now as i64);
         let metadata = program::bundle_metadata(&program.metadata);
         let kind = Kind::File(Source::Written(program_data));
         tree.insert(

@@ -8,7 +8,7 @@ use ringo_control::port;
 
 use super::Config;
 use super::engine::Engine;
-use crate::args::Machine;
+use crate::args::{Machine, Publish};
 
 /// Where QEMU is.
 pub fn program() -> Result<PathBuf> {
@@ -85,7 +85,27 @@ pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4
             format!("virtio-9p-{bus},fsdev=host,mount_tag=host"),
         );
     }
+    if config.network {
+        arguments.option("-netdev", user_network(&config.publish));
+        // No option ROM: nobody boots from this card.
+        let rom = if pci { ",romfile=" } else { "" };
+        arguments.option("-device", format!("virtio-net-{bus},netdev=net{rom}"));
+    }
     arguments.0
+}
+
+/// The network that QEMU makes up: the guest gets 10.0.2.15 by DHCP, 10.0.2.2 is the host.
+fn user_network(publish: &[Publish]) -> String {
+    let mut text = "user,id=net,ipv6=off".to_owned();
+    for port in publish {
+        let protocol = if port.udp { "udp" } else { "tcp" };
+        let address = port.address.map(|ip| ip.to_string()).unwrap_or_default();
+        text += &format!(
+            ",hostfwd={protocol}:{address}:{}-:{}",
+            port.host, port.guest
+        );
+    }
+    text
 }
 
 /// RINGO_KERNEL_ARGS is for people who work on the kernel (docs/architecture.md).

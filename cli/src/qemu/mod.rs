@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal};
 
-use crate::args::Machine;
+use crate::args::{Machine, Publish};
 use crate::{host, image};
 use engine::Engine;
 
@@ -30,6 +30,10 @@ pub struct Config {
     pub memory: u64,
     /// Offer the host's files by 9p.
     pub host_files: bool,
+    /// A card in QEMU's user network.
+    pub network: bool,
+    /// Ports of it that the host's are led to.
+    pub publish: Vec<Publish>,
 }
 
 /// A VM that was started.

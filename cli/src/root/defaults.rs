@@ -22,8 +22,11 @@ const CERTIFICATES: [&str; 6] = [
 ];
 const ZONES: &str = "/usr/share/zoneinfo";
 
+/// The name server of QEMU's user network, which asks the host's.
+const RESOLVER: &str = "nameserver 10.0.2.3\n";
+
 /// Adds what is missing. `now_ns` dates what has no date of its own.
-pub fn complete(tree: &mut Tree, hostname: &str, now_ns: i64) {
+pub fn complete(tree: &mut Tree, hostname: &str, network: bool, now_ns: i64) {
     let owned = |mode| Metadata {
         mode,
         uid: 0,
@@ -63,7 +66,10 @@ pub fn complete(tree: &mut Tree, hostname: &str, now_ns: i64) {
             "etc/nsswitch.conf",
             "passwd: files\ngroup: files\nhosts: files dns\n".into(),
         ),
-        ("etc/resolv.conf", String::new()),
+        (
+            "etc/resolv.conf",
+            if network { RESOLVER } else { "" }.into(),
+        ),
     ];
     for (path, text) in files {
         if !tree.contains(path.as_bytes()) {

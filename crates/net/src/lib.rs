@@ -3,6 +3,7 @@
 //! - [`sockaddr`]: socket addresses as the program writes and reads them.
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
 //! - [`netlink`]: its messages.
+//! - [`packet`]: packets of the network.
 //! - [`ports`]: which sockets may share a port, and which of them a packet is for.
 //!
 //! Nothing here trusts a length or a number from outside: what does not decode is an error, never a panic.
@@ -13,6 +14,7 @@ extern crate alloc;
 
 pub mod control;
 pub mod netlink;
+pub mod packet;
 pub mod ports;
 pub mod sockaddr;
 

@@ -1,17 +1,21 @@
 //! Network interfaces: which addresses are this machine's own, and where others are.
 //!
-//! The loopback interface is always there. Look-ups on the way of a connection or datagram take no lock as long as the
-//! address is one of loopback's.
+//! The loopback interface is always there, eth0 where there is a card; its address comes by DHCP (ip/). Look-ups on the way of a
+//! connection or datagram take no lock as long as the address is one of loopback's.
+use super::ip;
+use crate::drivers::virtio::net::MTU;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
 
-/// IFF_UP, IFF_LOOPBACK, IFF_RUNNING, IFF_LOWER_UP of net/if.h.
+/// IFF_UP, IFF_BROADCAST, IFF_LOOPBACK, IFF_RUNNING, IFF_MULTICAST, IFF_LOWER_UP of net/if.h.
 const UP: u32 = 1;
+const BROADCAST: u32 = 2;
 const LOOPBACK: u32 = 8;
 const RUNNING: u32 = 0x40;
+const MULTICAST: u32 = 0x1000;
 const LOWER_UP: u32 = 0x1_0000;
 
 /// An address of an interface.
@@ -59,11 +63,13 @@ impl Interface {
 
 /// The number of the loopback interface.
 pub const LOOPBACK_INDEX: u32 = 1;
+/// The number of the card's.
+pub const CARD_INDEX: u32 = 2;
 
 /// All interfaces.
 pub fn list() -> Vec<Interface> {
     let loopback = |ip, prefix| Assigned { ip, prefix };
-    alloc::vec![Interface {
+    let mut all = alloc::vec![Interface {
         index: LOOPBACK_INDEX,
         name: "lo".into(),
         flags: UP | LOOPBACK | RUNNING | LOWER_UP,
@@ -73,7 +79,23 @@ pub fn list() -> Vec<Interface> {
             loopback(Ipv4Addr::LOCALHOST.into(), 8),
             loopback(Ipv6Addr::LOCALHOST.into(), 128),
         ],
-    }]
+    }];
+    if let Some(network) = ip::network() {
+        let place = network.place();
+        let assigned = place.map(|place| Assigned {
+            ip: place.address.into(),
+            prefix: place.prefix,
+        });
+        all.push(Interface {
+            index: CARD_INDEX,
+            name: "eth0".into(),
+            flags: UP | BROADCAST | RUNNING | MULTICAST | LOWER_UP,
+            mtu: MTU as u32,
+            hardware: network.nic.mac,
+            addresses: assigned.into_iter().collect(),
+        });
+    }
+    all
 }
 
 /// The interface with this number.
@@ -93,13 +115,19 @@ pub fn by_address(ip: IpAddr) -> Option<Interface> {
 }
 
 /// The interface that multicasts to `group` use if nothing else is said: none without a device.
-pub fn multicast_default(_group: IpAddr) -> Option<u32> {
-    None
+pub fn multicast_default(group: IpAddr) -> Option<u32> {
+    let network = ip::network()?;
+    (group.is_ipv4() && network.address().is_some()).then_some(CARD_INDEX)
+}
+
+/// Our address in the network of the card.
+fn card_address() -> Option<IpAddr> {
+    Some(ip::network()?.address()?.into())
 }
 
 /// Whether something sent to this address arrives here.
 pub fn is_local(ip: IpAddr) -> bool {
-    ip.is_loopback()
+    ip.is_loopback() || card_address() == Some(ip)
 }
 
 /// Whether a socket may be bound to this address.
@@ -110,12 +138,24 @@ pub fn is_bindable(ip: IpAddr) -> bool {
 /// The address that something to `to` is sent from.
 ///
 /// # Errors
-/// ENETUNREACH when there is no way to it.
+/// ENETUNREACH when there is no way to it; waits for an address of the card's that is on its way.
 pub fn source_for(to: IpAddr) -> Result<IpAddr, Errno> {
     match to {
         IpAddr::V4(ip) if ip.is_loopback() => Ok(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_loopback() => Ok(ip.into()),
-        _ => Err(Errno::ENETUNREACH),
+        IpAddr::V4(ip) => {
+            let network = ip::network().ok_or(Errno::ENETUNREACH)?;
+            let address = network.await_address()?;
+            // Into our network, or there is a router.
+            let place = network.place().ok_or(Errno::ENETUNREACH)?;
+            let everybody = ip.is_broadcast() || ip.is_multicast();
+            if everybody || place.has(ip) || place.router.is_some() {
+                Ok(address.into())
+            } else {
+                Err(Errno::ENETUNREACH)
+            }
+        }
+        IpAddr::V6(_) => Err(Errno::ENETUNREACH),
     }
 }
 
@@ -134,7 +174,22 @@ pub struct Route {
 
 /// The routes of the main table: none lead by loopback.
 pub fn routes() -> Vec<Route> {
-    Vec::new()
+    let Some(place) = ip::network().and_then(ip::Network::place) else {
+        return Vec::new();
+    };
+    let everywhere = place.router.map(|router| Route {
+        to: Ipv4Addr::UNSPECIFIED.into(),
+        prefix: 0,
+        by: Some(router.into()),
+        index: CARD_INDEX,
+    });
+    let ours = Route {
+        to: place.network().into(),
+        prefix: place.prefix,
+        by: None,
+        index: CARD_INDEX,
+    };
+    everywhere.into_iter().chain([ours]).collect()
 }
 
 /// SO_BINDTODEVICE and filters.

@@ -5,16 +5,19 @@
 //! - events.rs, buffer.rs, stream.rs: who is told of what; memory; bytes from one socket to another.
 //! - tcp/, udp.rs, inet.rs: the Internet's protocols; table.rs: their ports.
 //! - unix/: Unix sockets, by name or in pairs.
+//! - ip/: what leaves this machine and comes to it, by a network card.
 //! - interface.rs: which addresses are this machine's; netlink.rs, device.rs: how programs ask for them.
 //!
 //! What stays inside this machine never becomes a packet: the sender's system call puts bytes where the receiver's takes
 //! them, and wakes it. There is no thread, queue or lock of the network as a whole.
-//! Locks, in order: a socket's `changing`; a stream's `writing` or `inbox`; a table's shard; a queue; then events.rs's.
+//! Locks, in order: a socket's `changing`; the card's and a connection's to another machine (ip/mod.rs); a stream's
+//! `writing` or `inbox`; a table's shard; a queue; then events.rs's.
 pub mod buffer;
 pub mod device;
 pub mod events;
 pub mod inet;
 pub mod interface;
+pub mod ip;
 pub mod mailbox;
 pub mod message;
 pub mod netlink;

@@ -240,6 +240,47 @@ impl<A: Attachment> Stream<A> {
         Ok(end)
     }
 
+    /// Takes bytes of the kernel's, as many as there is room for, without a word to the reader. For a writer that is alone;
+    /// it does not block. Gives how many those were.
+    pub fn push_bytes(&self, bytes: &[u8], attachment: A) -> usize {
+        let count = bytes.len().min(self.room()).min(buffer::MAX);
+        if count == 0 || self.abandoned() {
+            return 0;
+        }
+        let Ok(mut buffer) = Buffer::take(count) else {
+            return 0;
+        };
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        self.push(Piece {
+            buffer,
+            start: 0,
+            end: count,
+            attachment,
+        });
+        count
+    }
+
+    /// Shows `take` the first bytes that are unread, until it takes no more; it gives how many it took. For a reader that is
+    /// alone; it does not block.
+    pub fn take_bytes(&self, mut take: impl FnMut(&[u8]) -> usize) {
+        // Nobody else reads; who looks at the queue to throw it away is about to end the stream.
+        let Some(mut reading) = self.reading.try_lock() else {
+            return;
+        };
+        let mut done = 0;
+        while let Some(mut piece) = reading.take().or_else(|| self.next()) {
+            let went = take(&piece.buffer[piece.start..piece.end]).min(piece.len());
+            piece.start += went;
+            done += went;
+            if piece.len() > 0 {
+                *reading = Some(piece);
+                break;
+            }
+        }
+        drop(reading);
+        self.consumed(done);
+    }
+
     /// Hangs a piece on the queue.
     fn push(&self, piece: Piece<A>) {
         let length = piece.len();

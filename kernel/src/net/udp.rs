@@ -2,20 +2,21 @@
 //!
 //! A datagram to this machine goes from the sender's system call straight into the receiver's queue: one copy from the
 //! program into a buffer, a look-up by port, a push under the receiver's spin lock, one copy out. What finds no room is
-//! dropped, as Linux drops it; what finds no socket comes back to a connected sender as ECONNREFUSED.
+//! dropped, as Linux drops it; what finds no socket comes back to a connected sender as ECONNREFUSED. One to another machine
+//! goes from the sender's system call to the card (ip/output.rs), one from there into the queue ([`input`]).
 //!
 //! [`Endpoint`] is what the table of ports holds: it outlives the socket only while a datagram is on its way.
 //! Locks: `binding` and `remote` (of the socket's own calls), the table's shard, an endpoint's queue.
 use super::buffer::{self, Buffer};
 use super::events::{Events, READABLE, WRITABLE};
 use super::inet::{self, IpOptions, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
-use super::interface;
 use super::mailbox::{Mailbox, Message};
 use super::options::{
     self, ANY_TIMESTAMP, BROADCAST, REUSE, REUSE_PORT, TIMESTAMP_NS, V6_ONLY, int, int_out,
 };
 use super::socket::{Common, Halves, Protocol, Receiving, Sending};
 use super::table::{self, Claim};
+use super::{interface, ip};
 use crate::fs::PollEvents;
 use crate::memory::user::UserIo;
 use crate::sync::SpinLock;
@@ -26,7 +27,8 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
-use ringo_net::ports::Bound;
+use ringo_net::packet::{self, Ip, UDP_HEADER};
+use ringo_net::ports::{Bound, Entry};
 use ringo_net::{Address, sockaddr};
 
 /// The largest datagram: an IP packet's 65535 bytes less the headers.
@@ -48,6 +50,8 @@ struct Datagram {
     to: IpAddr,
     ttl: u8,
     tos: u8,
+    /// The number of the interface it came by.
+    index: u32,
     /// When it came, ns since the epoch; 0 if nobody asked.
     time: u64,
 }
@@ -203,6 +207,38 @@ impl Udp {
         }
     }
 
+    /// Takes a datagram from the program and sends it.
+    fn send_one(
+        &self,
+        common: &Common,
+        io: &mut UserIo,
+        length: usize,
+        header: &Header,
+    ) -> Result<(), Errno> {
+        let to = header.to.ip();
+        // Groups are here and outside.
+        let outside = !interface::is_local(to) && (!to.is_multicast() || ip::network().is_some());
+        let room = if outside { UDP_HEADER } else { 0 };
+        let mut data = Buffer::take(room + length)?;
+        if io.copy_in(&mut data[room..room + length])? < length {
+            return Err(Errno::EFAULT);
+        }
+        if !outside {
+            self.deliver(common, data, length, header);
+            return Ok(());
+        }
+        if to.is_multicast() {
+            self.deliver_to_group(&data[room..room + length], header);
+        }
+        ip::send_datagram(ip::Datagram {
+            from: header.from,
+            to: header.to,
+            ttl: header.ttl,
+            tos: header.tos,
+            data: &mut data[..room + length],
+        })
+    }
+
     fn deliver(&self, common: &Common, data: Buffer, length: usize, header: &Header) {
         let (to, from) = (header.to, header.from);
         let datagram = |data, time| Datagram {
@@ -212,6 +248,7 @@ impl Udp {
             to: to.ip(),
             ttl: header.ttl,
             tos: header.tos,
+            index: interface::LOOPBACK_INDEX,
             time,
         };
         if to.ip().is_multicast() {
@@ -258,6 +295,7 @@ impl Udp {
                 to: group,
                 ttl: header.ttl,
                 tos: header.tos,
+                index: interface::LOOPBACK_INDEX,
                 time: time::realtime(),
             });
         }
@@ -277,6 +315,66 @@ impl Udp {
     }
 }
 
+/// A datagram came from outside. False if no socket wants it. Runs where interrupts are handled.
+pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
+    let mut targets = Targets::new();
+    if datagram.to.ip().is_multicast() {
+        let group = datagram.to.ip();
+        table::UDP.for_all(datagram.to, datagram.from, |entry| {
+            if entry.value.options.in_group(group) {
+                // More than that many members of a group in one program go without.
+                let _ = targets.try_push(entry.value.clone());
+            }
+        });
+    } else {
+        let found = |entry: &Entry<Arc<Endpoint>>| entry.value.clone();
+        targets.extend(table::UDP.find(datagram.to, datagram.from, |_| true, found));
+    }
+    for target in &targets {
+        let length = datagram.data.len();
+        let Ok(mut data) = Buffer::take(length) else {
+            ip::COUNTS.full.add();
+            continue;
+        };
+        data[..length].copy_from_slice(datagram.data);
+        let time = match target.stamps.load(Ordering::Relaxed) {
+            true => time::realtime(),
+            false => 0,
+        };
+        target.push(Datagram {
+            data,
+            length,
+            from: datagram.from,
+            to: datagram.to.ip(),
+            ttl: ip.ttl,
+            tos: ip.tos,
+            index: interface::CARD_INDEX,
+            time,
+        });
+    }
+    !targets.is_empty()
+}
+
+/// Sockets that one datagram is for.
+type Targets = arrayvec::ArrayVec<Arc<Endpoint>, 16>;
+
+/// What a socket sent did not arrive: a connected one hears of it.
+pub fn unreachable(what: &packet::Unreachable) {
+    const PORT: u8 = 3;
+    let errno = match what.code {
+        PORT => Errno::ECONNREFUSED,
+        // Too large without being cut: such packets are not sent.
+        4 => return,
+        0 | 6 => Errno::ENETUNREACH,
+        _ => Errno::EHOSTUNREACH,
+    };
+    let connected = |entry: &Entry<Arc<Endpoint>>| entry.bound.remote == Some(what.to);
+    let target = table::UDP.find(what.from, what.to, connected, |entry| entry.value.clone());
+    if let Some(target) = target {
+        target.events.fail(errno);
+    }
+}
+
 /// SCM_TIMESTAMP and SCM_TIMESTAMPNS.
 fn stamp(common: &Common, time: u64, how: &mut Receiving) {
     const SECOND: u64 = 1_000_000_000;
@@ -292,7 +390,7 @@ fn stamp(common: &Common, time: u64, how: &mut Receiving) {
 }
 
 fn packet_info(flags: u32, v6: bool, datagram: &Datagram, how: &mut Receiving) {
-    let index = interface::LOOPBACK_INDEX.to_ne_bytes();
+    let index = datagram.index.to_ne_bytes();
     match datagram.to {
         IpAddr::V4(to) if !v6 => {
             if flags & PACKET_INFO != 0 {
@@ -400,11 +498,7 @@ impl Protocol for Udp {
             None => self.segment.load(Ordering::Relaxed) as usize,
         };
         if segment == 0 || total <= segment {
-            let mut data = Buffer::take(total)?;
-            if io.copy_in(&mut data[..total])? < total {
-                return Err(Errno::EFAULT);
-            }
-            self.deliver(common, data, total, &header);
+            self.send_one(common, io, total, &header)?;
             return Ok(total);
         }
         if total.div_ceil(segment) > SEGMENTS_MAX {
@@ -412,11 +506,7 @@ impl Protocol for Udp {
         }
         while io.remaining() > 0 {
             let length = io.remaining().min(segment);
-            let mut data = Buffer::take(length)?;
-            if io.copy_in(&mut data[..length])? < length {
-                return Err(Errno::EFAULT);
-            }
-            self.deliver(common, data, length, &header);
+            self.send_one(common, io, length, &header)?;
         }
         Ok(total)
     }

@@ -3,7 +3,7 @@
 use super::load::{self, LoadError};
 use super::stack;
 use crate::cpu::{kvm, smp};
-use crate::drivers::{self, virtio::Device};
+use crate::drivers::{self, virtio, virtio::Device};
 use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
 use alloc::vec::Vec;
@@ -110,10 +110,18 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         None => super::host::ask_time(config.started_ns),
     }
     task::process().set_up(config);
+    let (mut cards, devices): (Vec<_>, Vec<_>) = devices
+        .into_iter()
+        .partition(|device| device.id == virtio::kind::NET);
     crate::fs::init(&bundle, phys, devices).map_err(|errno| match errno {
         Errno::ENOMEM => LoadError::Memory(errno),
         _ => LoadError::Files(errno),
     })?;
+    if let Some(card) = cards.pop()
+        && let Err(error) = crate::net::ip::init(card)
+    {
+        klog!("the network card cannot be used: {error:?}");
+    }
     let program = config.program;
     let loaded = load::load(
         bundle.program(),

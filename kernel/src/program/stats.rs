@@ -3,6 +3,7 @@ use super::site_counts;
 use crate::cpu::percpu;
 use crate::drivers::virtio::ninep;
 use crate::memory::{frames, space};
+use crate::net::{ip, tcp};
 use crate::{task, time};
 use alloc::string::String;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,12 +36,38 @@ pub fn json() -> String {
     alloc::format!(
         "{{\"sites\":\"{patched}/{found}\",\"syscalls\":{calls},\"program_ns\":{},\"cpu_ns\":{},\
          \"memory_total_bytes\":{},\"memory_used_bytes\":{},\"program_peak_bytes\":{},\"threads\":{},\
-         \"host_requests\":{requests},\"host_trips\":{trips}}}",
+         \"host_requests\":{requests},\"host_trips\":{trips}{}}}",
         time::now() - STARTED.load(Ordering::Relaxed),
         task::process().cpu_time(),
         total * frames::FRAME,
         (total - free) * frames::FRAME,
         peak * frames::FRAME,
         task::thread::count(),
+        network(),
+    )
+}
+
+/// Packets, if there is a network card.
+fn network() -> String {
+    let Some(network) = ip::network() else {
+        return String::new();
+    };
+    let nic = network.nic;
+    let (in_frames, in_bytes) = nic.received.so_far();
+    let (out_frames, out_bytes) = nic.sent.so_far();
+    let counts = &ip::COUNTS;
+    alloc::format!(
+        ",\"net_in_packets\":{in_frames},\"net_in_bytes\":{in_bytes},\"net_out_packets\":{out_frames},\
+         \"net_out_bytes\":{out_bytes},\"net_connections\":{},\"net_dropped\":{{\"malformed\":{},\"checksum\":{},\
+         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"full\":{},\"no_room_to_send\":{}}}",
+        tcp::count(),
+        counts.malformed.get(),
+        counts.checksum.get(),
+        counts.fragment.get(),
+        counts.protocol.get(),
+        counts.not_ours.get(),
+        counts.no_socket.get(),
+        counts.full.get(),
+        nic.dropped.load(Ordering::Relaxed),
     )
 }

@@ -14,4 +14,6 @@ mod timer;
 pub mod vdso;
 
 pub use clock::{init, now, ns_to_tsc_deadline, realtime, set_realtime, tsc_hertz};
-pub use timer::{SleepTimer, TimerQueue, next_deadline, program_hardware, run_expired};
+pub use timer::{
+    SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware, run_expired,
+};

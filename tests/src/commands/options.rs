@@ -430,14 +430,17 @@ fn unusable_kvm() -> Result<()> {
 }
 
 fn publish() -> Result<()> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port();
     let mut command = Command::new(ringo());
     command
-        .args(["run", "--engine", "tcg", "--publish", "8080:80"])
+        .args(["run", "--engine", "tcg", "--publish"])
+        .arg(format!("127.0.0.1:{port}:80"))
         .arg(ours("hello")?);
     one_line(
         &finish(command, Engine::Tcg)?,
         125,
-        &["--publish", "network"],
+        &["forwarding", &port.to_string()],
     )
 }
 

@@ -2,13 +2,14 @@
 //!
 //! - transport.rs: the registers of a device, over MMIO (microvm, Firecracker) or PCI (pci.rs: q35, clouds).
 //! - buffer.rs: memory that a device may touch. queue.rs: split virtqueues, which own the buffers in flight.
-//! - ninep.rs: the way to the host's files.
+//! - ninep.rs: the way to the host's files. net.rs: the network card.
 //!
 //! A driver takes its [`Device`], negotiates features, sets its queues up, registers one interrupt handler, and says
 //! `ready`. Every access to a register leaves the guest (17 µs on the paravirtual KVM), so registers are touched at
 //! start-up and to notify only, and start-up asks for nothing that is known already. Whatever a device writes (lengths,
 //! indices) is checked: a device that breaks the rules loses its queue, the kernel goes on.
 mod buffer;
+pub mod net;
 pub mod ninep;
 mod pci;
 mod queue;
@@ -23,6 +24,8 @@ use ringo_abi::Errno;
 
 /// Device ids (virtio 1.2, 5).
 pub mod kind {
+    /// A network card.
+    pub const NET: u32 = 1;
     /// A console with ports.
     pub const CONSOLE: u32 = 3;
     /// 9P.

@@ -34,6 +34,7 @@ const MSIX_ENABLE: u32 = 1 << 31;
 /// Kinds of virtio capabilities.
 const COMMON: u8 = 1;
 const NOTIFY: u8 = 2;
+const DEVICE: u8 = 4;
 
 /// Common configuration.
 mod common {
@@ -121,6 +122,8 @@ pub(super) struct Functions {
     common: Registers,
     notify: Registers,
     notify_step: usize,
+    /// The device's own configuration, if it has one.
+    configuration: Option<Registers>,
     slot: Slot,
     msix: u8,
 }
@@ -146,12 +149,14 @@ fn open(slot: Slot) -> Option<Device> {
         slot.read(space::COMMAND) & 0xffff | COMMAND_BITS,
     );
     let (mut common, mut notify, mut msix) = (None, None, None);
+    let mut configuration = None;
     for (at, capability) in slot.capabilities() {
         match (capability, slot.read_u8(at + 3)) {
             (CAPABILITY_VENDOR, COMMON) => common = common.or(slot.region(at)),
             (CAPABILITY_VENDOR, NOTIFY) => {
                 notify = notify.or(slot.region(at).map(|region| (region, slot.read(at + 16))));
             }
+            (CAPABILITY_VENDOR, DEVICE) => configuration = configuration.or(slot.region(at)),
             (CAPABILITY_MSIX, _) => msix = Some(at),
             _ => {}
         }
@@ -161,6 +166,7 @@ fn open(slot: Slot) -> Option<Device> {
         common: common?,
         notify,
         notify_step: step as usize,
+        configuration,
         slot,
         msix: msix?,
     };
@@ -178,6 +184,10 @@ impl Functions {
         while status == 0 && self.status() != 0 {
             core::hint::spin_loop();
         }
+    }
+
+    pub fn configuration(&self) -> Option<Registers> {
+        self.configuration
     }
 
     pub fn device_features(&self) -> u64 {

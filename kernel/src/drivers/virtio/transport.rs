@@ -187,6 +187,19 @@ impl Device {
         self.status() & NEEDS_RESET != 0
     }
 
+    /// `N` bytes at `offset` of the device's own configuration. None if it has not so much.
+    pub fn configuration<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let (registers, start) = match &self.kind {
+            Kind::Mmio { registers, .. } => (*registers, mmio::CONFIG),
+            Kind::Pci(functions) => (functions.configuration()?, 0),
+        };
+        let start = start.checked_add(offset)?;
+        if start.checked_add(N)? > registers.len() {
+            return None;
+        }
+        Some(core::array::from_fn(|index| registers.read(start + index)))
+    }
+
     /// Whether a feature was agreed on.
     pub fn has(&self, feature: u64) -> bool {
         self.features.load(Ordering::Relaxed) & feature == feature

@@ -1,16 +1,21 @@
-//! A connection inside this machine: two streams, joined back to back.
+//! A connection: two streams, joined back to back.
+//!
+//! Inside this machine a socket is at either end. Of a connection to another one the far end is a [`Wire`], which moves
+//! bytes between the streams and the network; it is run by hand ([`End::moved`]) when this end did something it must know.
 //!
 //! What TCP's state machine would tell the program is derived from a few flags: each direction's end (FIN), whether its
 //! reader is gone, and the reset of the whole. `first_end` remembers who closed first, for that side keeps its port for a
 //! minute (TIME_WAIT). Nothing here takes a lock but the streams' own.
+use super::Wire;
 use crate::fs::PollEvents;
 use crate::net::events::{Events, READABLE, WRITABLE};
 use crate::net::stream::Stream;
 use crate::net::table;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use ringo_abi::Errno;
+use spin::Once;
 
 /// The side that connected, and the side that accepted.
 pub const CLIENT: usize = 0;
@@ -27,8 +32,10 @@ pub struct Joined {
     streams: [Stream<()>; 2],
     /// Each side's address.
     addresses: [SocketAddr; 2],
-    /// Whether each side's port may be shared (SO_REUSEADDR).
-    reuse: [bool; 2],
+    /// Whether each side's port may be shared (SO_REUSEADDR); none for another machine's.
+    reuse: [Option<bool>; 2],
+    /// What is between the sides, if they are not in the same machine.
+    wire: Once<Weak<Wire>>,
     /// The listener has taken it; until then it is being connected.
     established: AtomicBool,
     reset: AtomicBool,
@@ -47,22 +54,26 @@ impl Joined {
     /// A connection that is not established yet, entered in the tables: (the client's end, the server's end).
     pub fn open(
         addresses: [SocketAddr; 2],
-        reuse: [bool; 2],
+        reuse: [Option<bool>; 2],
         events: [Arc<Events>; 2],
+        room: usize,
     ) -> (End, End) {
         let [client, server] = events;
         let joined = Arc::new(Self {
             streams: [
-                Stream::new(client.clone(), server.clone(), DEFAULT_ROOM),
-                Stream::new(server, client, DEFAULT_ROOM),
+                Stream::new(client.clone(), server.clone(), room),
+                Stream::new(server, client, room),
             ],
             addresses,
             reuse,
+            wire: Once::new(),
             established: AtomicBool::new(false),
             reset: AtomicBool::new(false),
             first_end: AtomicU8::new(0),
         });
-        table::TCP.add_user(addresses[SERVER], reuse[SERVER]);
+        if let Some(reuse) = reuse[SERVER] {
+            table::TCP.add_user(addresses[SERVER], reuse);
+        }
         let end = |side| End {
             joined: joined.clone(),
             side,
@@ -77,13 +88,53 @@ impl Drop for Joined {
         table::TCP.disconnect(from, to);
         let first = self.first_end.load(Ordering::Relaxed);
         for (side, address) in self.addresses.into_iter().enumerate() {
+            let Some(reuse) = self.reuse[side] else {
+                continue;
+            };
             let waits = usize::from(first) == side + 1 && !self.reset.load(Ordering::Relaxed);
-            table::TCP.remove_user(address, self.reuse[side], waits);
+            table::TCP.remove_user(address, reuse, waits);
         }
     }
 }
 
 impl End {
+    /// What is between this end and the other, if they are not in the same machine.
+    #[inline]
+    pub fn wire(&self) -> Option<Arc<Wire>> {
+        self.joined.wire.get().and_then(Weak::upgrade)
+    }
+
+    /// Whether the other end is another machine's.
+    #[inline]
+    pub fn is_outside(&self) -> bool {
+        self.joined.wire.is_completed()
+    }
+
+    /// This is between the ends.
+    pub fn set_wire(&self, wire: &Arc<Wire>) {
+        self.joined.wire.call_once(|| Arc::downgrade(wire));
+    }
+
+    /// This end wrote something, or ended: whoever carries it should know.
+    #[inline]
+    pub fn moved(&self) {
+        if self.is_outside()
+            && let Some(wire) = self.wire()
+        {
+            wire.run_now();
+        }
+    }
+
+    /// This end read something: whoever found no room for more should know.
+    #[inline]
+    pub fn took(&self) {
+        if self.is_outside()
+            && let Some(wire) = self.wire()
+        {
+            wire.took(self.incoming());
+        }
+    }
+
     /// What this end sends.
     #[inline]
     pub fn outgoing(&self) -> &Stream<()> {
@@ -151,6 +202,12 @@ impl End {
 
     /// Ends what this side sends: a FIN. What was sent can still be read.
     pub fn end_output(&self) {
+        self.finish();
+        self.moved();
+    }
+
+    /// As [`End::end_output`], by who is between the sides.
+    pub fn finish(&self) {
         if self.outgoing().end() {
             let side = self.side as u8 + 1;
             let _ = self.joined.first_end.compare_exchange(
@@ -186,6 +243,13 @@ impl End {
 
     /// Ends the connection by force: the other side gets an error. False if it had ended already.
     pub fn reset(&self) -> bool {
+        let first = self.broken();
+        self.moved();
+        first
+    }
+
+    /// As [`End::reset`], by who is between the sides.
+    pub fn broken(&self) -> bool {
         if self.is_closed() {
             return false;
         }
@@ -196,6 +260,11 @@ impl End {
             Errno::ECONNRESET
         };
         // The error before the mark: whoever sees the one finds the other.
+        self.break_off(error)
+    }
+
+    /// The connection is over, of which the other side gets this error. False if it was already.
+    pub fn break_off(&self, error: Errno) -> bool {
         self.peer().set_error(error);
         let first = !self.joined.reset.swap(true, Ordering::AcqRel);
         self.peer().changed();
@@ -204,8 +273,7 @@ impl End {
 
     /// The listener went before it took the connection.
     pub fn refuse(&self) {
-        self.joined.reset.store(true, Ordering::Release);
-        self.peer().fail(Errno::ECONNREFUSED);
+        self.break_off(Errno::ECONNREFUSED);
     }
 
     /// The socket is closed. With unread data, or with `abort` (SO_LINGER of 0 seconds), the other side gets an error.
@@ -219,6 +287,8 @@ impl End {
             return;
         }
         self.end_output();
+        // Also if it had ended before: nobody reads any more.
+        self.moved();
     }
 
     /// Whether the side that connected has given up: for connections that wait to be taken.

@@ -56,6 +56,12 @@ impl Listener {
         self.length.load(Ordering::SeqCst)
     }
 
+    /// Whether a connection from outside would have to wait: then it is not even answered.
+    pub fn is_full(&self) -> bool {
+        let queues = self.queues.lock();
+        queues.closed || queues.ready.len() > queues.limit
+    }
+
     /// listen(2)'s number.
     pub fn limit(&self) -> usize {
         self.queues.lock().limit

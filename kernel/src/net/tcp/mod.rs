@@ -2,22 +2,29 @@
 //!
 //! A socket is idle, or listens ([`Listener`]), or is one end of a connection. A connection inside this machine is two
 //! byte streams joined back to back ([`connection`]): no segment is ever made. What differs from Linux's loopback is only
-//! what cannot be seen from a program: sequence numbers, delayed acknowledgements, window probes.
+//! what cannot be seen from a program: sequence numbers, delayed acknowledgements, window probes. One to another machine
+//! has the same two streams, and at their far end a [`Wire`] that speaks TCP.
 //!
 //! `end` and `listener` are set once and read without a lock; `binding` is a spin lock of the rare calls. Sending takes
 //! the locks of one stream, receiving those of the other.
+mod buffers;
 pub mod connection;
 mod listener;
 mod options;
+mod wire;
+mod wires;
 
 pub use listener::Listener;
+pub use wire::{Tuning, Wire};
+pub use wires::{count, input, unreachable};
 
 use self::connection::{DEFAULT_ROOM, End, Joined};
+use self::wires::Ends;
 use super::events::Events;
-use super::options::{REUSE, REUSE_PORT, V6_ONLY};
+use super::options::{KEEP_ALIVE, REUSE, REUSE_PORT, V6_ONLY};
 use super::socket::{Common, Halves, Kind, Patience, Protocol, Receiving, Sending, Socket};
 use super::table::{self, Claim};
-use super::{inet, interface};
+use super::{inet, interface, ip};
 use crate::fs::PollEvents;
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
@@ -112,19 +119,67 @@ impl Tcp {
         self.end.get().filter(|end| end.established())
     }
 
-    /// connect(2) on this machine.
-    fn join(&self, common: &Common, to: SocketAddr) -> Result<&End, Errno> {
+    /// Where a connection to `to` is from; its port may be 0.
+    fn source(&self, to: SocketAddr) -> Result<SocketAddr, Errno> {
         let bound = *self.binding.lock();
         let from = match bound {
             Some((address, _)) if !address.ip().is_unspecified() => address,
             Some((address, _)) => SocketAddr::new(interface::source_for(to.ip())?, address.port()),
             None => SocketAddr::new(interface::source_for(to.ip())?, 0),
         };
-        let from = if from.ip().is_ipv4() == to.ip().is_ipv4() {
-            from
+        if from.is_ipv4() == to.is_ipv4() {
+            Ok(from)
         } else {
-            return Err(Errno::ENETUNREACH);
-        };
+            Err(Errno::ENETUNREACH)
+        }
+    }
+
+    /// connect(2) to another machine.
+    fn dial(&self, common: &Common, to: SocketAddr) -> Result<&End, Errno> {
+        let from = self.source(to)?;
+        let network = ip::network().ok_or(Errno::ENETUNREACH)?;
+        if from.ip().is_loopback() {
+            return Err(Errno::EINVAL);
+        }
+        let reuse = common.has(REUSE);
+        let local = table::TCP.connect(from, to, reuse)?;
+        let ends = Ends { local, remote: to };
+        match Wire::dial(network, ends, reuse, common.events.clone()) {
+            Ok((end, wire)) => {
+                let end = self.end.call_once(|| end);
+                wire.tune(self.tuning(common));
+                wire.run_now();
+                Ok(end)
+            }
+            Err(errno) => {
+                table::TCP.disconnect(local, to);
+                table::TCP.remove_user(local, reuse, false);
+                Err(errno)
+            }
+        }
+    }
+
+    /// What of the options concerns segments.
+    fn tuning(&self, common: &Common) -> Tuning {
+        let number = |name| self.options.number(name).cast_unsigned();
+        let silence = number(abi::TCP_KEEPIDLE);
+        let more = number(abi::TCP_KEEPINTVL).saturating_mul(number(abi::TCP_KEEPCNT));
+        Tuning {
+            nodelay: number(abi::TCP_NODELAY) != 0,
+            keep_alive: common.has(KEEP_ALIVE).then_some((silence, more)),
+        }
+    }
+
+    /// Options changed: tells who makes the segments.
+    fn tune(&self, common: &Common) {
+        if let Some(wire) = self.end.get().and_then(End::wire) {
+            wire.tune(self.tuning(common));
+        }
+    }
+
+    /// connect(2) on this machine.
+    fn join(&self, common: &Common, to: SocketAddr) -> Result<&End, Errno> {
+        let from = self.source(to)?;
         let reuse = common.has(REUSE);
         // The port first: it decides between listeners that share theirs.
         let from = table::TCP.connect(from, to, reuse)?;
@@ -139,7 +194,8 @@ impl Tcp {
             return Err(Errno::ECONNREFUSED);
         };
         let events = [common.events.clone(), Arc::new(Events::default())];
-        let (client, server) = Joined::open([from, to], [reuse, listener.reuse], events);
+        let reuse = [Some(reuse), Some(listener.reuse)];
+        let (client, server) = Joined::open([from, to], reuse, events, DEFAULT_ROOM);
         listener.offer(server)?;
         Ok(self.end.call_once(|| client))
     }
@@ -190,7 +246,9 @@ impl Tcp {
         if common.low_water.load(Ordering::Relaxed) > 1 {
             return None;
         }
-        match stream.read(io, |(), _| true) {
+        let went = stream.read(io, |(), _| true);
+        end.took();
+        match went {
             Ok(0) => None,
             result if stream.unread() == 0 => Some(result),
             result => {
@@ -213,7 +271,10 @@ impl Tcp {
         match stream.write(io, || ()) {
             // The reader went meanwhile.
             Ok(0) if !empty => None,
-            result => Some(result),
+            result => {
+                end.moved();
+                Some(result)
+            }
         }
     }
 
@@ -281,7 +342,9 @@ impl Protocol for Tcp {
                 None => listener.is_closed().then_some(Err(Errno::EINVAL)),
             })??;
         let child = common.accepted(end.events().clone());
-        Ok(Socket::new(child, Kind::Tcp(self.accepted(end))))
+        let accepted = self.accepted(end);
+        accepted.tune(&child);
+        Ok(Socket::new(child, Kind::Tcp(accepted)))
     }
 
     fn connect(&self, common: &Common, to: &Address, nonblocking: bool) -> Result<(), Errno> {
@@ -312,7 +375,11 @@ impl Protocol for Tcp {
             return Err(errno);
         }
         let to = inet::to_connect(to, self.v6)?;
-        match self.join(common, to) {
+        let joined = match interface::is_local(to.ip()) {
+            true => self.join(common, to),
+            false => self.dial(common, to),
+        };
+        match joined {
             Ok(end) if end.established() && !nonblocking => {
                 common.events.poll.notify(super::events::WRITABLE);
                 Ok(())
@@ -362,6 +429,7 @@ impl Protocol for Tcp {
                 Ok(went) => done += went,
                 Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
             }
+            end.moved();
             if io.remaining() == 0 {
                 return Ok(done);
             }
@@ -410,6 +478,7 @@ impl Protocol for Tcp {
             } else {
                 stream.read(io, |_, _| true)
             };
+            end.took();
             match went {
                 Ok(went) => done += went,
                 Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
@@ -516,7 +585,11 @@ impl Protocol for Tcp {
         value: &[u8],
     ) -> Result<(), Errno> {
         match level {
-            abi::SOL_TCP => self.options.set(name, value),
+            abi::SOL_TCP => {
+                self.options.set(name, value)?;
+                self.tune(common);
+                Ok(())
+            }
             _ => inet::set_option(common, &self.options.ip, self.v6, level, name, value),
         }
     }
@@ -545,6 +618,7 @@ impl Protocol for Tcp {
         if let Some(end) = self.end.get().filter(|_| size != 0) {
             end.outgoing().set_capacity(size as usize);
         }
+        self.tune(common);
     }
 
     fn readable_bytes(&self) -> SysResult {
@@ -558,8 +632,9 @@ impl Protocol for Tcp {
         if self.listener.is_completed() {
             return Err(Errno::EINVAL);
         }
-        // What was sent has arrived: there is nothing between the ends.
-        Ok(0)
+        // Inside this machine what was sent has arrived: there is nothing between the ends.
+        let wire = self.end.get().and_then(|end| Some((end, end.wire()?)));
+        Ok(wire.map_or(0, |(end, wire)| end.outgoing().unread() + wire.unsent()))
     }
 
     fn listens(&self) -> bool {

@@ -14,6 +14,7 @@ use ringo_abi::Errno;
 const CONGESTION: &[u8] = b"cubic";
 /// The largest segment over loopback, and where there is no connection yet.
 const LOOPBACK_SEGMENT: i32 = 65483;
+const ETHERNET_SEGMENT: i32 = 1460;
 const DEFAULT_SEGMENT: i32 = 536;
 /// TCP_CA_NAME_MAX.
 const NAME_MAX: usize = 16;
@@ -91,6 +92,12 @@ impl Options {
         }
     }
 
+    /// The value of an option that is an int; 0 for others.
+    pub fn number(&self, name: u32) -> i32 {
+        let index = NUMBERS.iter().position(|number| number.name == name);
+        index.map_or(0, |index| self.values[index].load(Ordering::Relaxed))
+    }
+
     /// setsockopt(2).
     ///
     /// # Errors
@@ -143,7 +150,7 @@ impl Options {
             abi::TCP_MAXSEG => {
                 let set = self.segment.load(Ordering::Relaxed);
                 let segment = match (socket.established().is_some(), set) {
-                    (true, 0) => LOOPBACK_SEGMENT,
+                    (true, 0) => segment(socket),
                     (_, 0) => DEFAULT_SEGMENT,
                     (_, set) => set,
                 };
@@ -157,6 +164,14 @@ impl Options {
                 Ok(int_out(self.values[index].load(Ordering::Relaxed)))
             }
         }
+    }
+}
+
+/// The largest segment of an open connection.
+fn segment(socket: &Tcp) -> i32 {
+    match socket.end.get() {
+        Some(end) if end.is_outside() => ETHERNET_SEGMENT,
+        _ => LOOPBACK_SEGMENT,
     }
 }
 
@@ -190,8 +205,9 @@ fn info(socket: &Tcp, length: usize) -> Vec<u8> {
     // tcpi_rto, _ato, _snd_mss, _rcv_mss in microseconds and bytes; a listener tells its queue in _unacked and _sacked.
     put(8, 200_000);
     put(12, 40_000);
-    put(16, LOOPBACK_SEGMENT as u32);
-    put(20, LOOPBACK_SEGMENT as u32);
+    let segment = segment(socket) as u32;
+    put(16, segment);
+    put(20, segment);
     put(24, queued);
     put(28, limit);
     // tcpi_pmtu, _rtt, _rttvar, _snd_cwnd, _advmss, _rcv_space.
@@ -199,7 +215,7 @@ fn info(socket: &Tcp, length: usize) -> Vec<u8> {
     put(68, 1);
     put(72, 1);
     put(80, 10);
-    put(84, LOOPBACK_SEGMENT as u32);
+    put(84, segment);
     put(96, DEFAULT_ROOM as u32);
     out.truncate(length.min(SIZE));
     out

@@ -1,0 +1,66 @@
+//! What became of packets: for `--stats`.
+use core::sync::atomic::{AtomicU64, Ordering};
+use ringo_net::packet::Drop;
+
+/// One figure.
+#[derive(Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// All of them.
+pub struct Counts {
+    /// Frames that contradict themselves.
+    pub malformed: Count,
+    /// With a wrong checksum.
+    pub checksum: Count,
+    /// Parts of larger packets.
+    pub fragment: Count,
+    /// Of protocols nobody here speaks.
+    pub protocol: Count,
+    /// For others.
+    pub not_ours: Count,
+    /// For a port nobody listens at.
+    pub no_socket: Count,
+    /// A queue or a table was full, or memory.
+    pub full: Count,
+}
+
+/// See the module's head.
+pub static COUNTS: Counts = Counts {
+    malformed: Count::new(),
+    checksum: Count::new(),
+    fragment: Count::new(),
+    protocol: Count::new(),
+    not_ours: Count::new(),
+    no_socket: Count::new(),
+    full: Count::new(),
+};
+
+impl Counts {
+    /// A packet that parsing refused.
+    pub fn drop(&self, why: Drop) {
+        match why {
+            Drop::Malformed => &self.malformed,
+            Drop::Checksum => &self.checksum,
+            Drop::Fragment => &self.fragment,
+            Drop::Protocol => &self.protocol,
+            Drop::NotOurs => &self.not_ours,
+        }
+        .add();
+    }
+}

@@ -1,0 +1,134 @@
+//! From a frame to the socket it is for. Runs where interrupts are handled; nothing here blocks.
+use super::{COUNTS, Network};
+use crate::net::{tcp, udp};
+use core::net::IpAddr;
+use linux_raw_sys::net as abi;
+use ringo_net::packet::{self, Carried, Drop, Header, Icmp, Ip};
+
+const TCP: u8 = abi::IPPROTO_TCP as u8;
+const UDP: u8 = abi::IPPROTO_UDP as u8;
+const ICMP: u8 = abi::IPPROTO_ICMP as u8;
+/// Ports of DHCP.
+const DHCP_SERVER: u16 = 67;
+const DHCP_CLIENT: u16 = 68;
+/// The longest echo request that is answered: what fits into a frame.
+const ECHO_MAX: usize = 1400;
+
+/// A frame came.
+pub fn frame(network: &'static Network, frame: &[u8]) {
+    let result = match packet::ethernet(frame, network.nic.mac) {
+        Ok(Carried::Arp(arp)) => {
+            network.neighbours.input(network, &arp);
+            Ok(())
+        }
+        Ok(Carried::Ip(bytes)) => packet::ip(bytes).and_then(|ip| self::ip(network, frame, &ip)),
+        Err(why) => Err(why),
+    };
+    if let Err(why) = result {
+        COUNTS.drop(why);
+    }
+}
+
+/// Whom a packet is for.
+#[derive(PartialEq, Eq)]
+enum For {
+    Us,
+    Everybody,
+    Others,
+}
+
+fn receiver(network: &Network, ip: &Ip) -> For {
+    let IpAddr::V4(to) = ip.to else {
+        return For::Others;
+    };
+    if network.address() == Some(to) {
+        For::Us
+    } else if to.is_broadcast()
+        || to.is_multicast()
+        || network.place().is_some_and(|place| place.broadcast() == to)
+    {
+        For::Everybody
+    } else {
+        For::Others
+    }
+}
+
+fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
+    if ip.from.is_ipv6() {
+        return Err(Drop::Protocol);
+    }
+    if ip.protocol == UDP {
+        let datagram = packet::udp(ip)?;
+        if (datagram.from.port(), datagram.to.port()) == (DHCP_SERVER, DHCP_CLIENT) {
+            network.dhcp.run(network, Some(frame));
+            return Ok(());
+        }
+    }
+    // Loopback's addresses never come from outside (RFC 1122, 3.2.1.3).
+    if ip.from.is_loopback() || Some(ip.from) == network.address().map(IpAddr::V4) {
+        return Err(Drop::Malformed);
+    }
+    match (receiver(network, ip), ip.protocol) {
+        (For::Us, TCP) => tcp::input(network, ip),
+        (For::Us, ICMP) => icmp(network, ip),
+        (receiver @ (For::Us | For::Everybody), UDP) => {
+            let datagram = packet::udp(ip)?;
+            if !udp::input(&datagram, ip) && receiver == For::Us {
+                COUNTS.no_socket.add();
+                let length = packet::unreachable_length(ip);
+                answer(network, ip, length, |out| {
+                    packet::write_port_unreachable(out, ip);
+                });
+            }
+            Ok(())
+        }
+        (For::Others, _) => Err(Drop::NotOurs),
+        _ => Err(Drop::Protocol),
+    }
+}
+
+fn icmp(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
+    match packet::icmp(ip)? {
+        Icmp::Echo(rest) if rest.len() <= ECHO_MAX => {
+            answer(network, ip, 4 + rest.len(), |out| {
+                packet::write_echo_reply(out, rest);
+            });
+        }
+        Icmp::Echo(_) => return Err(Drop::Fragment),
+        Icmp::Unreachable(what) if Some(what.from.ip()) == network.address().map(IpAddr::V4) => {
+            match what.protocol {
+                TCP => tcp::unreachable(&what),
+                UDP => udp::unreachable(&what),
+                _ => {}
+            }
+        }
+        Icmp::Unreachable(_) => return Err(Drop::NotOurs),
+    }
+    Ok(())
+}
+
+/// Sends a message of ICMP to who sent `ip`.
+fn answer(network: &Network, ip: &Ip, length: usize, fill: impl FnOnce(&mut [u8])) {
+    answer_by(network, ip, ICMP, length, fill);
+}
+
+/// Sends a packet of a protocol to who sent `ip`.
+pub fn answer_by(
+    network: &Network,
+    ip: &Ip,
+    protocol: u8,
+    length: usize,
+    fill: impl FnOnce(&mut [u8]),
+) {
+    let (Some(from), IpAddr::V4(to)) = (network.address(), ip.from) else {
+        return;
+    };
+    let header = Header {
+        from,
+        to,
+        protocol,
+        ttl: 64,
+        tos: 0,
+    };
+    network.send_packet(&header, length, None, fill);
+}

@@ -1,0 +1,195 @@
+//! What leaves this machine and comes to it: one network card, IPv4.
+//!
+//! - input.rs: from a frame to the socket it is for. output.rs: from a packet to the card, by the right neighbour.
+//! - neighbours.rs: Ethernet addresses of others (ARP). dhcp.rs: our own IP address. port.rs: the card as smoltcp sees it.
+//! - counts.rs: what became of packets.
+//!
+//! A frame is looked at where interrupts are handled and goes from there straight into the queue of the socket it is for; what a
+//! socket sends goes from the system call straight to the card. TCP's connections are in tcp/wire.rs, each with a lock
+//! of its own; this layer has none that two connections share but the card's two queues and the neighbours' table.
+//! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `neighbours`; the card's transmit queue.
+//!
+//! Not here: fragments (a datagram that came in pieces is dropped and counted), IPv6, more than one card, IGMP.
+//! Sources: RFC 791, 826, 1122; Linux net/ipv4.
+pub mod counts;
+mod dhcp;
+mod input;
+mod neighbours;
+mod output;
+mod port;
+
+pub use counts::COUNTS;
+pub use input::answer_by;
+pub use output::{Datagram, send_datagram};
+pub use port::{Port, now};
+
+use self::dhcp::Dhcp;
+use self::neighbours::Neighbours;
+use super::tcp::Wire;
+use crate::drivers::virtio::net::{Nic, User};
+use crate::drivers::virtio::{Device, VirtioError};
+use crate::klog;
+use crate::sync::{SpinLock, Wait, WaitQueue};
+use crate::time;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+use core::net::Ipv4Addr;
+use core::sync::atomic::{AtomicU32, Ordering};
+use ringo_abi::Errno;
+use spin::Once;
+
+/// How long a program waits for an address of ours: what a server takes that is asked once more.
+const PATIENCE: u64 = 5_000_000_000;
+
+/// Our place in the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Our address.
+    pub address: Ipv4Addr,
+    /// How many bits of it name the network.
+    pub prefix: u8,
+    /// The way to the others.
+    pub router: Option<Ipv4Addr>,
+    /// Who knows names.
+    pub dns: ArrayVec<Ipv4Addr, 3>,
+}
+
+impl Place {
+    /// Whether an address is in our network.
+    pub fn has(&self, ip: Ipv4Addr) -> bool {
+        let mask = self.mask();
+        u32::from(ip) & mask == u32::from(self.address) & mask
+    }
+
+    fn mask(&self) -> u32 {
+        u32::MAX
+            .checked_shl(32 - u32::from(self.prefix.min(32)))
+            .unwrap_or(0)
+    }
+
+    /// The network's own address.
+    pub fn network(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.address) & self.mask())
+    }
+
+    /// The address of everybody in it.
+    pub fn broadcast(&self) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.address) | !self.mask())
+    }
+}
+
+/// The card and what is known of the world behind it.
+pub struct Network {
+    /// The card.
+    pub nic: &'static Nic,
+    place: SpinLock<Option<Place>>,
+    /// Our address for those who need no more; 0 while there is none.
+    address: AtomicU32,
+    /// Threads that wait for an address.
+    arrival: WaitQueue,
+    dhcp: Dhcp,
+    neighbours: Neighbours,
+    /// Connections that found the card busy.
+    waiting: SpinLock<Vec<Arc<Wire>>>,
+}
+
+static NETWORK: Once<Network> = Once::new();
+
+/// The network; none without a card.
+#[inline]
+pub fn network() -> Option<&'static Network> {
+    NETWORK.get()
+}
+
+/// What the card tells.
+struct Stack;
+
+impl User for Stack {
+    fn input(&self, frame: &[u8]) {
+        if let Some(network) = network() {
+            input::frame(network, frame);
+        }
+    }
+
+    fn room(&self) {
+        let Some(network) = network() else { return };
+        let waiting = core::mem::take(&mut *network.waiting.lock());
+        for wire in waiting {
+            wire.run(None);
+        }
+        network.nic.flush();
+    }
+}
+
+/// Takes the card into use and asks for an address; the answer comes later.
+///
+/// # Errors
+/// As the card's driver.
+pub fn init(device: Device) -> Result<(), VirtioError> {
+    let nic = Nic::start(device, &Stack)?;
+    let network = NETWORK.call_once(|| Network {
+        nic,
+        place: SpinLock::new(None),
+        address: AtomicU32::new(0),
+        arrival: WaitQueue::new(),
+        dhcp: Dhcp::new(nic.mac),
+        neighbours: Neighbours::new(),
+        waiting: SpinLock::new(Vec::new()),
+    });
+    nic.listen()?;
+    network.dhcp.run(network, None);
+    Ok(())
+}
+
+impl Network {
+    /// Our address.
+    #[inline]
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        match self.address.load(Ordering::Acquire) {
+            0 => None,
+            bits => Some(Ipv4Addr::from(bits)),
+        }
+    }
+
+    /// Our place.
+    pub fn place(&self) -> Option<Place> {
+        self.place.lock().clone()
+    }
+
+    /// Our address, which may be on its way: waits for it a little.
+    ///
+    /// # Errors
+    /// ENETUNREACH if none comes, ERESTARTSYS.
+    pub fn await_address(&self) -> Result<Ipv4Addr, Errno> {
+        let how = Wait::interruptible().deadline(Some(time::now() + PATIENCE));
+        self.arrival
+            .wait_until(how, || self.address())
+            .map_err(|errno| match errno {
+                Errno::ETIMEDOUT => Errno::ENETUNREACH,
+                other => other,
+            })
+    }
+
+    /// Our place is this from now on.
+    fn settle(&self, place: Option<Place>) {
+        let address = place.as_ref().map_or(0, |place| u32::from(place.address));
+        match &place {
+            Some(place) => klog!(
+                "network: {}/{}, {} us after entry",
+                place.address,
+                place.prefix,
+                time::now() / 1000
+            ),
+            None => klog!("network: the address is lost"),
+        }
+        *self.place.lock() = place;
+        self.address.store(address, Ordering::Release);
+        self.arrival.wake_all();
+    }
+
+    /// Runs the connection again when the card has room.
+    pub fn wait_for_room(&self, wire: Arc<Wire>) {
+        self.waiting.lock().push(wire);
+    }
+}

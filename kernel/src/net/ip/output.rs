@@ -1,0 +1,131 @@
+//! From a packet to the card.
+use super::{COUNTS, Network};
+use crate::drivers::virtio::net::{Frame, MTU};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::sync::atomic::{AtomicU16, Ordering};
+use linux_raw_sys::net as abi;
+use ringo_abi::Errno;
+use ringo_net::packet::{self, EthernetKind, Header, IPV4_HEADER, Mac, Part, UDP_HEADER};
+
+/// Data of a fragment: what is left of the MTU, in eights.
+const PIECE: usize = (MTU - IPV4_HEADER) / 8 * 8;
+
+/// The Ethernet address that stands for a group (RFC 1112, 6.4).
+fn group(ip: Ipv4Addr) -> Mac {
+    let [_, b, c, d] = ip.octets();
+    [1, 0, 0x5e, b & 0x7f, c, d]
+}
+
+impl Network {
+    /// Sends a frame that has a packet to `to`. The card is told by a later flush.
+    pub fn send(&self, mut frame: Frame, to: IpAddr) {
+        let IpAddr::V4(to) = to else {
+            return;
+        };
+        let everybody = |mut frame: Frame, mac| {
+            packet::write_ethernet(frame.bytes(), mac, self.nic.mac, EthernetKind::V4);
+            self.nic.send(frame);
+        };
+        if to.is_multicast() {
+            return everybody(frame, group(to));
+        }
+        let hop = {
+            let place = self.place.lock();
+            let Some(place) = place.as_ref() else { return };
+            if to.is_broadcast() || to == place.broadcast() {
+                None
+            } else if place.has(to) {
+                Some(to)
+            } else if let Some(router) = place.router {
+                Some(router)
+            } else {
+                return;
+            }
+        };
+        match hop {
+            None => {
+                packet::write_ethernet(
+                    frame.bytes(),
+                    packet::BROADCAST,
+                    self.nic.mac,
+                    EthernetKind::V4,
+                );
+                self.nic.send(frame);
+            }
+            Some(hop) => self.neighbours.send(self, hop, frame),
+        }
+    }
+
+    /// Makes and sends a packet with a payload that `fill` writes. False if the card is busy.
+    pub fn send_packet(
+        &self,
+        header: &Header,
+        length: usize,
+        part: Option<Part>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
+        let Some(mut frame) = self.nic.frame() else {
+            COUNTS.full.add();
+            return false;
+        };
+        let bytes = frame.packet(IPV4_HEADER + length);
+        fill(&mut bytes[IPV4_HEADER..]);
+        packet::write_ipv4(bytes, header, part);
+        self.send(frame, header.to.into());
+        true
+    }
+}
+
+/// A datagram to be sent; `data` has room for the header of UDP in front.
+pub struct Datagram<'a> {
+    /// Its sender.
+    pub from: SocketAddr,
+    /// Its receiver.
+    pub to: SocketAddr,
+    /// Time to live.
+    pub ttl: u8,
+    /// Type of service.
+    pub tos: u8,
+    /// [`UDP_HEADER`] bytes for the header, then the data.
+    pub data: &'a mut [u8],
+}
+
+/// Sends a datagram, in pieces if it is larger than a packet. What the card has no room for is lost, as everywhere on its way.
+///
+/// # Errors
+/// ENETUNREACH without a card or an address, and for IPv6.
+pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
+    static ID: AtomicU16 = AtomicU16::new(1);
+    let network = super::network().ok_or(Errno::ENETUNREACH)?;
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (datagram.from.ip(), datagram.to.ip()) else {
+        return Err(Errno::ENETUNREACH);
+    };
+    debug_assert!(datagram.data.len() >= UDP_HEADER);
+    let header = Header {
+        from,
+        to,
+        protocol: abi::IPPROTO_UDP as u8,
+        ttl: datagram.ttl,
+        tos: datagram.tos,
+    };
+    packet::write_udp(datagram.data, datagram.from, datagram.to);
+    let data = &*datagram.data;
+    if data.len() <= MTU - IPV4_HEADER {
+        network.send_packet(&header, data.len(), None, |out| out.copy_from_slice(data));
+    } else {
+        let id = ID.fetch_add(1, Ordering::Relaxed);
+        let last = data.len().div_ceil(PIECE) - 1;
+        for (number, piece) in data.chunks(PIECE).enumerate() {
+            let part = Part {
+                id,
+                offset: number * PIECE,
+                more: number < last,
+            };
+            network.send_packet(&header, piece.len(), Some(part), |out| {
+                out.copy_from_slice(piece);
+            });
+        }
+    }
+    network.nic.flush();
+    Ok(())
+}

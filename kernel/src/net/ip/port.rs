@@ -1,0 +1,163 @@
+//! The card as smoltcp sees it: at most one packet to take, and frames to fill.
+//!
+//! Two ways: [`Port`] carries IP packets of one connection, [`Raw`] whole Ethernet frames (DHCP). What is sent
+//! waits in the card's queue until somebody says [`flush`](crate::drivers::virtio::net::Nic::flush).
+use super::{COUNTS, Network};
+use crate::drivers::virtio::net::{ETHERNET, Frame, MTU};
+use crate::time;
+use arrayvec::ArrayVec;
+use core::net::IpAddr;
+use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+/// Headers of IPv4 and TCP at most.
+pub const HEADERS: usize = 120;
+
+/// The time as smoltcp takes it.
+pub fn now() -> Instant {
+    Instant::from_micros((time::now() / 1000) as i64)
+}
+
+/// A packet that came.
+pub struct Came<'a>(&'a [u8]);
+
+impl RxToken for Came<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+/// The card for one connection.
+pub struct Port<'a> {
+    network: &'static Network,
+    packet: Option<&'a [u8]>,
+    to: IpAddr,
+    /// The card was busy.
+    pub busy: bool,
+    /// The packet that was sent last, if it has no more than headers: what TIME_WAIT says again.
+    pub last: ArrayVec<u8, HEADERS>,
+}
+
+impl<'a> Port<'a> {
+    /// With a packet that came, and where what is sent goes to.
+    pub fn new(network: &'static Network, packet: Option<&'a [u8]>, to: IpAddr) -> Self {
+        Self {
+            network,
+            packet,
+            to,
+            busy: false,
+            last: ArrayVec::new(),
+        }
+    }
+}
+
+/// A frame to be filled; it is asked for late if there was none to wait for.
+pub struct Goes<'a, 'b> {
+    port: &'a mut Port<'b>,
+    frame: Option<Frame>,
+}
+
+impl TxToken for Goes<'_, '_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
+        let network = self.port.network;
+        let Some(mut frame) = self.frame.or_else(|| network.nic.frame()) else {
+            // An answer to what just came: it is as if it got lost.
+            COUNTS.full.add();
+            return f(&mut alloc::vec![0; length]);
+        };
+        let packet = frame.packet(length);
+        let result = f(packet);
+        self.port.last.clear();
+        // Too long a one is not kept.
+        let _ = self.port.last.try_extend_from_slice(packet);
+        network.send(frame, self.port.to);
+        result
+    }
+}
+
+impl<'b> Device for Port<'b> {
+    type RxToken<'a>
+        = Came<'b>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Goes<'a, 'b>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let packet = self.packet.take()?;
+        let goes = Goes {
+            port: self,
+            frame: None,
+        };
+        Some((Came(packet), goes))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
+        let frame = self.network.nic.frame();
+        self.busy |= frame.is_none();
+        frame.map(|frame| Goes {
+            port: self,
+            frame: Some(frame),
+        })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        capabilities(Medium::Ip, MTU)
+    }
+}
+
+/// What smoltcp asks of a card.
+pub fn capabilities(medium: Medium, mtu: usize) -> DeviceCapabilities {
+    let mut capabilities = DeviceCapabilities::default();
+    capabilities.medium = medium;
+    capabilities.max_transmission_unit = mtu;
+    capabilities
+}
+
+/// The card for who speaks Ethernet; none before there is one, when only its capabilities are asked for.
+pub struct Raw<'a> {
+    /// The card.
+    pub network: Option<&'static Network>,
+    /// A frame that came.
+    pub frame: Option<&'a [u8]>,
+}
+
+/// An Ethernet frame to be filled.
+pub struct RawGoes(&'static Network, Frame);
+
+impl TxToken for RawGoes {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
+        let Self(network, mut frame) = self;
+        let result = f(frame.ethernet(length));
+        network.nic.send(frame);
+        result
+    }
+}
+
+impl<'b> Device for Raw<'b> {
+    type RxToken<'a>
+        = Came<'b>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = RawGoes
+    where
+        Self: 'a;
+
+    fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        self.frame?;
+        let goes = self.transmit(now)?;
+        Some((Came(self.frame.take()?), goes))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
+        let network = self.network?;
+        Some(RawGoes(network, network.nic.frame()?))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        capabilities(Medium::Ethernet, ETHERNET + MTU)
+    }
+}

@@ -1,0 +1,150 @@
+//! The table of wires: connections to other machines by both ends, and segments on their way to them.
+//!
+//! In shards by a hash, each with a spin lock that is a leaf but for the drop of nothing: what is taken out is dropped by the caller.
+use super::buffers;
+use super::wire::Wire;
+use crate::net::ip::{self, COUNTS, Network};
+use crate::net::table;
+use crate::sync::SpinLock;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use hashbrown::HashMap;
+use linux_raw_sys::net as abi;
+use ringo_abi::Errno;
+use ringo_net::packet::{self, Drop, Ip, Unreachable};
+use spin::Lazy;
+
+const SHARDS: usize = 256;
+/// Connections that are being opened from outside at most (a flood of SYNs).
+const OPENING_MAX: usize = 1024;
+
+/// Both ends of a connection, as seen from here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ends {
+    /// Ours.
+    pub local: SocketAddr,
+    /// The other.
+    pub remote: SocketAddr,
+}
+
+type Shard = SpinLock<HashMap<Ends, Arc<Wire>>>;
+
+static WIRES: Lazy<Box<[Shard]>> = Lazy::new(|| (0..SHARDS).map(|_| SpinLock::default()).collect());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn shard(ends: &Ends) -> &'static Shard {
+    &WIRES[table::hash(ends) as usize % SHARDS]
+}
+
+/// Enters a wire; packets find it from now on.
+pub fn enter(ends: Ends, wire: Arc<Wire>) {
+    let before = shard(&ends).lock().insert(ends, wire);
+    if before.is_none() {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes this very wire out.
+pub fn leave(ends: &Ends, wire: &Arc<Wire>) {
+    let mut shard = shard(ends).lock();
+    if shard
+        .get(ends)
+        .is_some_and(|found| Arc::ptr_eq(found, wire))
+    {
+        let gone = shard.remove(ends);
+        drop(shard);
+        drop(gone);
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn find(ends: &Ends) -> Option<Arc<Wire>> {
+    shard(ends).lock().get(ends).cloned()
+}
+
+/// A segment came for us.
+///
+/// # Errors
+/// Malformed, Checksum.
+pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
+    let segment = packet::tcp(ip)?;
+    let ends = Ends {
+        local: segment.to,
+        remote: segment.from,
+    };
+    if let Some(wire) = find(&ends) {
+        if !(segment.opens && wire.is_resting()) {
+            if !packet::tcp_checksum(ip) {
+                return Err(Drop::Checksum);
+            }
+            wire.arrived(ip.whole, segment.resets);
+            return Ok(());
+        }
+        wire.end_rest();
+    }
+    if !packet::tcp_checksum(ip) {
+        return Err(Drop::Checksum);
+    }
+    if segment.opens && opens(network, ends, ip) {
+        return Ok(());
+    }
+    if let Some(reset) = packet::reset_for(ip) {
+        COUNTS.no_socket.add();
+        let length = packet::RESET_LENGTH;
+        ip::answer_by(network, ip, abi::IPPROTO_TCP as u8, length, |out| {
+            packet::write_reset(out, &reset);
+        });
+    }
+    Ok(())
+}
+
+/// Somebody wants to connect. False if nobody listens.
+fn opens(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
+    let listener = table::TCP
+        .find(
+            ends.local,
+            ends.remote,
+            |entry| entry.value.is_some(),
+            |entry| entry.value.clone(),
+        )
+        .flatten();
+    let Some(listener) = listener else {
+        return false;
+    };
+    // It will ask again.
+    if listener.is_full() || buffers::opening() >= OPENING_MAX {
+        COUNTS.full.add();
+        return true;
+    }
+    match Wire::answer(network, ends, listener) {
+        Ok(wire) => wire.run(Some(ip.whole)),
+        Err(_) => COUNTS.full.add(),
+    }
+    true
+}
+
+/// What we sent did not arrive.
+pub fn unreachable(what: &Unreachable) {
+    let errno = match what.code {
+        2 => Errno::ENOPROTOOPT,
+        3 => Errno::ECONNREFUSED,
+        // Fragmentation needed: our packets are small.
+        4 => return,
+        0 | 6 => Errno::ENETUNREACH,
+        _ => Errno::EHOSTUNREACH,
+    };
+    let ends = Ends {
+        local: what.from,
+        remote: what.to,
+    };
+    if let Some(wire) = find(&ends) {
+        wire.unreachable(errno);
+    }
+}
+
+/// Connections to other machines, those in TIME_WAIT among them.
+pub fn count() -> usize {
+    COUNT.load(Ordering::Relaxed)
+}
