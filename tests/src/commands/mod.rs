@@ -1,9 +1,10 @@
 //! Trials that drive the `ringo` command itself: signals, closed streams, terminals, what it leaves behind.
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
-//! * `signals.rs`, `streams.rs`, `terminal.rs`, `options.rs`, `leftovers.rs`: the trials.
+//! * `signals.rs`, `streams.rs`, `terminal.rs`, `options.rs`, `leftovers.rs`, `network.rs`: the trials.
 
 mod leftovers;
+mod network;
 mod options;
 mod signals;
 mod streams;
@@ -31,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
         terminal::trials(),
         options::trials(),
         leftovers::trials(),
+        network::trials(),
     ]
     .into_iter()
     .flatten()

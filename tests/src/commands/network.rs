@@ -1,0 +1,223 @@
+//! Beyond loopback: a server that is published to the host, and a program that dials out to it.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+
+use super::{end_of, finish, on, ours, ringo_run, text};
+use crate::machine::Engine;
+
+pub fn trials() -> Vec<Trial> {
+    // With KVM only: emulation, slow beside the host's side of a transfer, still loses some of these.
+    let mut all = on(&[Engine::Kvm], "published-server", published_server);
+    all.extend(on(&[Engine::Kvm], "dials-out", dials_out));
+    all
+}
+
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A running server and the host's ports that lead to it.
+struct Server {
+    child: Child,
+    ports: Vec<(u16, u16)>,
+}
+
+impl Server {
+    fn start(engine: Engine) -> Result<Self> {
+        let mut command = ringo_run(engine, &["--cpus", "2"]);
+        let mut ports = Vec::new();
+        // All at once, so that they differ.
+        let free = [7u16, 80, 81, 99].map(|guest| (guest, TcpListener::bind("127.0.0.1:0")));
+        for (guest, listener) in free {
+            let host = listener?.local_addr()?.port();
+            ports.push((guest, host));
+            command.args(["--publish", &format!("127.0.0.1:{host}:{guest}")]);
+        }
+        let host = ports[0].1;
+        command.args(["--publish", &format!("127.0.0.1:{host}:7/udp")]);
+        let child = command
+            .arg(ours("outside")?)
+            .arg("serve")
+            .stdin(Stdio::null())
+            .spawn()?;
+        let mut server = Self { child, ports };
+        server.await_echo(engine)?;
+        Ok(server)
+    }
+
+    fn address(&self, guest: u16) -> SocketAddr {
+        let host = self.ports.iter().find(|(port, _)| *port == guest);
+        (Ipv4Addr::LOCALHOST, host.map_or(0, |(_, host)| *host)).into()
+    }
+
+    fn connect(&self, guest: u16) -> Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address(guest), LIMIT)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        Ok(stream)
+    }
+
+    /// QEMU takes connections before anybody listens in the VM.
+    fn await_echo(&mut self, engine: Engine) -> Result<()> {
+        let end = Instant::now() + LIMIT * engine.patience();
+        while Instant::now() < end {
+            if self.child.try_wait()?.is_some() {
+                bail!("the server has ended");
+            }
+            let answer = self.connect(7).and_then(|stream| echo(stream, b"?"));
+            if answer.is_ok_and(|answer| answer == b"?") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("the server does not answer")
+    }
+
+    fn end(mut self) -> Result<()> {
+        drop(self.connect(99)?);
+        let code = end_of(&mut self.child, LIMIT)?;
+        ensure!(code == 0, "exit code {code}");
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends `data`, ends, and gives what comes back until the other side ends.
+fn echo(mut stream: TcpStream, data: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = stream.try_clone()?;
+    let mut back = Vec::new();
+    std::thread::scope(|scope| -> Result<()> {
+        let sent = scope.spawn(move || -> std::io::Result<()> {
+            writer.write_all(data)?;
+            writer.shutdown(Shutdown::Write)
+        });
+        stream.read_to_end(&mut back)?;
+        sent.join().expect("it does not panic")?;
+        Ok(())
+    })?;
+    Ok(back)
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 65_536 % 251) as u8).collect()
+}
+
+fn talk(server: &Server) -> Result<()> {
+    let large = pattern(32 << 20);
+    let back = echo(server.connect(7)?, &large).context("32 MiB both ways")?;
+    ensure!(back == large, "{} bytes came back, or others", back.len());
+
+    // A sum that only comes after our end: half of the connection is closed then.
+    let sum = echo(server.connect(80)?, b"hello").context("half-closed")?;
+    const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    ensure!(text(&sum) == HELLO, "{}", text(&sum));
+
+    // A few at a time: QEMU's queue of connections that wait is short.
+    std::thread::scope(|scope| -> Result<()> {
+        let work = |number: usize| -> Result<()> {
+            for round in 0..12 {
+                let data = pattern(1 + number * 997 + round * 4099);
+                let back = echo(server.connect(7)?, &data)?;
+                ensure!(
+                    back == data,
+                    "{number}: {} bytes of {}",
+                    back.len(),
+                    data.len()
+                );
+            }
+            Ok(())
+        };
+        let workers: Vec<_> = (0..8)
+            .map(|number| scope.spawn(move || work(number)))
+            .collect();
+        for worker in workers {
+            worker.join().expect("it does not panic")?;
+        }
+        Ok(())
+    })?;
+
+    // A hundred open at once, used in turn.
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(server.connect(7)?);
+    }
+    for round in [b"one", b"two"] {
+        for stream in &mut streams {
+            stream.write_all(round)?;
+        }
+        for stream in &mut streams {
+            let mut back = [0; 3];
+            stream.read_exact(&mut back)?;
+            ensure!(&back == round, "{back:?}");
+        }
+    }
+    drop(streams);
+
+    // A server that closes with unread data resets.
+    let mut stream = server.connect(81)?;
+    stream.write_all(b"nobody reads this")?;
+    let ended = stream.read(&mut [0; 8]);
+    ensure!(!matches!(ended, Ok(1..)), "{ended:?}");
+
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    socket.connect(server.address(7))?;
+    for length in [1, 1000, 1472] {
+        let data = pattern(length);
+        socket.send(&data)?;
+        let mut back = [0; 2048];
+        let count = socket.recv(&mut back)?;
+        ensure!(back[..count] == data, "a datagram of {length}: {count}");
+    }
+    Ok(())
+}
+
+fn published_server(engine: Engine) -> Result<()> {
+    let server = Server::start(engine)?;
+    talk(&server)?;
+    server.end()
+}
+
+fn dials_out(engine: Engine) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let echoes = std::thread::spawn(move || -> Result<usize> {
+        let (mut stream, _) = listener.accept()?;
+        stream.set_read_timeout(Some(LIMIT * 6))?;
+        // A slow reader at first: the program's side fills up.
+        std::thread::sleep(Duration::from_millis(300));
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all)?;
+        ensure!(all == pattern(16 << 20), "{} bytes, or others", all.len());
+        stream.write_all(&all)?;
+        Ok(all.len())
+    });
+    let mut command = ringo_run(engine, &["--cpus", "2", "--net", "user"]);
+    command
+        .arg(ours("outside")?)
+        .args(["dial", &format!("10.0.2.2:{port}")]);
+    let outcome = finish(command, engine)?;
+    let said = text(&outcome.stdout);
+    ensure!(outcome.code == 0, "{said}{}", text(&outcome.stderr));
+    echoes.join().expect("it does not panic")?;
+    for part in [
+        "16777216 bytes came back, <nil>",
+        &format!("10.0.2.15 10.0.2.2:{port}"),
+        "eth0 [10.0.2.15/24]",
+        "connection refused",
+    ] {
+        ensure!(said.contains(part), "no {part:?} in: {said}");
+    }
+    Ok(())
+}
