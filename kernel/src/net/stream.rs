@@ -240,10 +240,11 @@ impl<A: Attachment> Stream<A> {
         Ok(end)
     }
 
-    /// Takes bytes of the kernel's, as many as there is room for, without a word to the reader. For a writer that is alone;
-    /// it does not block. Gives how many those were.
-    pub fn push_bytes(&self, bytes: &[u8], attachment: A) -> usize {
-        let count = bytes.len().min(self.room()).min(buffer::MAX);
+    /// Takes bytes of the kernel's, as many as there is room for (or, with `beyond`, more), without a word to the reader. For
+    /// a writer that is alone; it does not block. Gives how many those were.
+    pub fn push_bytes(&self, bytes: &[u8], attachment: A, beyond: bool) -> usize {
+        let room = if beyond { buffer::MAX } else { self.room() };
+        let count = bytes.len().min(room).min(buffer::MAX);
         if count == 0 || self.abandoned() {
             return 0;
         }

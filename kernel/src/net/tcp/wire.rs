@@ -294,7 +294,7 @@ impl Wire {
             let (interface, sockets) = (&mut live.interface, &mut live.sockets);
             while interface.poll_egress(now, &mut port, sockets) == PollResult::SocketStateChanged {
             }
-            machine.settle(live.socket().state());
+            machine.settle(live.socket().state(), !port.last.is_empty());
             match machine.stage {
                 Stage::Opening | Stage::Open => {
                     let due = live.interface.poll_at(now, &live.sockets);
@@ -472,6 +472,8 @@ impl Machine {
         let opened = socket.state() != State::SynSent || incoming.abandoned();
         if ended && outgoing.unread() == 0 && !self.finished[1] && opened {
             self.finished[1] = true;
+            // The answer to the other side's FIN is the last that is said, and is kept for TIME_WAIT.
+            socket.set_ack_delay(None);
             socket.close();
         }
     }
@@ -515,10 +517,10 @@ impl Machine {
         }
     }
 
-    /// Draws conclusions from the protocol's state.
-    fn settle(&mut self, state: State) {
+    /// Draws conclusions from the protocol's state. `answered`: the segment sent last acknowledges what came last.
+    fn settle(&mut self, state: State, answered: bool) {
         match state {
-            State::TimeWait => self.stage = Stage::Resting,
+            State::TimeWait if self.finished[0] && answered => self.stage = Stage::Resting,
             State::Closed => {
                 if let Some(end) = &self.end {
                     let opening = self.stage == Stage::Opening;
@@ -541,11 +543,19 @@ impl Machine {
     }
 }
 
-/// Moves what came to the program. Whether that was anything.
+/// Moves what came to the program. Whether that was anything. Behind the other side's FIN nothing more comes, so that all of it is
+/// moved, whatever the room: the ring may be gone before the program has read.
 fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> bool {
     let mut some = false;
+    let ended = [
+        State::CloseWait,
+        State::Closing,
+        State::LastAck,
+        State::TimeWait,
+    ];
+    let all = ended.contains(&socket.state());
     while socket.can_recv() {
-        if incoming.room() == 0 {
+        if incoming.room() == 0 && !all {
             stalled.store(true, Ordering::SeqCst);
             // The program may have read before it could see the mark.
             if incoming.room() == 0 || !stalled.swap(false, Ordering::SeqCst) {
@@ -553,7 +563,7 @@ fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> bo
             }
         }
         let moved = socket.recv(|bytes| {
-            let count = incoming.push_bytes(bytes, ());
+            let count = incoming.push_bytes(bytes, (), all);
             (count, count)
         });
         match moved {
