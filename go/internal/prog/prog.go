@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sort"
 	"syscall"
+	"unsafe"
 )
 
 // Acts maps an act's name to what it does.
@@ -93,6 +94,22 @@ func Call(number uintptr, args ...uintptr) (int, string) {
 		return -1, Name(errno)
 	}
 	return int(n), "ok"
+}
+
+// Undisturbed runs f on a thread that the runtime's preemption signal cannot reach: what f waits in is not cut short by
+// chance.
+func Undisturbed(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	const block, set = 0, 2 // SIG_BLOCK, SIG_SETMASK
+	urgent, old := uint64(1)<<(syscall.SIGURG-1), uint64(0)
+	mask := func(how uintptr, new, old *uint64) {
+		_, name := Call(syscall.SYS_RT_SIGPROCMASK, how, uintptr(unsafe.Pointer(new)), uintptr(unsafe.Pointer(old)), 8)
+		Check(name == "ok", "rt_sigprocmask: %s", name)
+	}
+	mask(block, &urgent, &old)
+	defer mask(set, &old, nil)
+	f()
 }
 
 // Show prints what Call gave.

@@ -19,12 +19,11 @@ type pollFd struct {
 
 const everything = 1 | 2 | 4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x2000
 
-func pollAll(fds []pollFd, timeout int) (int, string) {
-	var at uintptr
-	if len(fds) > 0 {
-		at = uintptr(unsafe.Pointer(&fds[0]))
-	}
-	return prog.Call(sysPoll, at, uintptr(len(fds)), uintptr(timeout))
+func pollAll(fds []pollFd, timeout int) (n int, name string) {
+	prog.Undisturbed(func() {
+		n, name = prog.Call(sysPoll, uintptr(unsafe.Pointer(unsafe.SliceData(fds))), uintptr(len(fds)), uintptr(timeout))
+	})
+	return n, name
 }
 
 func tell(what string, fds []pollFd, timeout int) {

@@ -20,7 +20,7 @@ func init() { runtime.LockOSThread() }
 func main() {
 	prog.Main(prog.Acts{
 		"files": func() { sweep(files()) }, "paths": func() { sweep(paths()) }, "events": func() { sweep(events()) },
-		"time": func() { sweep(timing()) }, "signals": func() { sweep(signals()) }, "process": func() { sweep(process()) },
+		"time": func() { prog.Undisturbed(func() { sweep(timing()) }) }, "signals": func() { sweep(signals()) }, "process": func() { sweep(process()) },
 		"memory": func() { sweep(memory()) }, "numbers": numbers, "zeros": zeros,
 	})
 }

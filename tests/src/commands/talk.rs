@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 use rustix::process::{Signal, kill_process};
-use rustix::termios::{Termios, tcgetattr};
+use rustix::termios::{LocalModes, Termios, tcgetattr};
 
 use super::{end_of, on, ringo_run};
 use crate::compare::{Normalise, difference};
@@ -30,6 +30,8 @@ pub enum Step {
     Signal(Signal),
     /// Its terminal becomes so many rows high and columns wide.
     Resize(u16, u16),
+    /// The program has turned its terminal's echo off, and reads lines.
+    EchoOff,
     /// Nothing, for so many milliseconds.
     Pause(u64),
     /// Its reader goes.
@@ -258,6 +260,21 @@ impl Held {
         Ok(slave.map(tcgetattr).transpose()?)
     }
 
+    fn wait_for_echo_off(&self, limit: Duration) -> Result<()> {
+        let end = Instant::now() + limit;
+        loop {
+            let modes = self
+                .settings()?
+                .context("there is no terminal")?
+                .local_modes;
+            if modes.contains(LocalModes::ICANON) && !modes.contains(LocalModes::ECHO) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "not within {limit:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn hang_up(&mut self) {
         self.input = None;
         if let Some(terminal) = &mut self.terminal {
@@ -282,6 +299,7 @@ impl Held {
                     .master
                     .resize(pty_process::Size::new(rows, columns))?;
             }
+            Step::EchoOff => self.wait_for_echo_off(limit)?,
             Step::Pause(ms) => std::thread::sleep(Duration::from_millis(ms)),
             Step::CloseOutput => self.heard.stop(),
             Step::CloseInput => self.input = None,

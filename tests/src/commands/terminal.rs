@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::on;
 use super::talk::{
     At, Compare, Program,
-    Step::{self, Expect, Resize, Say, Signal as Kill},
+    Step::{self, EchoOff, Expect, Resize, Say, Signal as Kill},
     Talk, hold,
 };
 use crate::machine::{Engine, ringo, self_check};
@@ -65,6 +65,7 @@ fn talks() -> Vec<Talk> {
                 Expect("key \"\\r\""),
                 Say("q"),
                 Expect("password: "),
+                EchoOff,
                 Say("secret\n"),
                 Expect("\"secret\" <nil>"),
                 Say("text\n"),
