@@ -52,6 +52,19 @@ impl RunQueue {
         self.remove_first(|_| true)
     }
 
+    /// Whether there is a thread for which `wanted` holds. O(1) for one that most threads meet.
+    pub fn any(&self, wanted: impl Fn(&Thread) -> bool) -> bool {
+        let list = self.list.lock();
+        let mut at = list.head;
+        while let Some(thread) = at.checked_sub(1).and_then(by_index) {
+            if wanted(thread) {
+                return true;
+            }
+            at = thread.next.load(Ordering::Relaxed);
+        }
+        false
+    }
+
     /// Takes the first thread for which `wanted` holds.
     pub fn remove_first(&self, wanted: impl Fn(&Thread) -> bool) -> Option<&'static Thread> {
         let mut list = self.list.lock();

@@ -140,7 +140,7 @@ pub fn enqueue(thread: &'static Thread) {
     // The push before the look at who is idle; pairs with the fence in `idle`.
     fence(Ordering::SeqCst);
     if core::ptr::eq(target, here) {
-        share_queue(here);
+        share_queue(here, thread);
     } else if target.idle.load(Ordering::SeqCst) == HALTS || !thread.on_cpu.load(Ordering::SeqCst) {
         kick(target);
     }
@@ -151,8 +151,8 @@ fn allowed(thread: &Thread, cpu: &PerCpu) -> bool {
     thread.affinity.load(Ordering::Relaxed) >> cpu.id.get() & 1 != 0
 }
 
-/// Something was queued here while a thread runs: see that it does not wait for long.
-fn share_queue(here: &'static PerCpu) {
+/// `queued` waits here while another thread runs: see that it does not wait for long.
+fn share_queue(here: &'static PerCpu, queued: &Thread) {
     if here.idle.load(Ordering::Relaxed) != BUSY {
         return;
     }
@@ -162,8 +162,9 @@ fn share_queue(here: &'static PerCpu) {
         // Mostly armed for something earlier already; no reason to leave the kernel the slow way.
         time::program_hardware();
     }
-    if POLLING.load(Ordering::Relaxed) == 0 {
-        let halted = HALTED.load(Ordering::Relaxed);
+    let takers = queued.affinity.load(Ordering::Relaxed);
+    if POLLING.load(Ordering::Relaxed) & takers == 0 {
+        let halted = HALTED.load(Ordering::Relaxed) & takers;
         if halted != 0 {
             kick(percpu::cpu(halted.trailing_zeros() as usize));
         }
@@ -219,8 +220,8 @@ pub fn preempt_if_due() {
     }
 }
 
-/// Finds something else to do for the CPU of `thread`, which has just become Blocked (or Dead). Returns when `thread`
-/// runs again.
+/// Finds something else to do for the CPU of `thread`, which has just become Blocked (or Dead), or moves. Returns when
+/// `thread` runs again.
 pub fn schedule(thread: &'static Thread) {
     thread.switches[0].fetch_add(1, Ordering::Relaxed);
     let now = time::now();
@@ -275,9 +276,12 @@ pub fn finish_switch() {
             previous.on_cpu.store(false, Ordering::Release);
             previous.retire();
         } else {
+            // Read first: stepped off, it may be picked elsewhere and move again.
+            let moves = previous.moves_to.swap(0, Ordering::Relaxed) != 0;
             previous.on_cpu.store(false, Ordering::Release);
-            if previous.moves_to.swap(0, Ordering::Relaxed) != 0 {
-                wake(previous);
+            if moves {
+                previous.set_state(State::Runnable);
+                enqueue(previous);
             }
         }
     }
@@ -406,8 +410,13 @@ fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
     cpu.run_queue.pop().or_else(|| steal(cpu))
 }
 
+/// Whether a thread waits for another CPU that could run here; one that is still stepping off its stack counts, since
+/// nobody tells when it has.
 fn others_have_work(cpu: &PerCpu) -> bool {
-    (0..cpu_count()).any(|id| id != cpu.id.get() && stealable(percpu::cpu(id)))
+    (0..cpu_count())
+        .filter(|&id| id != cpu.id.get())
+        .map(percpu::cpu)
+        .any(|victim| stealable(victim) && victim.run_queue.any(|thread| allowed(thread, cpu)))
 }
 
 /// Whether another CPU has a thread waiting behind a running one.
@@ -443,7 +452,7 @@ pub fn move_to_allowed_cpu() {
     thread
         .last_cpu
         .store(mask.trailing_zeros(), Ordering::Relaxed);
-    thread.set_state(State::Blocked);
+    // Running until it has stepped off its stack (finish_switch): were it Blocked, a late wake-up would queue it elsewhere
+    // meanwhile, and of two CPUs that pick each other's moving thread neither would ever leave its own.
     schedule(thread);
-    thread.set_state(State::Running);
 }

@@ -196,3 +196,65 @@ fn a_late_wake_up_does_not_disturb_a_thread_that_moves() {
         }
     });
 }
+
+#[test]
+fn threads_that_change_places_do_not_wait_for_one_another() {
+    // The third CPU is where the late wake-ups come from: the movers have the other two.
+    model(3, || {
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let threads: Vec<&'static Thread> = (0..2usize)
+            .map(|target| {
+                let arrived = arrived.clone();
+                spawn(move || {
+                    current().affinity.store(1 << target, Ordering::Relaxed);
+                    task::move_to_allowed_cpu();
+                    arrived.fetch_add(1, Ordering::SeqCst);
+                    while arrived.load(Ordering::SeqCst) < 2 {
+                        leave_kernel();
+                        core::hint::spin_loop();
+                    }
+                    // Each stands on the CPU where the other wants to be.
+                    current()
+                        .affinity
+                        .store(1 << (1 - target), Ordering::Relaxed);
+                    task::move_to_allowed_cpu();
+                    assert_eq!(this_cpu().id.get(), 1 - target);
+                })
+            })
+            .collect();
+        spawn(move || {
+            current().affinity.store(1 << 2, Ordering::Relaxed);
+            task::move_to_allowed_cpu();
+            for _ in 0..20 {
+                for thread in &threads {
+                    wake(thread);
+                }
+                core::hint::spin_loop();
+            }
+        });
+    });
+}
+
+#[test]
+fn a_pinned_thread_lets_other_cpus_halt_and_is_run_by_one_that_may() {
+    model(3, || {
+        let flag = Arc::new(AtomicBool::new(false));
+        let (done, ready) = (flag.clone(), Arc::new(AtomicBool::new(false)));
+        let (sleeping, once) = (ready.clone(), Once::new());
+        let pinned = spawn(move || {
+            // Not where it is woken, and not on the first one that idles.
+            current().affinity.store(1 << 2, Ordering::Relaxed);
+            task::move_to_allowed_cpu();
+            sleep_until(&sleeping, &once);
+            assert_eq!(this_cpu().id.get(), 2);
+            done.store(true, Ordering::SeqCst);
+        });
+        spawn(move || {
+            current().affinity.store(0b11, Ordering::Relaxed);
+            task::move_to_allowed_cpu();
+            ready.store(true, Ordering::SeqCst);
+            wake(pinned);
+            compute_until(&flag);
+        });
+    });
+}
