@@ -26,6 +26,20 @@ const NO_EVENTS: u16 = 1;
 const DESCRIPTOR_SIZE: usize = 16;
 const USED_SIZE: usize = 8;
 
+/// A descriptor that some device gave back and did not have, with [`STRAYED`]; 0 if all is well. The log itself goes by a
+/// queue whose lock the driver holds when it finds out.
+static STRAY: AtomicU64 = AtomicU64::new(0);
+const STRAYED: u64 = 1 << 32;
+
+/// Logs what a queue could not tell while its driver's lock was held. Called without locks, after a device's interrupt.
+#[inline]
+pub fn tell_stray() {
+    if STRAY.load(Ordering::Relaxed) != 0 {
+        let head = STRAY.swap(0, Ordering::Relaxed) as u32;
+        crate::klog!("virtio: a device gave back descriptor {head}, which it did not have");
+    }
+}
+
 /// One piece of a chain.
 pub struct Part {
     /// Its memory.
@@ -241,8 +255,8 @@ impl Queue {
             .and_then(|head| self.chains.get_mut(head))
             .and_then(Option::take);
         let Some(chain) = chain else {
-            crate::klog!("virtio: the device gave back descriptor {head}, which it did not have");
             self.broken = true;
+            STRAY.store(u64::from(head) | STRAYED, Ordering::Relaxed);
             return None;
         };
         self.taken = self.taken.wrapping_add(1);

@@ -3,6 +3,7 @@
 //! Own code rather than a library's: start-up must touch few registers (each one is an exit), and PCI must use MSI-X.
 //! Both transports have the same steps: status, features, queues, notification; they differ in where the registers are.
 use super::pci::Functions;
+use super::queue::tell_stray;
 use super::{VirtioError, feature};
 use crate::cpu::{interrupts, ioapic};
 use crate::memory::phys_to_virt;
@@ -242,6 +243,7 @@ impl Device {
                 let acknowledged = Box::new(move || {
                     registers.write(mmio::INTERRUPT_ACK, 3u32);
                     handler();
+                    tell_stray();
                 });
                 let vector = interrupts::register(acknowledged).ok_or(VirtioError::NoInterrupt)?;
                 if ioapic::route(*line, vector, 0, false) {
@@ -251,7 +253,11 @@ impl Device {
                 }
             }
             Kind::Pci(functions) => {
-                let vector = interrupts::register(handler).ok_or(VirtioError::NoInterrupt)?;
+                let handled = Box::new(move || {
+                    handler();
+                    tell_stray();
+                });
+                let vector = interrupts::register(handled).ok_or(VirtioError::NoInterrupt)?;
                 functions.route_interrupts(vector)
             }
         }
