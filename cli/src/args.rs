@@ -333,10 +333,8 @@ fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
         let text = "--publish needs a network; leave `--net none` out".to_owned();
         return complain(clap::error::ErrorKind::ArgumentConflict, text);
     }
-    if let Some(publish) = options.publish.iter().find(|publish| {
-        let address = publish.address;
-        address.is_some_and(|address| address.is_ipv6())
-    }) {
+    let is_v6 = |publish: &&Publish| publish.address.is_some_and(|address| address.is_ipv6());
+    if let Some(publish) = options.publish.iter().find(is_v6) {
         let text = format!(
             "--publish {}:{}: QEMU publishes at IPv4 addresses only",
             publish.host, publish.guest

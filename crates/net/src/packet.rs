@@ -337,7 +337,7 @@ pub fn icmp<'a>(ip: &Ip<'a>) -> Result<Icmp<'a>, Drop> {
     else {
         return Err(Drop::Malformed);
     };
-    if checksum(&[bytes]) != 0 {
+    if checksum(bytes) != 0 {
         return Err(Drop::Checksum);
     }
     match kind {
@@ -368,19 +368,15 @@ fn unreachable(code: u8, quoted: &[u8]) -> Result<Unreachable, Drop> {
     })
 }
 
-/// The Internet's checksum (RFC 1071) of some bytes; pieces but the last have an even length.
-fn checksum(pieces: &[&[u8]]) -> u16 {
-    let mut sum = 0u32;
-    for piece in pieces {
-        let (words, rest) = piece.as_chunks::<2>();
-        for word in words {
-            sum += u32::from(u16::from_be_bytes(*word));
-        }
-        if let [last] = rest {
-            sum += u32::from(*last) << 8;
-        }
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
+/// The Internet's checksum (RFC 1071).
+fn checksum(bytes: &[u8]) -> u16 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let words = words
+        .iter()
+        .map(|word| u32::from(u16::from_be_bytes(*word)));
+    let rest = rest.iter().map(|last| u32::from(*last) << 8);
+    // A packet's 65,535 bytes do not overflow it.
+    let mut sum: u32 = words.chain(rest).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -491,7 +487,7 @@ pub fn write_echo_reply(out: &mut [u8], rest: &[u8]) -> usize {
     let out = &mut out[..length];
     out[..4].fill(0);
     out[4..].copy_from_slice(rest);
-    let sum = checksum(&[out]).to_be_bytes();
+    let sum = checksum(out).to_be_bytes();
     out[2..4].copy_from_slice(&sum);
     length
 }
@@ -508,7 +504,7 @@ pub fn write_port_unreachable(out: &mut [u8], about: &Ip) {
     out[..ICMP_HEADER].fill(0);
     out[..2].copy_from_slice(&[3, 3]);
     out[ICMP_HEADER..].copy_from_slice(&about.whole[..length - ICMP_HEADER]);
-    let sum = checksum(&[out]).to_be_bytes();
+    let sum = checksum(out).to_be_bytes();
     out[2..4].copy_from_slice(&sum);
 }
 
@@ -668,7 +664,7 @@ mod tests {
         let rest = *b"\0\x01\0\x02ping!";
         let mut out = [0; 13];
         assert_eq!(write_echo_reply(&mut out, &rest), 13);
-        assert_eq!(checksum(&[&out]), 0);
+        assert_eq!(checksum(&out), 0);
         assert_eq!(out[4..], rest);
     }
 

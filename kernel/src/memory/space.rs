@@ -231,7 +231,7 @@ impl AddressSpace {
         let length = round_up(request.length).ok_or(Errno::ENOMEM)?;
         let mut inner = self.inner.lock();
         inner.may_split()?;
-        if frames::check_spare().is_err() && !(inner.unmap_forgettable() && frames::has_spare(1)) {
+        if !(frames::has_spare(1) || inner.unmap_forgettable() && frames::has_spare(1)) {
             report::refused("mmap", &inner);
             return Err(Errno::ENOMEM);
         }

@@ -13,6 +13,7 @@ use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use ringo_net::packet::ETHERNET_HEADER;
 
 /// The device knows its address.
 const MAC: u64 = 1 << 5;
@@ -32,9 +33,7 @@ const RETURNED: u16 = 32;
 
 /// struct virtio_net_hdr_v1.
 const HEADER: usize = 12;
-/// An Ethernet header.
-pub const ETHERNET: usize = 14;
-/// What a packet may have at most behind it.
+/// What a packet may have at most behind the Ethernet header.
 pub const MTU: usize = 1500;
 /// A buffer: header and frame with room to spare.
 const BUFFER: usize = 2048;
@@ -52,7 +51,7 @@ impl Frame {
     /// # Panics
     /// If it is longer than a card's frames are: callers know the MTU.
     pub fn ethernet(&mut self, length: usize) -> &mut [u8] {
-        assert!(length <= ETHERNET + MTU);
+        assert!(length <= ETHERNET_HEADER + MTU);
         self.length = length;
         &mut self.buffer.bytes_mut()[HEADER..HEADER + length]
     }
@@ -62,7 +61,7 @@ impl Frame {
     /// # Panics
     /// As [`Frame::ethernet`].
     pub fn packet(&mut self, length: usize) -> &mut [u8] {
-        &mut self.ethernet(ETHERNET + length)[ETHERNET..]
+        &mut self.ethernet(ETHERNET_HEADER + length)[ETHERNET_HEADER..]
     }
 
     /// The frame as it is.

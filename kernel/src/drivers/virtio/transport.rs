@@ -236,6 +236,10 @@ impl Device {
     /// # Errors
     /// NoInterrupt.
     pub fn on_interrupt(&self, handler: Box<dyn Fn() + Send + Sync>) -> Result<(), VirtioError> {
+        let handler = move || {
+            handler();
+            tell_stray();
+        };
         match &self.kind {
             Kind::Mmio { registers, line } => {
                 let registers = *registers;
@@ -243,7 +247,6 @@ impl Device {
                 let acknowledged = Box::new(move || {
                     registers.write(mmio::INTERRUPT_ACK, 3u32);
                     handler();
-                    tell_stray();
                 });
                 let vector = interrupts::register(acknowledged).ok_or(VirtioError::NoInterrupt)?;
                 if ioapic::route(*line, vector, 0, false) {
@@ -253,11 +256,8 @@ impl Device {
                 }
             }
             Kind::Pci(functions) => {
-                let handled = Box::new(move || {
-                    handler();
-                    tell_stray();
-                });
-                let vector = interrupts::register(handled).ok_or(VirtioError::NoInterrupt)?;
+                let vector =
+                    interrupts::register(Box::new(handler)).ok_or(VirtioError::NoInterrupt)?;
                 functions.route_interrupts(vector)
             }
         }

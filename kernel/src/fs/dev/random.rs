@@ -55,6 +55,13 @@ pub fn fill(bytes: &mut [u8]) {
     *generator = ChaCha20Rng::from_seed(key);
 }
 
+/// Eight random bytes, as a number.
+pub fn word() -> u64 {
+    let mut bytes = [0; 8];
+    fill(&mut bytes);
+    u64::from_ne_bytes(bytes)
+}
+
 /// Fills the program's buffers.
 ///
 /// # Errors

@@ -39,10 +39,8 @@ impl TimerCallback for Due {
 impl Dhcp {
     /// A client that has not asked yet.
     pub fn new(mac: [u8; 6]) -> Self {
-        let mut seed = [0; 8];
-        random::fill(&mut seed);
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
-        config.random_seed = u64::from_ne_bytes(seed);
+        config.random_seed = random::word();
         let mut card = Raw {
             network: None,
             frame: None,
@@ -85,7 +83,6 @@ impl Dhcp {
                 address: lease.address.address(),
                 prefix: lease.address.prefix_len(),
                 router: lease.router,
-                dns: lease.dns_servers.iter().copied().take(3).collect(),
             })),
             Some(dhcpv4::Event::Deconfigured) => Some(None),
             None => None,
@@ -94,9 +91,7 @@ impl Dhcp {
         drop(guard);
         network.nic.flush();
         if let Some(due) = due {
-            let due = (due.total_micros().max(0) as u64).saturating_mul(1000);
-            // Never at once: what could be done was done just now.
-            self.timer.arm(due.max(crate::time::now() + 1_000_000));
+            self.timer.arm(port::deadline(due));
         }
         if let Some(place) = news
             && place != network.place()

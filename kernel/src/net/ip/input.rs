@@ -57,22 +57,25 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
     if ip.from.is_ipv6() {
         return Err(Drop::Protocol);
     }
-    if ip.protocol == UDP {
-        let datagram = packet::udp(ip)?;
-        if (datagram.from.port(), datagram.to.port()) == (DHCP_SERVER, DHCP_CLIENT) {
-            network.dhcp.run(network, Some(frame));
-            return Ok(());
-        }
+    let datagram = match ip.protocol {
+        UDP => Some(packet::udp(ip)?),
+        _ => None,
+    };
+    if let Some(datagram) = &datagram
+        && (datagram.from.port(), datagram.to.port()) == (DHCP_SERVER, DHCP_CLIENT)
+    {
+        network.dhcp.run(network, Some(frame));
+        return Ok(());
     }
     // Loopback's addresses never come from outside (RFC 1122, 3.2.1.3).
     if ip.from.is_loopback() || Some(ip.from) == network.address().map(IpAddr::V4) {
         return Err(Drop::Malformed);
     }
-    match (receiver(network, ip), ip.protocol) {
-        (For::Us, TCP) => tcp::input(network, ip),
-        (For::Us, ICMP) => icmp(network, ip),
-        (receiver @ (For::Us | For::Everybody), UDP) => {
-            let datagram = packet::udp(ip)?;
+    match (receiver(network, ip), ip.protocol, datagram) {
+        (For::Others, ..) => Err(Drop::NotOurs),
+        (For::Us, TCP, _) => tcp::input(network, ip),
+        (For::Us, ICMP, _) => icmp(network, ip),
+        (receiver, _, Some(datagram)) => {
             if !udp::input(&datagram, ip) && receiver == For::Us {
                 COUNTS.no_socket.add();
                 let length = packet::unreachable_length(ip);
@@ -82,7 +85,6 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
             }
             Ok(())
         }
-        (For::Others, _) => Err(Drop::NotOurs),
         _ => Err(Drop::Protocol),
     }
 }

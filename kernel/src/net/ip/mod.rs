@@ -21,7 +21,7 @@ mod port;
 pub use counts::COUNTS;
 pub use input::answer_by;
 pub use output::{Datagram, send_datagram};
-pub use port::{Port, now};
+pub use port::{Port, deadline, now};
 
 use self::dhcp::Dhcp;
 use self::neighbours::Neighbours;
@@ -33,7 +33,6 @@ use crate::sync::{SpinLock, Wait, WaitQueue};
 use crate::time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arrayvec::ArrayVec;
 use core::net::Ipv4Addr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use ringo_abi::Errno;
@@ -43,7 +42,7 @@ use spin::Once;
 const PATIENCE: u64 = 5_000_000_000;
 
 /// Our place in the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Our address.
     pub address: Ipv4Addr,
@@ -51,8 +50,6 @@ pub struct Place {
     pub prefix: u8,
     /// The way to the others.
     pub router: Option<Ipv4Addr>,
-    /// Who knows names.
-    pub dns: ArrayVec<Ipv4Addr, 3>,
 }
 
 impl Place {
@@ -154,7 +151,7 @@ impl Network {
 
     /// Our place.
     pub fn place(&self) -> Option<Place> {
-        self.place.lock().clone()
+        *self.place.lock()
     }
 
     /// Our address, which may be on its way: waits for it a little.

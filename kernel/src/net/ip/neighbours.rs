@@ -4,13 +4,13 @@
 //! then asked for anew, while packets still go there for a while. Answers are taken only where there was a question, so
 //! nobody fills the table but ourselves. One spin lock, held for a look-up; O(1) a packet.
 use super::Network;
-use crate::drivers::virtio::net::{ETHERNET, Frame};
+use crate::drivers::virtio::net::Frame;
 use crate::sync::SpinLock;
 use crate::time;
 use arrayvec::ArrayVec;
 use core::net::Ipv4Addr;
 use hashbrown::HashMap;
-use ringo_net::packet::{self, ARP_LENGTH, Arp, EthernetKind, Mac};
+use ringo_net::packet::{self, ARP_LENGTH, Arp, ETHERNET_HEADER, EthernetKind, Mac};
 
 const SECOND: u64 = 1_000_000_000;
 /// How long an answer is believed, and how much longer it is used while a new one is asked for.
@@ -21,6 +21,7 @@ const WAITING: usize = 8;
 /// The most neighbours.
 const MOST: usize = 1024;
 
+#[derive(Default)]
 struct Neighbour {
     mac: Option<Mac>,
     /// When it was told.
@@ -40,7 +41,7 @@ impl Neighbours {
     }
 
     /// Sends a frame that has its packet to a neighbour, now or when its address is known.
-    pub fn send(&self, network: &Network, ip: Ipv4Addr, mut frame: Frame) {
+    pub fn send(&self, network: &Network, ip: Ipv4Addr, frame: Frame) {
         let now = time::now();
         let mut table = self.0.lock();
         if table.len() >= MOST && !table.contains_key(&ip) {
@@ -50,12 +51,7 @@ impl Neighbours {
                 return;
             }
         }
-        let neighbour = table.entry(ip).or_insert(Neighbour {
-            mac: None,
-            known: 0,
-            asked: 0,
-            waiting: ArrayVec::new(),
-        });
+        let neighbour = table.entry(ip).or_default();
         let age = now - neighbour.known;
         if age > FRESH + STALE {
             neighbour.mac = None;
@@ -68,8 +64,7 @@ impl Neighbours {
         match neighbour.mac {
             Some(mac) => {
                 drop(table);
-                packet::write_ethernet(frame.bytes(), mac, network.nic.mac, EthernetKind::V4);
-                network.nic.send(frame);
+                network.send_to(frame, mac);
             }
             None => {
                 // The oldest makes room: what sent it sends it again.
@@ -96,12 +91,7 @@ impl Neighbours {
     fn heard(&self, network: &Network, arp: &Arp, learn: bool) {
         let mut table = self.0.lock();
         if learn && table.len() < MOST {
-            table.entry(arp.ip).or_insert(Neighbour {
-                mac: None,
-                known: 0,
-                asked: 0,
-                waiting: ArrayVec::new(),
-            });
+            table.entry(arp.ip).or_default();
         }
         let Some(neighbour) = table.get_mut(&arp.ip) else {
             return;
@@ -110,9 +100,8 @@ impl Neighbours {
         neighbour.known = time::now();
         let waiting = core::mem::take(&mut neighbour.waiting);
         drop(table);
-        for mut frame in waiting {
-            packet::write_ethernet(frame.bytes(), arp.mac, network.nic.mac, EthernetKind::V4);
-            network.nic.send(frame);
+        for frame in waiting {
+            network.send_to(frame, arp.mac);
         }
     }
 
@@ -144,8 +133,8 @@ fn say(network: &Network, arp: &Arp, to: Option<Mac>) {
     let Some(mut frame) = network.nic.frame() else {
         return;
     };
-    let bytes = frame.ethernet(ETHERNET + ARP_LENGTH);
-    packet::write_arp(&mut bytes[ETHERNET..], arp, to);
+    let bytes = frame.ethernet(ETHERNET_HEADER + ARP_LENGTH);
+    packet::write_arp(&mut bytes[ETHERNET_HEADER..], arp, to);
     let to = to.unwrap_or(packet::BROADCAST);
     packet::write_ethernet(bytes, to, network.nic.mac, EthernetKind::Arp);
     network.nic.send(frame);

@@ -18,16 +18,12 @@ fn group(ip: Ipv4Addr) -> Mac {
 
 impl Network {
     /// Sends a frame that has a packet to `to`. The card is told by a later flush.
-    pub fn send(&self, mut frame: Frame, to: IpAddr) {
+    pub fn send(&self, frame: Frame, to: IpAddr) {
         let IpAddr::V4(to) = to else {
             return;
         };
-        let everybody = |mut frame: Frame, mac| {
-            packet::write_ethernet(frame.bytes(), mac, self.nic.mac, EthernetKind::V4);
-            self.nic.send(frame);
-        };
         if to.is_multicast() {
-            return everybody(frame, group(to));
+            return self.send_to(frame, group(to));
         }
         let hop = {
             let place = self.place.lock();
@@ -43,17 +39,15 @@ impl Network {
             }
         };
         match hop {
-            None => {
-                packet::write_ethernet(
-                    frame.bytes(),
-                    packet::BROADCAST,
-                    self.nic.mac,
-                    EthernetKind::V4,
-                );
-                self.nic.send(frame);
-            }
+            None => self.send_to(frame, packet::BROADCAST),
             Some(hop) => self.neighbours.send(self, hop, frame),
         }
+    }
+
+    /// Sends a frame that has a packet to this Ethernet address.
+    pub(super) fn send_to(&self, mut frame: Frame, mac: Mac) {
+        packet::write_ethernet(frame.bytes(), mac, self.nic.mac, EthernetKind::V4);
+        self.nic.send(frame);
     }
 
     /// Makes and sends a packet with a payload that `fill` writes. False if the card is busy.

@@ -3,11 +3,12 @@
 //! Two ways: [`Port`] carries IP packets of one connection, [`Raw`] whole Ethernet frames (DHCP). What is sent
 //! waits in the card's queue until somebody says [`flush`](crate::drivers::virtio::net::Nic::flush).
 use super::{COUNTS, Network};
-use crate::drivers::virtio::net::{ETHERNET, Frame, MTU};
+use crate::drivers::virtio::net::{Frame, MTU};
 use crate::time;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use ringo_net::packet::ETHERNET_HEADER;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 /// Headers of IPv4 and TCP at most.
@@ -16,6 +17,12 @@ pub const HEADERS: usize = 120;
 /// The time as smoltcp takes it.
 pub fn now() -> Instant {
     Instant::from_micros((time::now() / 1000) as i64)
+}
+
+/// When smoltcp wants to be run again, ns since boot. Never at once: what could be done was done just now.
+pub fn deadline(due: Instant) -> u64 {
+    let due = (due.total_micros().max(0) as u64).saturating_mul(1000);
+    due.max(time::now() + 1_000_000)
 }
 
 /// A packet that came.
@@ -104,7 +111,11 @@ impl<'b> Device for Port<'b> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(Medium::Ip, MTU)
+        let mut capabilities = capabilities(Medium::Ip, MTU);
+        // What comes was checked on its way here (input.rs, tcp/wires.rs).
+        capabilities.checksum.ipv4 = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities
     }
 }
 
@@ -158,6 +169,6 @@ impl<'b> Device for Raw<'b> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(Medium::Ethernet, ETHERNET + MTU)
+        capabilities(Medium::Ethernet, ETHERNET_HEADER + MTU)
     }
 }

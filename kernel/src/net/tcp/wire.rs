@@ -122,10 +122,8 @@ fn seconds(seconds: u64) -> Option<Duration> {
 
 impl Live {
     fn new(network: &'static Network, ends: &Ends) -> Result<Box<Self>, Errno> {
-        let mut seed = [0; 8];
-        random::fill(&mut seed);
         let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = u64::from_ne_bytes(seed);
+        config.random_seed = random::word();
         let mut port = Port::new(network, None, ends.remote.ip());
         let mut interface = Interface::new(config, &mut port, ip::now());
         let full = match ends.local.ip() {
@@ -332,10 +330,9 @@ impl Wire {
 
     /// Arms the timer if it would fire too late; one that fires too early costs less than to move it with each packet.
     fn arm(&self, machine: &mut Machine, due: Option<Instant>) {
-        let Some(due) = due else { return };
-        let due = (due.total_micros().max(0) as u64).saturating_mul(1000);
-        // What is due now was done, or waits for somebody else.
-        let due = due.max(time::now() + 1_000_000);
+        let Some(due) = due.map(ip::deadline) else {
+            return;
+        };
         if due < machine.armed {
             machine.armed = due;
             self.timer.arm(due);

@@ -70,22 +70,19 @@ fn find(ends: &Ends) -> Option<Arc<Wire>> {
 /// Malformed, Checksum.
 pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
     let segment = packet::tcp(ip)?;
+    if !packet::tcp_checksum(ip) {
+        return Err(Drop::Checksum);
+    }
     let ends = Ends {
         local: segment.to,
         remote: segment.from,
     };
     if let Some(wire) = find(&ends) {
         if !(segment.opens && wire.is_resting()) {
-            if !packet::tcp_checksum(ip) {
-                return Err(Drop::Checksum);
-            }
             wire.arrived(ip.whole, segment.resets);
             return Ok(());
         }
         wire.end_rest();
-    }
-    if !packet::tcp_checksum(ip) {
-        return Err(Drop::Checksum);
     }
     if segment.opens && opens(network, ends, ip) {
         return Ok(());
