@@ -74,10 +74,17 @@ pub fn block(deadline: Option<u64>, interruptible: bool) {
     if !(interruptible && thread.signals.deliverable())
         && thread.change_state(State::Blocking, State::Blocked)
     {
+        if !interruptible {
+            // Blocked by now, so that it is not found to be one who will take them.
+            thread.signals.hand_on();
+        }
         schedule(thread);
     }
     thread.set_state(State::Running);
     thread.signals.set_interruptible(false);
+    // A sender that found us Runnable, or was the one that woke us, told nobody (signal/notify.rs). What we waited for
+    // may have come as well, so that the caller does not ask: this sets `pending`.
+    thread.signals.deliverable();
     if deadline.is_some() {
         thread.sleep_timer.cancel(thread);
     }
@@ -232,6 +239,7 @@ pub fn schedule(thread: &'static Thread) {
         None => idle(now),
     };
     if core::ptr::eq(next, thread) {
+        thread.set_state(State::Running);
         thread.switched_in.store(time::now(), Ordering::Relaxed);
         after_pick(this_cpu());
     } else {

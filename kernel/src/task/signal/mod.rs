@@ -1,6 +1,6 @@
 //! Signals (signal(7)).
 //!
-//! - mod.rs: sets, masks, actions, what is pending. send.rs: from a sender to the thread that takes it.
+//! - mod.rs: sets, masks, actions, what is pending. send.rs: what a sender makes pending; notify.rs: which thread is told.
 //! - deliver.rs: on the way out of the kernel, to a handler's frame or the default action; frame.rs: that frame.
 //! - fault.rs: exceptions of the program.
 //!
@@ -9,6 +9,7 @@
 pub mod deliver;
 pub mod fault;
 pub mod frame;
+mod notify;
 mod send;
 
 pub use deliver::deliver;
@@ -275,10 +276,15 @@ impl ThreadSignals {
         self.mask.load(Ordering::SeqCst)
     }
 
-    /// Blocks exactly `mask`. Only the thread itself does this; signals that are no longer blocked are then taken.
+    /// Blocks exactly `mask`. Only the thread itself does this; signals that are no longer blocked are then taken. Those
+    /// for the process that are blocked now may have been announced to this thread alone: another is told.
     pub fn set_mask(&self, mask: SignalSet) {
-        self.mask.store(mask & !UNBLOCKABLE, Ordering::SeqCst);
+        let old = self.mask.swap(mask & !UNBLOCKABLE, Ordering::SeqCst);
         self.deliverable();
+        let handed_on = super::process().signals.pending.set() & mask & !UNBLOCKABLE & !old;
+        if handed_on != 0 {
+            notify::announce(handed_on);
+        }
     }
 
     /// Blocks `mask` until the next signal was delivered or the call returns: see [`Self::end_temporary_mask`].
@@ -316,6 +322,16 @@ impl ThreadSignals {
             super::set_pending();
         }
         any
+    }
+
+    /// The thread will not take signals for a while: those for the process, which may have been announced to it alone, are
+    /// announced to another.
+    #[inline]
+    pub fn hand_on(&self) {
+        let mine = super::process().signals.pending.set() & !self.mask();
+        if mine != 0 {
+            notify::announce(mine);
+        }
     }
 
     /// The thread sleeps such that a signal shall wake it.

@@ -23,4 +23,5 @@ mod futexes;
 mod mutexes;
 mod queues;
 mod scheduler;
+mod signals;
 mod slots;

@@ -6,6 +6,7 @@
 use crate::cpu::{apic, interrupts, percpu};
 use crate::task::{self, State, Thread};
 use crate::time;
+use core::sync::atomic::Ordering::SeqCst;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::{Condvar, Mutex};
 use shuttle::{Config, Runner};
@@ -117,6 +118,7 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> &'static Thread {
 fn end(thread: &'static Thread) {
     one_less();
     thread.unregister();
+    task::signal::thread_ends();
     task::sched::schedule(thread);
     unreachable!("a dead thread was switched to");
 }
@@ -142,21 +144,29 @@ fn one_less() {
 }
 
 /// What a thread does each time it leaves the kernel for the program (cpu/trap.rs, exit_work), after an interrupt that the
-/// timer or another CPU may have sent while it computed.
-pub fn leave_kernel() {
+/// timer or another CPU may have sent while it computed. Gives the signals that it took.
+pub fn leave_kernel() -> u64 {
     let now = time::now() + 100_000;
     time::pass_until(now);
     if interrupts::any_noted() || percpu::this_cpu().timer_armed.get() <= now {
+        task::set_pending();
+    }
+    let mut taken = 0;
+    while percpu::this_cpu().pending.swap(0, SeqCst) != 0 {
         interrupts::handle_noted();
         time::run_expired();
         task::preempt_if_due();
+        taken |= task::current().signals.take();
     }
+    time::program_hardware();
+    taken
 }
 
 fn execute(cpus: usize, test: &Arc<impl Fn() + Send + Sync + 'static>) {
     core::start();
     percpu::reset(cpus);
     time::reset();
+    task::process().signals.reset();
     lock(&BATONS).clear();
     lock(&HANDLES).clear();
     DONE.store(false, Ordering::SeqCst);

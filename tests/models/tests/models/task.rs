@@ -12,6 +12,9 @@ pub mod sched;
 #[path = "../../../../kernel/src/task/thread.rs"]
 pub mod thread;
 
+#[path = "signal.rs"]
+pub mod signal;
+
 pub use queue::RunQueue;
 pub use sched::{
     block, cancel_block, finish_switch, idle_forever, init_cpu, move_to_allowed_cpu,
@@ -31,7 +34,15 @@ pub fn signal_pending() -> bool {
     current().signals.deliverable()
 }
 
-pub struct Process;
+/// Makes the running thread look at its signals before it goes on in the program.
+pub fn set_pending() {
+    use core::sync::atomic::Ordering;
+    this_cpu().pending.store(1, Ordering::Relaxed);
+}
+
+pub struct Process {
+    pub signals: signal::ProcessSignals,
+}
 
 impl Process {
     pub fn exiting(&self) -> bool {
@@ -39,8 +50,12 @@ impl Process {
     }
 }
 
+static PROCESS: Process = Process {
+    signals: signal::ProcessSignals::new(),
+};
+
 pub fn process() -> &'static Process {
-    &Process
+    &PROCESS
 }
 
 pub mod context {
@@ -50,51 +65,5 @@ pub mod context {
     /// As the kernel's: returns when `from` is switched to again.
     pub fn switch(from: &'static Thread, to: &'static Thread) {
         rig::hand_over(from, to);
-    }
-}
-
-pub mod signal {
-    use super::{Thread, wake};
-    use core::sync::atomic::{AtomicBool, Ordering};
-
-    /// One signal, never blocked.
-    pub struct ThreadSignals {
-        pending: AtomicBool,
-        interruptible: AtomicBool,
-    }
-
-    impl ThreadSignals {
-        pub const fn new() -> Self {
-            Self {
-                pending: AtomicBool::new(false),
-                interruptible: AtomicBool::new(false),
-            }
-        }
-
-        pub fn reset(&self) {
-            self.pending.store(false, Ordering::SeqCst);
-            self.interruptible.store(false, Ordering::SeqCst);
-        }
-
-        /// A handler has run.
-        pub fn take(&self) {
-            self.pending.store(false, Ordering::SeqCst);
-        }
-
-        pub fn deliverable(&self) -> bool {
-            self.pending.load(Ordering::SeqCst)
-        }
-
-        pub fn set_interruptible(&self, on: bool) {
-            self.interruptible.store(on, Ordering::SeqCst);
-        }
-    }
-
-    /// The steps of signal/send.rs: pending first, then the look whether the thread sleeps.
-    pub fn send(thread: &'static Thread) {
-        thread.signals.pending.store(true, Ordering::SeqCst);
-        if thread.signals.interruptible.load(Ordering::SeqCst) {
-            wake(thread);
-        }
     }
 }
