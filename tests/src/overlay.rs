@@ -131,6 +131,7 @@ pub fn cases() -> Vec<Case> {
     // Less memory than the files have.
     all.push(act("big-twice").files(large).memory(64).limit(60));
     all.push(act("big-map").files(large).memory(64).limit(60));
+    all.push(act("many-times").files(many).memory(16).limit(60));
     all.push(
         case("overlay/many-16M", Ours("overlay"), &["many"])
             .exec()

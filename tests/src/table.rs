@@ -363,7 +363,7 @@ fn files() -> Vec<Case> {
     let mut all = acts(
         "files",
         "create rename links walk seek append truncate sparse modes readdir unnamed at loops errors times copy cwd unlinked flock records \
-         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall",
+         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall deep",
     );
     all.push(ours("files", "threads").cpus(&[1, 2, 4]).code(0));
     all.push(ours("files", "big").limit(60).code(0));
@@ -384,7 +384,8 @@ fn kinds() -> Vec<Case> {
         "kinds",
         "poll poll-states poll-many poll-mask poll-interrupted select select-errors fifo fifo-nonblocking fifo-both fifo-poll memfd seals \
          read-only-mapping splice splice-errors tee vmsplice copies packets \
-         inotify-directory inotify-file inotify-both inotify-flags inotify-reading inotify-overflow inotify-threads",
+         inotify-directory inotify-file inotify-both inotify-flags inotify-reading inotify-overflow inotify-threads \
+         epoll-nesting epoll-closed",
     )
 }
 

@@ -26,7 +26,7 @@ func main() {
 		"remove": remove, "recreate": recreate, "symlinks": symlinks, "links": links, "modes": modes, "times": times,
 		"missing": missing, "dirfs": dirfs, "at": at, "working-directory": workingDirectory, "outside": outside,
 		"private-map": privateMap, "shared-map": sharedMap, "map-end": mapEnd, "big": big, "big-random": bigRandom,
-		"big-twice": bigTwice, "big-map": bigMap, "pages": pages, "many": many, "many-walk": manyWalk, "threads": threads, "churn": churn,
+		"big-twice": bigTwice, "big-map": bigMap, "pages": pages, "many": many, "many-walk": manyWalk, "many-times": manyTimes, "threads": threads, "churn": churn,
 		"removeall": removeAll, "copy": copyTree, "locks": locks, "unlinked": unlinked, "temp": temp,
 	})
 }

@@ -2,15 +2,18 @@
 //!
 //! Names are bounded by number: a new one beyond the bound makes the oldest ones go that are as they are below and that
 //! nobody uses. Pages fill the memory that nothing else wants; when frames are short (memory/reclaim.rs) the files that
-//! were fetched from first give pages back. What was changed is never given back: it exists nowhere else.
-//! Locks: two leaves, and a directory's entries or a file's pages taken without either held; [`give_pages_back`] may be
-//! called under any spin lock and only tries them.
+//! were opened first give pages back. What was changed is never given back: it exists nowhere else.
+//! Each dentry notes its places in the two lists ([`Places`]) and leaves them when it is dropped, so they hold no more
+//! than lives. They are maps by a number that only grows: no allocation grows with their length.
+//! Locks: the two lists, leaves; a directory's entries or a file's pages are taken without either. [`give_pages_back`]
+//! may be called under any spin lock and only tries them.
 use super::inode::Content;
 use super::{Dentry, ram};
 use crate::memory::{frames, reclaim};
 use crate::sync::SpinLock;
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 
 /// Bytes a name is reckoned to cost, with dentry, inode and its place in the directory.
@@ -20,10 +23,60 @@ const PART: usize = 32;
 /// Old names looked at for each new one beyond the bound.
 const STEPS: usize = 4;
 
-/// Oldest first; names that are gone stay until they are looked at.
-static DENTRIES: SpinLock<VecDeque<Weak<Dentry>>> = SpinLock::new(VecDeque::new());
-/// Regular files whose pages may be given back, in the order of their first fetch.
-static FILES: SpinLock<VecDeque<Weak<Dentry>>> = SpinLock::new(VecDeque::new());
+/// Names from below, oldest first.
+static NAMES: SpinLock<List> = SpinLock::new(List::new());
+/// Regular files whose pages may be given back, in the order in which they were first opened.
+static FILES: SpinLock<List> = SpinLock::new(List::new());
+
+/// Dentries by the number of their place; numbers begin at 1.
+struct List {
+    members: BTreeMap<u64, Weak<Dentry>>,
+    last: u64,
+}
+
+impl List {
+    const fn new() -> Self {
+        Self {
+            members: BTreeMap::new(),
+            last: 0,
+        }
+    }
+
+    /// Gives a dentry the last place.
+    fn append(&mut self, dentry: &Arc<Dentry>, place: &AtomicU64) {
+        self.last += 1;
+        self.members.insert(self.last, Arc::downgrade(dentry));
+        place.store(self.last, Ordering::Relaxed);
+    }
+}
+
+/// A dentry's places in the lists; 0 is none. Changed under the list's lock.
+#[derive(Default)]
+pub struct Places {
+    name: AtomicU64,
+    file: AtomicU64,
+}
+
+impl Places {
+    /// In neither list.
+    pub const fn new() -> Self {
+        Self {
+            name: AtomicU64::new(0),
+            file: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        for (list, place) in [(&NAMES, &mut self.name), (&FILES, &mut self.file)] {
+            let place = *place.get_mut();
+            if place != 0 {
+                list.lock().members.remove(&place);
+            }
+        }
+    }
+}
 
 /// How many names are kept.
 fn bound() -> usize {
@@ -42,52 +95,64 @@ pub fn init() {
 
 /// A dentry was made of what is below.
 pub fn keep_dentry(dentry: &Arc<Dentry>) {
-    if let Content::File(_) = dentry.inode.content {
-        FILES.lock().push_back(Arc::downgrade(dentry));
-    }
     let mut old = [const { None }; STEPS];
     {
-        let mut dentries = DENTRIES.lock();
-        dentries.push_back(Arc::downgrade(dentry));
-        let beyond = dentries.len().saturating_sub(bound());
+        let mut names = NAMES.lock();
+        names.append(dentry, &dentry.places.name);
+        let beyond = names.members.len().saturating_sub(bound());
         for slot in old.iter_mut().take(beyond) {
-            *slot = dentries.pop_front();
+            *slot = names.members.pop_first();
         }
     }
-    for old in old.into_iter().flatten() {
+    for (_, old) in old.into_iter().flatten() {
+        // One that is just being dropped is out of the list already.
         if let Some(dentry) = old.upgrade()
             && !ram::forget(&dentry)
         {
             // In use or changed: looked at again when it has become the oldest once more.
-            DENTRIES.lock().push_back(old);
+            NAMES.lock().append(&dentry, &dentry.places.name);
         }
     }
 }
 
-/// Gives up to `goal` frames back; how many.
+/// A regular file is opened: pages of it that come from below may be given back from now on.
+pub fn keep_file(dentry: &Dentry) {
+    let place = &dentry.places.file;
+    if place.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    let mut files = FILES.lock();
+    if place.load(Ordering::Relaxed) == 0 {
+        files.append(&dentry.arc(), place);
+    }
+}
+
+/// Gives up to `goal` frames back; how many. Goes on where it ended the last time, and looks at each file once.
 fn give_pages_back(goal: usize) -> usize {
+    static HAND: AtomicU64 = AtomicU64::new(0);
     // More than asked for: who asks will ask again soon.
     let goal = goal.max(256);
-    let Some(mut files) = FILES.try_lock() else {
-        return 0;
-    };
+    let first = HAND.load(Ordering::Relaxed);
     let mut freed = 0;
-    for _ in 0..files.len() {
-        let Some(file) = files.pop_front() else {
-            break;
-        };
-        let Some(dentry) = file.upgrade() else {
-            continue;
-        };
-        if let Content::File(data) = &dentry.inode.content {
-            freed += data.evict(goal - freed);
+    for mut places in [first..u64::MAX, 0..first] {
+        while freed < goal {
+            let Some(files) = FILES.try_lock() else {
+                return freed;
+            };
+            let Some((&place, file)) = files.members.range(places.clone()).next() else {
+                break;
+            };
+            let file = file.upgrade();
+            // What follows may drop the last reference.
+            drop(files);
+            places.start = place + 1;
+            HAND.store(place, Ordering::Relaxed);
+            if let Some(dentry) = file
+                && let Content::File(data) = &dentry.inode.content
+            {
+                freed += data.evict(goal - freed);
+            }
         }
-        drop(dentry);
-        if freed >= goal {
-            files.push_front(file);
-            break;
-        }
-        files.push_back(file);
     }
     freed
 }

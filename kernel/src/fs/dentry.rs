@@ -3,9 +3,10 @@
 //! A directory in RAM holds the dentries of its entries, for good but for those that only repeat what is below (cache.rs);
 //! so a rename moves a dentry, and what has the file open knows its new path. Dentries hold their parents, never the other way round
 //! but through a directory's map, which is empty before the directory goes: no cycles stay.
+//! Costs: paths and dropping the last name of removed directories go up step by step, in loops.
 //! Locks: `place` is a leaf.
 use super::inode::{Content, Entry, Inode, Link};
-use super::notify;
+use super::{cache, notify};
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -26,6 +27,8 @@ pub struct Dentry {
     pub mounted: AtomicBool,
     place: SpinLock<Place>,
     deleted: AtomicBool,
+    /// Where the cache has it, if it is of what is below.
+    pub places: cache::Places,
     me: Weak<Self>,
 }
 
@@ -40,6 +43,7 @@ impl Dentry {
                 name: name.into(),
             }),
             deleted: AtomicBool::new(false),
+            places: cache::Places::new(),
             me: me.clone(),
         })
     }
@@ -212,6 +216,12 @@ impl Drop for Dentry {
     fn drop(&mut self) {
         if self.is_deleted() && self.inode.links.load(Ordering::Relaxed) == 0 {
             notify::ended(&self.inode);
+        }
+        // Directories that were removed live by what was in them alone, each by the one below it: they go in a loop,
+        // since there may be more of them than a kernel stack has room for.
+        let mut parent = self.place.get_mut().parent.take();
+        while let Some(mut last) = parent.and_then(Arc::into_inner) {
+            parent = last.place.get_mut().parent.take();
         }
     }
 }

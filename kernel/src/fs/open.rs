@@ -4,7 +4,7 @@ use super::inode::{Content, Inode, Owner};
 use super::ram::{self, FileData};
 use super::virtual_file::VirtualFile;
 use super::walk::{self, Found, How, Last};
-use super::{Dentry, FileOps, OpenFile, dev, notify, tree};
+use super::{Dentry, FileOps, OpenFile, cache, dev, notify, tree};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
@@ -161,6 +161,11 @@ fn open_existing(dentry: Arc<Dentry>, slash: bool, flags: u32) -> Result<OpenFil
     }
     if flags & abi::O_NOATIME != 0 && !access::owns(inode) {
         return Err(Errno::EPERM);
+    }
+    if let Content::File(data) = &inode.content
+        && data.lower().is_some()
+    {
+        cache::keep_file(&dentry);
     }
     let ops: Arc<dyn FileOps> = match &inode.content {
         Content::Device(number) => dev::open(*number, &dentry, flags)?,

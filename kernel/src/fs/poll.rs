@@ -4,11 +4,14 @@
 //! after its state changed; with nobody observing that costs one load. Observers run under the queue's lock: they take
 //! locks of their own object only, wake threads, and never block or touch the program's memory.
 //! Lock order: the file's own lock -> PollQueue -> observer's lock (epoll's ready list) -> wait queue.
+use crate::memory::spare::Spare;
 use crate::sync::SpinLock;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bitflags::bitflags;
+use core::any::Any;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
+use ringo_abi::Errno;
 
 bitflags! {
     /// What a file is ready for: the values of POLL* and EPOLL*.
@@ -36,7 +39,7 @@ bitflags! {
 }
 
 /// Told of readiness.
-pub trait Observer: Send + Sync {
+pub trait Observer: Send + Sync + Any {
     /// The file may have become ready for `events`.
     fn notify(&self, events: PollEvents);
 }
@@ -57,12 +60,24 @@ impl PollQueue {
     }
 
     /// Adds an observer. It must look at the file's state once more afterwards.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> Result<(), Errno> {
         let mut observers = self.observers.lock();
+        observers.spare(1)?;
         observers.push(observer);
         self.count.store(observers.len(), Ordering::Relaxed);
         drop(observers);
         fence(Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Calls `f`, which takes no lock, for every observer.
+    pub fn for_each(&self, mut f: impl FnMut(&dyn Observer)) {
+        for observer in self.observers.lock().iter() {
+            f(&**observer);
+        }
     }
 
     /// Removes an observer.

@@ -34,14 +34,23 @@ struct Observing<'a> {
 }
 
 impl<'a> Observing<'a> {
-    fn new(waiter: Arc<Waiter>, files: &'a [SlotRef<OpenFile>]) -> Self {
-        for queue in files.iter().filter_map(|file| file.ops.poll_queue()) {
-            queue.observe(waiter.clone());
+    fn new(waiter: Arc<Waiter>, files: &'a [SlotRef<OpenFile>]) -> Result<Self, Errno> {
+        for (done, file) in files.iter().enumerate() {
+            if let Some(queue) = file.ops.poll_queue()
+                && let Err(errno) = queue.observe(waiter.clone())
+            {
+                // Off those that have it.
+                drop(Self {
+                    observer: waiter,
+                    files: &files[..done],
+                });
+                return Err(errno);
+            }
         }
-        Self {
+        Ok(Self {
             observer: waiter,
             files,
-        }
+        })
     }
 }
 
@@ -57,7 +66,7 @@ impl Drop for Observing<'_> {
 /// deadline (ns since boot; 0: does not wait) has passed.
 ///
 /// # Errors
-/// ERESTARTNOHAND when a signal is pending.
+/// ERESTARTNOHAND when a signal is pending; ENOMEM.
 pub fn wait(
     files: &[SlotRef<OpenFile>],
     wanted: PollEvents,
@@ -73,7 +82,7 @@ pub fn wait(
         told: AtomicBool::new(false),
         queue: WaitQueue::new(),
     });
-    let _observing = Observing::new(waiter.clone(), files);
+    let _observing = Observing::new(waiter.clone(), files)?;
     let how = Wait::interruptible().deadline(deadline);
     loop {
         // Before the files are asked: what happens from here on is told again.

@@ -3,7 +3,7 @@
 //! - frames.rs: physical memory, reference counts. paging.rs: page tables. kernel_map.rs: the kernel's mappings.
 //! - heap.rs, stack.rs: the kernel's own memory.
 //! - space.rs: the program's mappings (mmap and its family); remap.rs: mremap; fault.rs: page faults.
-//! - user.rs: the one way to the program's memory.
+//! - spare.rs: room for what a program makes long. user.rs: the one way to the program's memory.
 //!
 //! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
 //! space's sleeping lock, then heap and frames (leaves).
@@ -19,6 +19,7 @@ pub mod reclaim;
 pub mod remap;
 mod report;
 pub mod space;
+pub mod spare;
 pub mod stack;
 pub mod user;
 

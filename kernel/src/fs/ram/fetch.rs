@@ -6,9 +6,9 @@
 //! A page is given back only if it is as it is below and nobody else holds its frame.
 use super::data::{FileData, PAGE};
 use super::pages::Slot;
-use crate::fs::Dentry;
 use crate::fs::inode::Content;
 use crate::fs::lower::LowerFile;
+use crate::fs::{Dentry, cache};
 use crate::memory::page::Page;
 use crate::memory::{frames, reclaim, space};
 use crate::sync::SleepMutex;
@@ -136,6 +136,9 @@ pub fn prepare_to_read(dentry: &Dentry, data: &FileData) -> Result<(), Errno> {
     let (Some(from), false) = (&directory.lower, ahead.is_empty()) else {
         return lower.open();
     };
+    for other in &ahead {
+        cache::keep_file(other);
+    }
     let others = ahead.iter().filter_map(|other| match &other.inode.content {
         Content::File(data) => Some(data),
         _ => None,

@@ -3,7 +3,7 @@
 use super::data::FileData;
 use super::seals;
 use crate::fs::inode::Content;
-use crate::fs::{Dentry, FileOps, OpenFile, Stat, notify};
+use crate::fs::{Dentry, FileOps, OpenFile, Stat, cache, notify};
 use crate::memory::frames::FRAME;
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
@@ -68,7 +68,12 @@ impl Dentry {
             // As on Linux: generated files have no size to change.
             return Ok(());
         }
-        self.data()?.truncate(length, self.source_id())?;
+        let data = self.data()?;
+        if data.lower().is_some() {
+            // The page at the new end comes with those around it.
+            cache::keep_file(self);
+        }
+        data.truncate(length, self.source_id())?;
         self.inode.drop_set_id();
         self.inode.modified();
         notify::file(self, abi::IN_MODIFY);

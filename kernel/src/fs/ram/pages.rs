@@ -248,7 +248,6 @@ impl Pages {
     /// Gives up to `goal` pages back that are as they are below and that nobody else uses; how many.
     pub fn evict(&mut self, goal: usize) -> usize {
         let mut evicted = 0;
-        let mut emptied = alloc::vec::Vec::new();
         let hand = self.hand;
         for from in [hand, 0] {
             for (&number, chunk) in self.chunks.range_mut(from..) {
@@ -257,13 +256,11 @@ impl Pages {
                 }
                 evicted += chunk.evict();
                 self.hand = number + 1;
-                if chunk.present() == 0 {
-                    emptied.push(number);
-                }
             }
         }
-        for number in emptied {
-            self.chunks.remove(&number);
+        if evicted > 0 {
+            // In place: memory is short.
+            self.chunks.retain(|_, chunk| chunk.present() != 0);
         }
         evicted
     }

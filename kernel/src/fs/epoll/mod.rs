@@ -6,18 +6,25 @@
 //!
 //! An item ends with its open file: the file drops it from its queue ([`Watches`]) and leaves the key behind, which the
 //! instance forgets at its next call. Nothing keeps the file alive meanwhile.
+//! - ready.rs: the ready list. nesting.rs: instances that watch instances.
 //!
 //! Locks: NESTING (only to add an instance to an instance), `interest` (sleeping; held through a wait's scan, so that
 //! EPOLL_CTL_MOD is one step for it), the file's PollQueue, `ready`. Adding A to B takes B's `interest` before A's.
+mod nesting;
+mod ready;
+
 use super::poll::Observer;
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use crate::memory::spare::Spare;
 use crate::memory::{frames, user};
-use crate::sync::{PoolArc, PoolWeak, SleepMutex, SlotRef, SpinLock, Wait, WaitQueue};
-use alloc::collections::{BTreeMap, VecDeque};
+use crate::sync::{PoolArc, PoolWeak, SleepMutex, SlotRef, SpinLock, Wait};
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
+use nesting::NESTING;
+use ready::Core;
 use ringo_abi::{Errno, SysResult};
 
 const ET: u32 = abi::EPOLLET;
@@ -30,56 +37,11 @@ const MODES: u32 = ET | ONESHOT | WAKEUP | EXCLUSIVE;
 const ALWAYS: u32 = abi::EPOLLERR | abi::EPOLLHUP;
 /// What may stand beside EPOLLEXCLUSIVE.
 const EXCLUSIVE_OK: u32 = abi::EPOLLIN | abi::EPOLLOUT | ALWAYS | WAKEUP | ET | EXCLUSIVE;
-/// How deep instances may watch one another.
-const MAX_NESTING: usize = 5;
 /// struct epoll_event, packed.
 const EVENT_SIZE: usize = 12;
 
-static NESTING: SleepMutex<()> = SleepMutex::new(());
-
 /// What an item is found by: descriptor and open file, as on Linux.
 type Key = (i32, usize);
-
-/// The part of an instance that its items refer to.
-struct Core {
-    ready: SpinLock<VecDeque<Arc<Item>>>,
-    ready_count: AtomicUsize,
-    waiters: WaitQueue,
-    queue: PollQueue,
-    /// Keys of items whose file is gone.
-    dead: SpinLock<Vec<Key>>,
-    dead_count: AtomicUsize,
-    closed: AtomicBool,
-}
-
-impl Core {
-    fn has_ready(&self) -> bool {
-        self.ready_count.load(Ordering::SeqCst) != 0
-    }
-
-    /// Puts the item on the ready list unless it is there.
-    fn push(&self, item: Arc<Item>) {
-        let mut ready = self.ready.lock();
-        if !item.listed.swap(true, Ordering::Relaxed) && !self.closed.load(Ordering::Relaxed) {
-            ready.push_back(item);
-            self.ready_count.store(ready.len(), Ordering::SeqCst);
-        }
-    }
-
-    fn pop(&self) -> Option<Arc<Item>> {
-        let mut ready = self.ready.lock();
-        let item = ready.pop_front()?;
-        // Before the file is asked: what happens from here on lists the item again.
-        item.listed.store(false, Ordering::SeqCst);
-        self.ready_count.store(ready.len(), Ordering::SeqCst);
-        Some(item)
-    }
-
-    fn announce(&self) {
-        self.waiters.wake_one();
-        self.queue.notify(PollEvents::IN | PollEvents::RDNORM);
-    }
-}
 
 /// One file watched by one instance.
 pub struct Item {
@@ -91,7 +53,8 @@ pub struct Item {
     data: AtomicU64,
     /// In the ready list; changed under its lock.
     listed: AtomicBool,
-    dead: AtomicBool,
+    /// Its file is gone, or is not watched any more; changed under the list's lock.
+    ended: AtomicBool,
 }
 
 impl Item {
@@ -138,9 +101,12 @@ impl Watches {
         }
     }
 
-    fn add(&self, item: Arc<Item>) {
-        self.items.lock().push(item);
+    fn add(&self, item: Arc<Item>) -> Result<(), Errno> {
+        let mut items = self.items.lock();
+        items.spare(1)?;
+        items.push(item);
         self.any.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     fn remove(&self, item: &Arc<Item>) {
@@ -153,13 +119,11 @@ impl Watches {
             return;
         }
         for item in core::mem::take(&mut *self.items.lock()) {
-            item.dead.store(true, Ordering::SeqCst);
             let core = item.core.clone();
             let key = item.key;
+            core.end_item(&item);
             unobserve(ops, item);
-            let mut dead = core.dead.lock();
-            dead.push(key);
-            core.dead_count.store(dead.len(), Ordering::SeqCst);
+            core.note_ended(key);
         }
     }
 }
@@ -190,34 +154,18 @@ impl Epoll {
     /// An instance that watches nothing.
     pub fn new() -> Self {
         Self {
-            core: Arc::new(Core {
-                ready: SpinLock::new(VecDeque::new()),
-                ready_count: AtomicUsize::new(0),
-                waiters: WaitQueue::new(),
-                queue: PollQueue::new(),
-                dead: SpinLock::new(Vec::new()),
-                dead_count: AtomicUsize::new(0),
-                closed: AtomicBool::new(false),
-            }),
+            core: Arc::new(Core::new()),
             interest: SleepMutex::new(BTreeMap::new()),
         }
     }
 
     /// Forgets the items whose files are gone.
     fn bury(&self, interest: &mut BTreeMap<Key, Arc<Item>>) {
-        if self.core.dead_count.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        let keys = {
-            let mut dead = self.core.dead.lock();
-            self.core.dead_count.store(0, Ordering::Relaxed);
-            core::mem::take(&mut *dead)
-        };
-        for key in keys {
+        while let Some(key) = self.core.take_ended() {
             // The key may stand for a new file already.
             if interest
                 .get(&key)
-                .is_some_and(|item| item.dead.load(Ordering::SeqCst))
+                .is_some_and(|item| item.ended.load(Ordering::SeqCst))
             {
                 interest.remove(&key);
             }
@@ -240,7 +188,7 @@ impl Epoll {
         // Only adding an instance can close a circle; adds to it meanwhile must not.
         let _nesting = inner.map(|_| NESTING.lock());
         if let Some(inner) = inner {
-            inner.check_nesting(self, 1)?;
+            nesting::check(self, inner)?;
         }
         let mut interest = self.interest.lock();
         self.bury(&mut interest);
@@ -248,6 +196,7 @@ impl Epoll {
         if interest.contains_key(&key) {
             return Err(Errno::EEXIST);
         }
+        self.core.make_room(interest.len() + 1)?;
         let item = Arc::new_cyclic(|me| Item {
             me: me.clone(),
             core: self.core.clone(),
@@ -256,32 +205,15 @@ impl Epoll {
             events: AtomicU32::new(request.events | ALWAYS),
             data: AtomicU64::new(request.data),
             listed: AtomicBool::new(false),
-            dead: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         });
+        file.watches.add(item.clone())?;
+        if let Err(errno) = queue.observe(item.clone()) {
+            file.watches.remove(&item);
+            return Err(errno);
+        }
         interest.insert(key, item.clone());
-        file.watches.add(item.clone());
-        queue.observe(item.clone());
         self.list_if_ready(&item);
-        Ok(())
-    }
-
-    /// Fails if `outer` can be reached from here, or the chain gets too long.
-    fn check_nesting(&self, outer: &Epoll, depth: usize) -> Result<(), Errno> {
-        if core::ptr::eq(self, outer) || depth >= MAX_NESTING {
-            return Err(Errno::ELOOP);
-        }
-        let watched: Vec<_> = self
-            .interest
-            .lock()
-            .values()
-            .filter_map(|item| item.file.upgrade())
-            .filter(|file| file.ops.downcast::<Epoll>().is_some())
-            .collect();
-        for file in watched {
-            if let Some(inner) = file.ops.downcast::<Epoll>() {
-                inner.check_nesting(outer, depth + 1)?;
-            }
-        }
         Ok(())
     }
 
@@ -326,16 +258,11 @@ impl Epoll {
         Ok(())
     }
 
-    /// Takes an item off its living file and off the ready list.
+    /// Takes an item off its living file.
     fn detach(&self, file: &OpenFile, item: Arc<Item>) {
-        item.dead.store(true, Ordering::SeqCst);
+        self.core.end_item(&item);
         file.watches.remove(&item);
-        unobserve(&*file.ops, item.clone());
-        let mut ready = self.core.ready.lock();
-        if item.listed.load(Ordering::Relaxed) {
-            ready.retain(|other| !Arc::ptr_eq(other, &item));
-            self.core.ready_count.store(ready.len(), Ordering::SeqCst);
-        }
+        unobserve(&*file.ops, item);
     }
 
     /// Waits until there are events or the deadline (ns since boot; 0: does not wait) passes, and writes at most `max`
@@ -373,14 +300,14 @@ impl Epoll {
         self.bury(&mut interest);
         let mut count = 0;
         let mut result = Ok(());
-        for _ in 0..self.core.ready_count.load(Ordering::SeqCst) {
+        for _ in 0..self.core.ready_count() {
             if count == max {
                 break;
             }
             let Some(item) = self.core.pop() else {
                 break;
             };
-            if item.dead.load(Ordering::SeqCst) {
+            if item.ended.load(Ordering::SeqCst) {
                 continue;
             }
             let Some(events) = item.poll().filter(|&events| events != 0) else {
@@ -417,11 +344,11 @@ impl Epoll {
 impl FileOps for Epoll {
     fn poll(&self, _file: &OpenFile) -> PollEvents {
         let _interest = self.interest.lock();
-        for _ in 0..self.core.ready_count.load(Ordering::SeqCst) {
+        for _ in 0..self.core.ready_count() {
             let Some(item) = self.core.pop() else {
                 break;
             };
-            if !item.dead.load(Ordering::SeqCst) && item.poll().is_some_and(|events| events != 0) {
+            if !item.ended.load(Ordering::SeqCst) && item.poll().is_some_and(|events| events != 0) {
                 self.core.push(item);
                 return PollEvents::IN | PollEvents::RDNORM;
             }
@@ -444,15 +371,13 @@ impl FileOps for Epoll {
 
     fn release(&self, _file: &OpenFile) {
         let items = core::mem::take(&mut *self.interest.lock());
-        self.core.closed.store(true, Ordering::SeqCst);
+        self.core.close();
         for item in items.into_values() {
             // If the file is just ending, it takes the item off itself.
             if let Some(file) = item.file.upgrade() {
                 self.detach(&file, item);
             }
         }
-        let listed = core::mem::take(&mut *self.core.ready.lock());
-        drop(listed);
     }
 
     fn name(&self) -> Vec<u8> {
