@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use ringo_abi::MAX_CPUS;
 
 use crate::FAILED;
 
@@ -89,8 +90,8 @@ pub struct RunOptions {
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
 
-    /// Number of CPUs [default: as many as the host has]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    /// Number of CPUs [default: as many as the host has, up to 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CPUS as i64))]
     pub cpus: Option<u32>,
 
     /// Memory of the VM, with suffix k, M, G or T
@@ -156,8 +157,8 @@ pub struct BenchOptions {
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
 
-    /// Number of CPUs on either side [default: as many as the host has]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    /// Number of CPUs on either side [default: as many as the host has, up to 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CPUS as i64))]
     pub cpus: Option<u32>,
 
     /// Memory of the VM

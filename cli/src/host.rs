@@ -123,9 +123,9 @@ pub fn realtime_ns() -> u64 {
         .wrapping_add(now.tv_nsec as u64)
 }
 
-/// How many CPUs this process may use.
+/// How many CPUs this process may use, as far as the kernel can.
 pub fn cpus() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| n.get().min(255) as u32)
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(ringo_abi::MAX_CPUS) as u32)
 }
 
 /// Largest pipe-like buffer the system grants: fewer, larger moves.

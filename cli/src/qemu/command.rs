@@ -54,7 +54,7 @@ pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4
     arguments.option("-kernel", format!("/proc/self/fd/{kernel}"));
     arguments.option("-initrd", format!("/proc/self/fd/{bundle}"));
     // QEMU appends the places of the virtio devices.
-    arguments.option("-append", kernel_command_line(config));
+    arguments.option("-append", kernel_command_line());
     arguments.option("-global", "virtio-mmio.force-legacy=false");
     // What the kernel says before its ports are there (only that it cannot go on) comes out as QEMU's own words.
     arguments.option("-debugcon", "file:/dev/stderr");
@@ -109,13 +109,8 @@ fn user_network(publish: &[Publish]) -> String {
 }
 
 /// RINGO_KERNEL_ARGS is for people who work on the kernel (docs/architecture.md).
-fn kernel_command_line(config: &Config) -> String {
-    let mut line = format!("ringo.cpus={}", config.cpus);
-    if let Ok(more) = std::env::var("RINGO_KERNEL_ARGS") {
-        line.push(' ');
-        line.push_str(&more);
-    }
-    line
+fn kernel_command_line() -> String {
+    std::env::var("RINGO_KERNEL_ARGS").unwrap_or_default()
 }
 
 fn machine(config: &Config) -> String {

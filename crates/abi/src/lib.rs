@@ -14,5 +14,8 @@ pub use errno::Errno;
 pub use linux::{Absent, absent_syscalls};
 pub use table::{SYSCALLS, Support, SyscallInfo, syscall_name};
 
+/// The most CPUs the kernel uses, and the command gives it.
+pub const MAX_CPUS: usize = 64;
+
 /// What a system call returns: a value, or the error the program finds negated in RAX.
 pub type SysResult = Result<usize, Errno>;

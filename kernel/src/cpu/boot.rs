@@ -154,19 +154,21 @@ ap_entry:
     mov ds, eax
     mov es, eax
     mov ss, eax
-    // One CPU at a time takes the next number; the others wait for the gate to open again.
-2:  mov eax, 1
+    // One CPU at a time takes the next number; the others wait for the gate to open again. They only look, so that the
+    // word's cache line stays with the one that works.
+2:  cmp dword ptr [ap_gate - VIRT], 0
+    jne 3f
+    mov eax, 1
     xchg [ap_gate - VIRT], eax
     test eax, eax
-    jz 3f
-    pause
+    jz 4f
+3:  pause
     jmp 2b
-3:  mov esi, [ap_number - VIRT]
-    cmp esi, 0
-    je 4f
-    jmp boot_long_mode
+4:  mov esi, [ap_number - VIRT]
+    test esi, esi
+    jnz boot_long_mode
     // No more CPUs wanted.
-4:  mov dword ptr [ap_gate - VIRT], 0
+    mov dword ptr [ap_gate - VIRT], 0
 5:  hlt
     jmp 5b
     .code64
@@ -249,5 +251,5 @@ extern "C" fn rust_entry(number: u32, start_info: u32, tsc: u64, paravirtual: u3
         crate::main(start_info as usize, tsc)
     }
     super::percpu::install(number as usize);
-    super::smp::enter(number as usize)
+    super::smp::enter()
 }

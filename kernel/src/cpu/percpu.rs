@@ -9,8 +9,7 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// The most CPUs the kernel uses.
-pub const MAX_CPUS: usize = 64;
+pub use ringo_abi::MAX_CPUS;
 
 /// One CPU's data.
 #[repr(C, align(64))]

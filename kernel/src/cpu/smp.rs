@@ -3,7 +3,7 @@
 use super::percpu::{MAX_CPUS, set_cpu_count};
 use super::{apic, fpu, gdt, msr, port, tlb};
 use crate::memory::{self, phys_to_virt};
-use crate::{task, time};
+use crate::{klog, task, time};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Where the trampoline goes: conventional memory that the frame allocator leaves alone.
@@ -60,6 +60,20 @@ pub fn begin() -> Others {
     Others { wanted }
 }
 
+/// The gate's word: whoever finds it open by an exchange that closes it has passed.
+const OPEN: u32 = 0;
+const CLOSED: u32 = 1;
+
+/// How a CPU that has passed the gate fares.
+const ON_ITS_WAY: u32 = 0;
+const RUNS: u32 = 1;
+const FAILED: u32 = 2;
+static ARRIVED: AtomicU32 = AtomicU32::new(ON_ITS_WAY);
+
+/// How long to wait at the gate for the next CPU. On a host with many more virtual CPUs than real ones a second is not
+/// rare; one that comes later finds that it is not wanted.
+const PATIENCE_NS: u64 = 10_000_000_000;
+
 impl Others {
     /// Starts them, one after the other; gives how many CPUs run in all.
     pub fn finish(self) -> usize {
@@ -72,39 +86,51 @@ impl Others {
             };
             stack.store(own.top() as u64, Ordering::Relaxed);
             number.store(id as u32, Ordering::SeqCst);
-            STARTED.store(0, Ordering::SeqCst);
-            gate.store(0, Ordering::SeqCst);
-            let started = || STARTED.load(Ordering::SeqCst) != 0;
+            ARRIVED.store(ON_ITS_WAY, Ordering::SeqCst);
+            gate.store(OPEN, Ordering::SeqCst);
+            let arrived = || ARRIVED.load(Ordering::SeqCst) != ON_ITS_WAY;
             if id == 1 {
-                apic::start_others((TRAMPOLINE >> 12) as u8, started);
+                apic::start_others((TRAMPOLINE >> 12) as u8, arrived);
             }
-            let until = time::now() + 1_000_000_000;
-            while !started() && time::now() < until {
+            let until = time::now() + PATIENCE_NS;
+            while !arrived() && time::now() < until {
                 core::hint::spin_loop();
             }
-            if !started() {
+            if !arrived() && gate.swap(CLOSED, Ordering::SeqCst) == OPEN {
+                klog!("{running} CPUs started, the next one does not come");
                 break;
             }
-            // The idle thread of that CPU lives on it for ever.
+            // One that has passed the gate stands on this stack, however long it takes: it lives there for ever.
             core::mem::forget(own);
+            while !arrived() {
+                core::hint::spin_loop();
+            }
+            if ARRIVED.load(Ordering::SeqCst) == FAILED {
+                break;
+            }
             running = id + 1;
             set_cpu_count(running);
+        }
+        if self.wanted > 1 {
+            // Who comes now is not wanted: it opens the gate for the next one and halts for good.
+            number.store(0, Ordering::SeqCst);
+            gate.store(OPEN, Ordering::SeqCst);
         }
         running
     }
 }
 
-static STARTED: AtomicU32 = AtomicU32::new(0);
-
 /// A new CPU's way into the scheduler.
-pub fn enter(_id: usize) -> ! {
+pub fn enter() -> ! {
     memory::use_kernel_tables();
     init_this_cpu();
     tlb::catch_up();
     if task::init_cpu().is_err() {
+        klog!("no memory for another CPU's idle thread");
+        ARRIVED.store(FAILED, Ordering::SeqCst);
         super::trap::halt_forever();
     }
-    STARTED.store(1, Ordering::SeqCst);
+    ARRIVED.store(RUNS, Ordering::SeqCst);
     super::interrupts::unmask();
     task::idle_forever()
 }

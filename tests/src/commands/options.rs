@@ -22,6 +22,8 @@ pub fn trials() -> Vec<Trial> {
     all.extend(on(&Engine::ALL, "verbose", verbose));
     all.extend(on(KVM, "verbose-unknown-call", unknown_call));
     all.extend(on(KVM, "cpus-and-memory", cpus_and_memory));
+    all.extend(on(KVM, "more-cpus-than-wanted", more_cpus_than_wanted));
+    all.push(host("too-many-cpus", too_many_cpus));
     all.extend(on(KVM, "env", environment));
     all.extend(on(KVM, "workdir", working_directory));
     all.extend(on(KVM, "root", root));
@@ -148,6 +150,53 @@ fn cpus_and_memory(engine: Engine) -> Result<()> {
             found == cpus && mib <= memory && mib + 16 > memory * 9 / 10,
             "{cpus} {memory}: {said}{}",
             text(&outcome.stderr)
+        );
+    }
+    Ok(())
+}
+
+/// A machine with more CPUs than the kernel takes: the surplus neither disturbs the others nor takes time from them.
+fn more_cpus_than_wanted(engine: Engine) -> Result<()> {
+    const SCRIPT: &str = r#"#!/bin/sh
+for word; do
+    shift
+    case $last in -smp) word=70 ;; esac
+    set -- "$@" "$word"
+    last=$word
+done
+exec "${REAL_QEMU:-qemu-system-x86_64}" "$@"
+"#;
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("qemu");
+    std::fs::write(&script, SCRIPT)?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    let mut command = ringo_run(engine, &[]);
+    command.arg(ours("console")?).arg("machine");
+    if let Some(real) = std::env::var_os("RINGO_QEMU") {
+        command.env("REAL_QEMU", real);
+    }
+    command.env("RINGO_QEMU", &script);
+    let outcome = finish(command, engine)?;
+    let said = text(&outcome.stdout);
+    ensure!(
+        outcome.code == 0 && said.starts_with("64 "),
+        "{} {said}{}",
+        outcome.code,
+        text(&outcome.stderr)
+    );
+    Ok(())
+}
+
+fn too_many_cpus() -> Result<()> {
+    for wanted in ["0", "65"] {
+        let mut command = Command::new(ringo());
+        command.args(["run", "--cpus", wanted]).arg(ours("hello")?);
+        let outcome = finish(command, Engine::Tcg)?;
+        let said = text(&outcome.stderr);
+        ensure!(
+            outcome.code == 125 && outcome.stdout.is_empty() && said.contains("1..=64"),
+            "{} {said}",
+            outcome.code
         );
     }
     Ok(())
