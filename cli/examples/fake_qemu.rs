@@ -103,7 +103,10 @@ impl Guest {
             "killed" => self.send(&ToHost::Exit(ExitStatus::Signal(number() as u8))),
             "log" => self.send(&ToHost::Log(argument.as_bytes())),
             "stats" => self.send(&ToHost::Stats(argument.as_bytes())),
-            "credit" => self.send(&ToHost::StdinCredit { bytes: number() }),
+            "credit" => self.send(&ToHost::StdinCredit {
+                bytes: number(),
+                written: [0; 2],
+            }),
             // Copies so many bytes of input.
             "take" => {
                 let mut bytes = vec![0; number() as usize];

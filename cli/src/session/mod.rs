@@ -219,9 +219,12 @@ impl Session<'_> {
                     realtime_ns: host::realtime_ns(),
                 });
             }
-            ToHost::StdinCredit { bytes } => self.streams.grant(bytes),
+            ToHost::StdinCredit { bytes, written } => self.streams.grant(bytes, written),
             ToHost::Closed(stream) => self.streams.close(stream),
-            ToHost::Stopped { .. } => self.stop(),
+            ToHost::Stopped { written, .. } => {
+                self.streams.pass_on(written);
+                self.stop();
+            }
             ToHost::SignalTaken(signal) if i32::from(signal) == SIGINT => self.interrupts.clear(),
             ToHost::SignalTaken(_) => {}
         }
@@ -233,6 +236,13 @@ impl Session<'_> {
         let suspended = terminal::suspend();
         self.vm.signal(Signal::STOP);
         let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
+        // The thread that reads in vain asks for a stop again and again until it takes effect: once was enough. One that
+        // still is in the background asks anew.
+        for signal in self.signals.pending() {
+            if ![SIGTTIN, SIGTTOU, SIGCONT].contains(&signal) {
+                self.deliver(signal as u8);
+            }
+        }
         // Continued. In the background, touching the terminal would stop us again.
         terminal::resume(suspended);
         self.vm.signal(Signal::CONT);

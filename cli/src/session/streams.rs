@@ -8,13 +8,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ringo_bundle::StreamKind;
-use ringo_control::{Stream, ToGuest};
+use ringo_control::{Stream, ToGuest, Written};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -22,6 +23,7 @@ use super::control::Guest;
 use super::signals::Signals;
 use crate::host::{self, Streams, descriptor};
 use crate::qemu::Vm;
+use crate::terminal;
 
 /// As much as one call moves.
 const CHUNK: usize = 1 << 18;
@@ -30,8 +32,7 @@ const CHUNK: usize = 1 << 18;
 pub struct Threads {
     credit: Arc<Credit>,
     sockets: [UnixStream; 3],
-    /// Held while a piece is between socket and descriptor, by output stream.
-    moving: [Arc<Mutex<()>>; 2],
+    outputs: Arc<[Progress; 2]>,
     /// Ends when both output threads have.
     finished: UnixStream,
 }
@@ -45,20 +46,21 @@ impl Threads {
             vm.stderr.try_clone()?,
         ];
         let credit = Arc::new(Credit::default());
+        let outputs: Arc<[Progress; 2]> = Arc::default();
         let input = Input {
             credit: credit.clone(),
+            outputs: outputs.clone(),
             socket: sockets[0].try_clone()?,
             guest: guest.clone(),
             is_terminal: matches!(streams.kinds[0], StreamKind::Terminal(_)),
         };
         spawn("stdin", move || input.run())?;
         let (finished, running) = UnixStream::pair()?;
-        let moving: [Arc<Mutex<()>>; 2] = Default::default();
-        for (stream, moving) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&moving) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
             let output = Output {
                 stream,
                 socket: sockets[stream as usize].try_clone()?,
-                moving: moving.clone(),
+                outputs: outputs.clone(),
                 guest: guest.clone(),
             };
             let running = running.try_clone()?;
@@ -77,14 +79,19 @@ impl Threads {
         Ok(Threads {
             credit,
             sockets,
-            moving,
+            outputs,
             finished,
         })
     }
 
-    /// The program wants input.
-    pub fn grant(&self, bytes: u32) {
-        self.credit.grant(bytes);
+    /// The program wants input, having written so much.
+    pub fn grant(&self, bytes: u32, written: Written) {
+        self.credit.grant(bytes, written);
+    }
+
+    /// Waits until so much has been passed on, but not long for a reader that takes nothing (Ctrl-S).
+    pub fn pass_on(&self, written: Written) {
+        wait_until_passed(&self.outputs, written);
     }
 
     /// The program has closed a stream: what it wrote is passed on, then our own is closed.
@@ -100,9 +107,9 @@ impl Threads {
     /// Waits until both outputs have passed on what has arrived, but not long for one that takes nothing (Ctrl-S).
     pub fn settle(&self) {
         let limit = Instant::now() + Duration::from_secs(1);
-        for (socket, moving) in self.sockets[1..].iter().zip(&self.moving) {
+        for (socket, output) in self.sockets[1..].iter().zip(&self.outputs[..]) {
             let idle = || {
-                moving.try_lock().is_ok()
+                output.moving.try_lock().is_ok()
                     && rustix::io::ioctl_fionread(socket).is_ok_and(|waiting| waiting == 0)
             };
             while !idle() && Instant::now() < limit {
@@ -146,51 +153,83 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         .map(drop)
 }
 
+/// How far an output stream has come.
+#[derive(Default)]
+struct Progress {
+    /// Held while a piece is between socket and descriptor.
+    moving: Mutex<()>,
+    /// Bytes passed on so far; the maximum when there will be no more.
+    passed: AtomicU64,
+}
+
+fn wait_until_passed(outputs: &[Progress; 2], written: Written) {
+    let limit = Instant::now() + Duration::from_secs(1);
+    for (output, bytes) in outputs.iter().zip(written) {
+        while output.passed.load(Ordering::Acquire) < bytes && Instant::now() < limit {
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+}
+
 /// How many bytes of input the guest has asked for.
 #[derive(Default)]
 struct Credit {
-    bytes: Mutex<u64>,
+    asked: Mutex<Asked>,
     more: Condvar,
 }
 
+#[derive(Default)]
+struct Asked {
+    bytes: u64,
+    /// What the program had written when it asked last.
+    written: Written,
+}
+
 impl Credit {
-    fn grant(&self, bytes: u32) {
-        let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn grant(&self, bytes: u32, written: Written) {
+        let mut asked = self.asked();
         let unlimited = bytes == u32::MAX;
-        *credit = if unlimited {
+        asked.bytes = if unlimited {
             u64::MAX
         } else {
-            credit.saturating_add(bytes.into())
+            asked.bytes.saturating_add(bytes.into())
         };
+        asked.written = written;
         self.more.notify_one();
     }
 
-    /// Waits for some.
-    fn available(&self) -> usize {
-        let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        while *credit == 0 {
-            credit = self
+    /// Waits for some; gives what the program had written before it asked, too.
+    fn available(&self) -> (usize, Written) {
+        let mut asked = self.asked();
+        while asked.bytes == 0 {
+            asked = self
                 .more
-                .wait(credit)
+                .wait(asked)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        usize::try_from(*credit).unwrap_or(usize::MAX)
+        let bytes = usize::try_from(asked.bytes).unwrap_or(usize::MAX);
+        (bytes, asked.written)
     }
 
     fn reset(&self) {
-        *self.bytes.lock().unwrap_or_else(PoisonError::into_inner) = 0;
+        self.asked().bytes = 0;
     }
 
     fn spend(&self, bytes: usize) {
-        let mut credit = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        if *credit != u64::MAX {
-            *credit = credit.saturating_sub(bytes as u64);
+        let mut asked = self.asked();
+        if asked.bytes != u64::MAX {
+            asked.bytes = asked.bytes.saturating_sub(bytes as u64);
         }
     }
 }
 
 struct Input {
     credit: Arc<Credit>,
+    outputs: Arc<[Progress; 2]>,
     socket: UnixStream,
     guest: Arc<Guest>,
     is_terminal: bool,
@@ -202,7 +241,12 @@ impl Input {
         let mut buffer = vec![0; CHUNK];
         let mut sent = 0;
         loop {
-            let room = self.credit.available().min(CHUNK);
+            let (room, written) = self.credit.available();
+            let room = room.min(CHUNK);
+            if self.is_terminal && !terminal::in_foreground(Stream::Stdin) {
+                // The read stops us: what the program wrote before it must be seen by then.
+                wait_until_passed(&self.outputs, written);
+            }
             match rustix::io::read(stdin, &mut buffer[..room]) {
                 Ok(0) => {
                     // The guest forgets what it had asked for, too: a terminal that never waits (VMIN 0) is read when
@@ -257,17 +301,22 @@ fn wait_for(stream: Stream, what: PollFlags) {
 struct Output {
     stream: Stream,
     socket: UnixStream,
-    moving: Arc<Mutex<()>>,
+    outputs: Arc<[Progress; 2]>,
     guest: Arc<Guest>,
 }
 
 impl Output {
     fn run(mut self) {
         let mut buffer = vec![0; CHUNK];
+        let outputs = self.outputs.clone();
+        let progress = &outputs[usize::from(self.stream == Stream::Stderr)];
         loop {
             // So that no piece is taken off the socket without the lock, which would not be seen as being under way.
             let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None);
-            let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+            let _moving = progress
+                .moving
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             match self.socket.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => {
@@ -275,11 +324,13 @@ impl Output {
                         self.reader_gone(error);
                         break;
                     }
+                    progress.passed.fetch_add(n as u64, Ordering::Release);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => break,
             }
         }
+        progress.passed.store(u64::MAX, Ordering::Release);
         // The program closed it, or has ended: our reader finds end of file.
         host::close(self.stream);
     }

@@ -29,7 +29,7 @@ mod to_host;
 pub use codec::{DecodeError, Decoder, Message, NoSpace, encode};
 pub use terminal::{Stream, Termios, WhenToSet, WinSize};
 pub use to_guest::ToGuest;
-pub use to_host::{Addresses, Crash, CrashKind, ExitStatus, ToHost};
+pub use to_host::{Addresses, Crash, CrashKind, ExitStatus, ToHost, Written};
 
 /// Bytes of a frame before its payload.
 pub const HEADER: usize = 8;

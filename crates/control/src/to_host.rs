@@ -75,6 +75,10 @@ pub struct Crash<'a> {
     pub program: Addresses<'a>,
 }
 
+/// Bytes that went through the ports of standard output and standard error since the start. The ports and this one are
+/// passed on independently, so a message that must not overtake the output says how much of it came before.
+pub type Written = [u64; 2];
+
 /// A message from the guest to the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToHost<'a> {
@@ -126,6 +130,8 @@ pub enum ToHost<'a> {
     StdinCredit {
         /// How many bytes more.
         bytes: u32,
+        /// What the program wrote before: a host that is stopped for reading (SIGTTIN) has passed it on by then.
+        written: Written,
     },
     /// The program closed its last descriptor of this stream while it goes on running: the host closes its own.
     Closed(Stream),
@@ -134,6 +140,8 @@ pub enum ToHost<'a> {
     Stopped {
         /// SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU.
         signal: u8,
+        /// What the program wrote before.
+        written: Written,
     },
     /// A [`crate::ToGuest::Signal`] was taken: handled, ignored, or pending on a live program. A third Ctrl-C
     /// without this answer makes the host kill the VM.
@@ -201,9 +209,16 @@ impl<'a> Message<'a> for ToHost<'a> {
                 write_size(size, out)
             }
             ToHost::ClockQuery { id } => out.u32(id),
-            ToHost::StdinCredit { bytes } => out.u32(bytes),
+            ToHost::StdinCredit { bytes, written } => {
+                out.u32(bytes)?;
+                write_written(written, out)
+            }
             ToHost::Closed(stream) => out.u8(stream as u8),
-            ToHost::Stopped { signal } | ToHost::SignalTaken(signal) => out.u8(signal),
+            ToHost::Stopped { signal, written } => {
+                out.u8(signal)?;
+                write_written(written, out)
+            }
+            ToHost::SignalTaken(signal) => out.u8(signal),
         }
     }
 
@@ -244,10 +259,12 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         kind::CLOCK_QUERY => ToHost::ClockQuery { id: input.u32()? },
         kind::STDIN_CREDIT => ToHost::StdinCredit {
             bytes: input.u32()?,
+            written: read_written(input)?,
         },
         kind::CLOSED => ToHost::Closed(Stream::from_u8(input.u8()?)?),
         kind::STOPPED => ToHost::Stopped {
             signal: input.u8()?,
+            written: read_written(input)?,
         },
         kind::SIGNAL_TAKEN => ToHost::SignalTaken(input.u8()?),
         _ => return None,
@@ -294,6 +311,14 @@ fn read_crash<'a>(input: &mut In<'a>) -> Option<Crash<'a>> {
         kernel: Addresses::Bytes(input.take(usize::from(kernel) * 8)?),
         program: Addresses::Bytes(input.take(usize::from(program) * 8)?),
     })
+}
+
+fn write_written(written: Written, out: &mut Out<'_>) -> Result<(), NoSpace> {
+    written.into_iter().try_for_each(|bytes| out.u64(bytes))
+}
+
+fn read_written(input: &mut In<'_>) -> Option<Written> {
+    Some([input.u64()?, input.u64()?])
 }
 
 pub(crate) fn write_size(size: WinSize, out: &mut Out<'_>) -> Result<(), NoSpace> {

@@ -61,9 +61,11 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         (stream(), any::<u8>()).prop_map(|(stream, queue)| ToHost::TermiosFlush { stream, queue }),
         (stream(), size()).prop_map(|(stream, size)| ToHost::WinSizeSet { stream, size }),
         any::<u32>().prop_map(|id| ToHost::ClockQuery { id }),
-        any::<u32>().prop_map(|bytes| ToHost::StdinCredit { bytes }),
+        (any::<u32>(), any::<[u64; 2]>())
+            .prop_map(|(bytes, written)| ToHost::StdinCredit { bytes, written }),
         stream().prop_map(ToHost::Closed),
-        any::<u8>().prop_map(|signal| ToHost::Stopped { signal }),
+        (any::<u8>(), any::<[u64; 2]>())
+            .prop_map(|(signal, written)| ToHost::Stopped { signal, written }),
         any::<u8>().prop_map(ToHost::SignalTaken),
     ]
 }

@@ -10,7 +10,7 @@ use super::in_port::InPort;
 use super::out_port::OutPort;
 use super::virtio::{Chain, Device, DmaBuffer, Part, Queue, VirtioError, feature};
 use alloc::boxed::Box;
-use ringo_control::{Stream, port};
+use ringo_control::{Stream, Written, port};
 use spin::Once;
 
 /// Ports with a number each.
@@ -43,6 +43,13 @@ static CONSOLE: Once<Console> = Once::new();
 /// The console; none before [`init`] or without one.
 pub fn console() -> Option<&'static Console> {
     CONSOLE.get()
+}
+
+/// Bytes the program has written to standard output and standard error so far, for messages that must not overtake them.
+pub fn written() -> Written {
+    console().map_or([0; 2], |console| {
+        console.outputs.each_ref().map(OutPort::written)
+    })
 }
 
 const fn receive_queue(port: u32) -> u16 {

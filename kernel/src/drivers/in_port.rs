@@ -4,13 +4,14 @@
 //! program never wants stays there for the next reader, as with any process. A read that finds nothing grants what it
 //! wants and sleeps. End of file comes as a position in the stream: from a terminal it ends one read, else it is final.
 //!
-//! Buffers of a page (QEMU fills no more at a time) are posted at the first read. Locks: `readers` (sleeping: a read is
-//! one piece), then `state`.
-use super::control;
+//! Buffers of a page (QEMU fills no more at a time) are posted at the first read. Locks: `readers` (turn.rs: a read is one
+//! piece), then `state`.
+use super::turn::Turn;
 use super::virtio::{Chain, DmaBuffer, Kick, Part, Queue};
+use super::{console, control};
 use crate::fs::{PollEvents, PollQueue};
 use crate::memory::user::UserIo;
-use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
+use crate::sync::{SpinLock, Wait, WaitQueue};
 use crate::time;
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ const POLL_CREDIT: usize = 1024;
 /// How long a reader looks for more before it sleeps: a host that is sending takes less for the next piece, and an
 /// interrupt costs more.
 const SPIN_NS: u64 = 30_000;
+const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
 
 struct Filled {
     buffer: DmaBuffer,
@@ -46,7 +48,7 @@ struct State {
 
 /// See the module's head.
 pub struct InPort {
-    readers: SleepMutex<()>,
+    readers: Turn,
     state: SpinLock<State>,
     changed: WaitQueue,
     /// For poll.
@@ -110,7 +112,7 @@ impl InPort {
     /// A port on this queue.
     pub fn new(queue: Queue) -> Self {
         Self {
-            readers: SleepMutex::new(()),
+            readers: Turn::new(),
             state: SpinLock::new(State {
                 queue,
                 posted: false,
@@ -144,7 +146,8 @@ impl InPort {
 
     fn tell(&self) {
         self.changed.wake_all();
-        self.poll.notify(PollEvents::IN | PollEvents::RDNORM);
+        self.poll.notify(READABLE);
+        super::terminal_poll().notify(READABLE);
     }
 
     /// Posts the buffers, once.
@@ -170,7 +173,10 @@ impl InPort {
         self.post_all();
         let credit = self.state.lock().credit(wanted);
         if let Some(bytes) = credit {
-            control::send(&ToHost::StdinCredit { bytes });
+            control::send(&ToHost::StdinCredit {
+                bytes,
+                written: console::written(),
+            });
         }
     }
 
@@ -226,7 +232,7 @@ impl InPort {
         if io.remaining() == 0 {
             return Ok(0);
         }
-        let _readers = self.readers.lock();
+        let _turn = self.readers.take(nonblocking, &self.poll, READABLE)?;
         if !self.look() {
             self.ask(io.remaining());
             let ready = || self.look().then_some(());
@@ -244,7 +250,7 @@ impl InPort {
         let kick = {
             let mut state = self.state.lock();
             // Awake, the reader needs no interrupts, unless somebody else watches.
-            if !self.poll.is_observed() {
+            if !self.poll.is_observed() && !super::terminal_poll().is_observed() {
                 state.queue.refuse_interrupts();
             }
             // Buffers go back by the dozen: each notification is an exit.

@@ -1,7 +1,7 @@
 //! Devices.
 //!
 //! - virtio/: the transport and its queues. console.rs: the ports to the `ringo` command; control.rs: messages;
-//!   out_port.rs, in_port.rs: the program's standard streams. power.rs: the end of the VM.
+//!   out_port.rs, in_port.rs, turn.rs: the program's standard streams. power.rs: the end of the VM.
 //!
 //! Drivers know nothing of system calls or files but the program's buffers they copy from and to.
 pub mod console;
@@ -9,10 +9,12 @@ pub mod control;
 mod in_port;
 mod out_port;
 pub mod power;
+mod turn;
 pub mod virtio;
 
-pub use console::console;
+pub use console::{console, written};
 
+use crate::fs::PollQueue;
 use alloc::vec::Vec;
 use virtio::{Device, kind};
 
@@ -31,6 +33,12 @@ pub fn init(command_line: &[u8]) -> Result<Vec<Device>, &'static str> {
         _ => "the virtio console cannot be used",
     })?;
     Ok(devices)
+}
+
+/// Told of what all ports are ready for: a terminal is read through one and written through another.
+pub fn terminal_poll() -> &'static PollQueue {
+    static QUEUE: PollQueue = PollQueue::new();
+    &QUEUE
 }
 
 /// A line of the log.

@@ -5,17 +5,19 @@
 //! device has a buffer, what is written next is collected in the following one, so that a program that writes line by line
 //! notifies the host once for many lines; the interrupt for the buffer that comes back sends the next on its way.
 //!
-//! Locks: `writers` (sleeping; one write is one piece), then `state`. A reader that has gone makes writes fail with EPIPE.
+//! Locks: `writers` (turn.rs; one write is one piece), then `state`. A reader that has gone makes writes fail with EPIPE.
 //! Memory: nothing before the first write, eight buffers at most.
+use super::turn::Turn;
 use super::virtio::{Chain, DmaBuffer, Kick, Part, Queue};
 use crate::fs::{PollEvents, PollQueue};
 use crate::memory::user::UserIo;
-use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{SpinLock, Wait, WaitQueue};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ringo_abi::{Errno, SysResult};
 
 const BUFFER: usize = 32 << 10;
 const BUFFERS: usize = 8;
+const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
 
 struct State {
     queue: Queue,
@@ -28,13 +30,15 @@ struct State {
 
 /// See the module's head.
 pub struct OutPort {
-    writers: SleepMutex<()>,
+    writers: Turn,
     state: SpinLock<State>,
     /// A buffer came back, or the reader went.
     changed: WaitQueue,
     /// The same, for poll.
     pub poll: PollQueue,
     gone: AtomicBool,
+    /// Bytes taken over from the program, in all.
+    written: AtomicU64,
 }
 
 impl State {
@@ -97,7 +101,7 @@ impl OutPort {
     pub fn new(mut queue: Queue) -> Self {
         queue.refuse_interrupts();
         Self {
-            writers: SleepMutex::new(()),
+            writers: Turn::new(),
             state: SpinLock::new(State {
                 queue,
                 filling: None,
@@ -107,7 +111,13 @@ impl OutPort {
             changed: WaitQueue::new(),
             poll: PollQueue::new(),
             gone: AtomicBool::new(false),
+            written: AtomicU64::new(0),
         }
+    }
+
+    /// Bytes taken over from the program, in all.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     /// Whether the reader went away.
@@ -119,12 +129,21 @@ impl OutPort {
     pub fn set_gone(&self) {
         self.gone.store(true, Ordering::Release);
         self.changed.wake_all();
-        self.poll.notify(PollEvents::ERR | PollEvents::OUT);
+        self.tell(PollEvents::ERR | WRITABLE);
     }
 
-    /// Whether a write would not block.
+    fn tell(&self, events: PollEvents) {
+        self.poll.notify(events);
+        super::terminal_poll().notify(events);
+    }
+
+    /// Whether a write would not block; if it would, an interrupt tells when that changes.
     pub fn is_writable(&self) -> bool {
-        self.is_gone() || self.state.lock().has_room()
+        if self.is_gone() {
+            return true;
+        }
+        let mut state = self.state.lock();
+        state.has_room() || !state.queue.want_interrupt()
     }
 
     /// Writes all of the program's bytes, or as many as go without waiting if `nonblocking`.
@@ -132,7 +151,7 @@ impl OutPort {
     /// # Errors
     /// EPIPE, EAGAIN, EFAULT, ERESTARTSYS; each only if nothing was written.
     pub fn write(&self, io: &mut UserIo, nonblocking: bool) -> SysResult {
-        let _writers = self.writers.lock();
+        let _turn = self.writers.take(nonblocking, &self.poll, WRITABLE)?;
         let mut done = 0;
         while io.remaining() > 0 {
             let step = self
@@ -175,7 +194,11 @@ impl OutPort {
     fn fill(&self, mut buffer: DmaBuffer, filled: usize, io: &mut UserIo) -> SysResult {
         let end = BUFFER.min(filled + io.remaining());
         let copied = io.copy_in(&mut buffer.bytes_mut()[filled..end]);
-        let filled = filled + *copied.as_ref().unwrap_or(&0);
+        let count = *copied.as_ref().unwrap_or(&0);
+        let filled = filled + count;
+        // One writer at a time.
+        self.written
+            .store(self.written() + count as u64, Ordering::Release);
         let kick = {
             let mut state = self.state.lock();
             if filled == 0 {
@@ -220,7 +243,7 @@ impl OutPort {
             kick.ring();
         }
         self.changed.wake_all();
-        self.poll.notify(PollEvents::OUT | PollEvents::WRNORM);
+        self.tell(WRITABLE);
     }
 
     /// Sends what is left; true when the device has given everything back (or nobody reads any more).

@@ -9,7 +9,7 @@ use crate::memory::user::{self, UserIo};
 use crate::task::process;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::general as abi;
 use linux_raw_sys::ioctl::FIONREAD;
 use ringo_abi::{Errno, SysResult};
@@ -69,7 +69,7 @@ fn host_stream(stream: Stream, port: Stream, kind: u32) -> Arc<dyn FileOps> {
 }
 
 /// Open files a port has.
-static USERS: [AtomicU8; 3] = [const { AtomicU8::new(0) }; 3];
+static USERS: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 
 /// One more file sends its bytes through this port.
 pub(super) fn opened(port: Stream) {

@@ -119,9 +119,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ToHost::TermiosFlush { stream, queue: 2 },
         ToHost::WinSizeSet { stream, size },
         ToHost::ClockQuery { id: 3 },
-        ToHost::StdinCredit { bytes: 4096 },
+        ToHost::StdinCredit {
+            bytes: 4096,
+            written: [1, 2],
+        },
         ToHost::Closed(stream),
-        ToHost::Stopped { signal: 19 },
+        ToHost::Stopped {
+            signal: 19,
+            written: [3, 4],
+        },
         ToHost::SignalTaken(2),
     ];
     let guest = [

@@ -47,6 +47,7 @@ fn handle(frame: &mut TrapFrame, info: &SigInfo) -> bool {
             DefaultAction::Stop => {
                 crate::drivers::control::send(&ringo_control::ToHost::Stopped {
                     signal: info.signo as u8,
+                    written: crate::drivers::written(),
                 });
                 false
             }
