@@ -14,10 +14,17 @@ const KVM: &[Engine] = &[Engine::Kvm];
 
 /// Every case of this kind.
 pub fn cases() -> Vec<Case> {
-    [libraries(), databases(), engines(), commands(), go_tools()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        libraries(),
+        databases(),
+        services(),
+        engines(),
+        commands(),
+        go_tools(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The package of go/third of that name, without arguments.
@@ -62,6 +69,19 @@ fn databases() -> Vec<Case> {
         library("sqlite", "./sqlite").limit(40),
         library("pebble", "./pebble").limit(40),
         library("badger", "./badger").memory(1024).limit(40),
+    ]
+}
+
+/// Servers and their clients in one program, over the machine's own loopback.
+fn services() -> Vec<Case> {
+    vec![
+        library("dns", "./dns"),
+        library("redis", "./redis"),
+        library("nats", "./nats"),
+        library("grpc", "./grpc").limit(40),
+        library("quic", "./quic").limit(40),
+        library("websocket", "./websocket").limit(40),
+        library("web", "./web").engines(KVM).limit(40),
     ]
 }
 

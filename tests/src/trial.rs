@@ -4,13 +4,18 @@
 //! once more, alone: if it succeeds then, it counts as passed, and the end of the run names it with what went wrong the
 //! first time ([`report`]), so that a rare bug does not hide. One that fails twice has failed.
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use anyhow::Result;
 use libtest_mimic::{Failed, Trial};
 
 /// Ordinary trials hold it for reading; one that measures time holds it for writing and so runs alone.
 static QUIET: RwLock<()> = RwLock::new(());
+/// Trials that failed, with the reason. Past [`ENOUGH`] of them the machine or the kernel is broken as a whole, and each
+/// further one would only wait for its time limit.
+static FAILED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// So many failures end the run: the trials left are not tried.
+const ENOUGH: usize = 20;
 /// Trials that succeeded at the second try: their names, and why the first one failed.
 static UNSTEADY: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
@@ -31,6 +36,9 @@ pub fn trial(
 ) -> Trial {
     let shown = name.clone();
     let run = move || -> Result<(), Failed> {
+        if list(&FAILED).len() >= ENOUGH {
+            return Err(Failed::from(format!("not tried: {ENOUGH} others failed")));
+        }
         let first = if alone {
             let _alone = QUIET.write();
             work(Attempt::First)
@@ -42,25 +50,38 @@ pub fn trial(
         let _alone = QUIET.write();
         match work(Attempt::Second) {
             Ok(()) => {
-                let mut unsteady = UNSTEADY.lock().unwrap_or_else(PoisonError::into_inner);
-                unsteady.push((shown.clone(), format!("{first:#}")));
+                list(&UNSTEADY).push((shown.clone(), format!("{first:#}")));
                 Ok(())
             }
-            Err(second) => Err(Failed::from(format!(
-                "{second:#}\nand the first time:\n{first:#}"
-            ))),
+            Err(second) => {
+                let why = format!("{second:#}\nand the first time:\n{first:#}");
+                list(&FAILED).push((shown.clone(), why.clone()));
+                Err(Failed::from(why))
+            }
         }
     };
     Trial::test(name, run).with_ignored_flag(ignored)
 }
 
-/// Names the trials that succeeded at the second try only.
+fn list(of: &'static Mutex<Vec<(String, String)>>) -> MutexGuard<'static, Vec<(String, String)>> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names the trials that succeeded at the second try only, and once more, at the very end, those that failed: a log is
+/// often read from there.
 pub fn report() {
-    let unsteady = UNSTEADY.lock().unwrap_or_else(PoisonError::into_inner);
-    for (name, why) in unsteady.iter() {
+    for (name, why) in list(&UNSTEADY).iter() {
         println!("{name} succeeded at the second try only. The first:");
-        for line in why.lines().take(40) {
-            println!("    {line}");
-        }
+        show(why, 40);
+    }
+    for (name, why) in list(&FAILED).iter().take(3) {
+        println!("{name} FAILED:");
+        show(why, 12);
+    }
+}
+
+fn show(why: &str, lines: usize) {
+    for line in why.lines().take(lines) {
+        println!("    {line}");
     }
 }
