@@ -363,7 +363,7 @@ fn files() -> Vec<Case> {
     let mut all = acts(
         "files",
         "create rename links walk seek append truncate sparse modes readdir unnamed at loops errors times copy cwd unlinked flock records \
-         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall deep",
+         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall deep full-table",
     );
     all.push(ours("files", "threads").cpus(&[1, 2, 4]).code(0));
     all.push(ours("files", "big").limit(60).code(0));
@@ -385,7 +385,7 @@ fn kinds() -> Vec<Case> {
         "poll poll-states poll-many poll-mask poll-interrupted select select-errors fifo fifo-nonblocking fifo-both fifo-poll memfd seals \
          read-only-mapping splice splice-errors tee vmsplice copies packets \
          inotify-directory inotify-file inotify-both inotify-flags inotify-reading inotify-overflow inotify-threads \
-         epoll-nesting epoll-closed",
+         epoll-nesting epoll-closed splice-wakes half-written",
     )
 }
 
@@ -415,7 +415,7 @@ fn network() -> Vec<Case> {
         "echo families refused deadlines half-close resets listen backlog many close-unblocks port-reuse udp udp-connected udp-full \
          udp-control pipes http http-many tls rpc states edges accept-errors reuse messages interrupted timeouts shutdowns peek \
          broken-pipe sendfile calls options bad-arguments bulk \
-         unix-streams unix-datagrams unix-pairs unix-calls unix-server rights credentials interfaces storm",
+         unix-streams unix-datagrams unix-pairs unix-calls unix-server rights rights-deep rights-circles quiet-pipes recvmmsg credentials interfaces storm",
     )
 }
 

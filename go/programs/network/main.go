@@ -25,7 +25,8 @@ func main() {
 		"http": http1, "http-many": httpMany, "tls": tls1, "rpc": rpcCalls,
 		"calls": calls, "options": options, "states": states, "edges": edges, "accept-errors": acceptErrors, "reuse": reuse,
 		"messages": messages, "interrupted": interrupted, "timeouts": timeouts, "shutdowns": shutdowns, "peek": peek,
-		"storm": storm, "unix-streams": unixStreams, "unix-datagrams": unixDatagrams, "unix-pairs": unixPairs, "rights": rights, "credentials": credentials,
+		"storm": storm, "unix-streams": unixStreams, "unix-datagrams": unixDatagrams, "unix-pairs": unixPairs, "rights": rights, "rights-deep": rightsDeep, "rights-circles": rightsCircles, "quiet-pipes": quietPipes, "recvmmsg": recvmmsg,
+		"credentials": credentials,
 		"unix-calls": unixCalls, "interfaces": interfaces, "unix-server": unixServer,
 		"broken-pipe": brokenPipe, "bad-arguments": badArguments, "sendfile": sendfile, "port-reuse": portReuse,
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"ringo.dev/go/internal/prog"
 )
@@ -141,6 +142,26 @@ func inOut() {
 	zero.Read(make([]byte, 1<<20))
 	more := get("rchar") - read
 	fmt.Println(more >= 1<<20, more < 1<<20+10000)
+	// Reads and writes at an offset count, and what goes from file to file as both.
+	file, err := os.CreateTemp("", "io")
+	prog.Must(err)
+	defer os.Remove(file.Name())
+	other, err := os.CreateTemp("", "io")
+	prog.Must(err)
+	defer os.Remove(other.Name())
+	const mib = 1 << 20
+	change := func(what string, f func()) {
+		read, written, calls := get("rchar"), get("wchar"), get("syscw")
+		f()
+		fmt.Println(what, (get("rchar")-read)/mib, (get("wchar")-written)/mib, get("syscw")-calls)
+	}
+	change("WriteAt", func() { file.WriteAt(make([]byte, 2*mib), 0) })
+	change("ReadAt", func() { file.ReadAt(make([]byte, mib+9), 0) })
+	change("sendfile", func() { syscall.Sendfile(int(null.Fd()), int(file.Fd()), nil, 2*mib) })
+	change("copy_file_range", func() {
+		at, to := int64(0), int64(0)
+		prog.Call(326, file.Fd(), uintptr(unsafe.Pointer(&at)), other.Fd(), uintptr(unsafe.Pointer(&to)), 2*mib, 0)
+	})
 }
 
 // heap: what the process holds shows, and goes when it is given back.

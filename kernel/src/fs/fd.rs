@@ -44,6 +44,44 @@ pub fn install(file: OpenFile, close_on_exec: bool) -> Result<i32, Errno> {
     TABLE.insert(0, limit(), POOL.alloc(file), close_on_exec)
 }
 
+/// Gives an open file that has descriptors one more, the lowest free one from `min` on.
+///
+/// # Errors
+/// As [`install`]'s.
+pub fn share(min: usize, file: SlotRef<OpenFile>, close_on_exec: bool) -> Result<i32, Errno> {
+    check_spare()?;
+    TABLE.insert(min, limit(), file, close_on_exec)
+}
+
+/// A descriptor for a file that is still to be opened: what opening does to the file must not be in vain. Given back
+/// when dropped.
+pub struct Reserved(i32);
+
+impl Reserved {
+    /// The lowest free descriptor.
+    ///
+    /// # Errors
+    /// As [`install`]'s.
+    pub fn new() -> Result<Self, Errno> {
+        check_spare()?;
+        TABLE.reserve(limit()).map(Self)
+    }
+
+    /// The file is open.
+    pub fn install(self, file: OpenFile, close_on_exec: bool) -> i32 {
+        let number = self.0;
+        core::mem::forget(self);
+        TABLE.fill(number, POOL.alloc(file), close_on_exec);
+        number
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        TABLE.give_up(self.0);
+    }
+}
+
 /// RLIMIT_NOFILE's soft limit: descriptors are below it.
 pub fn limit() -> usize {
     process().nofile[0].load(core::sync::atomic::Ordering::Relaxed) as usize

@@ -9,12 +9,14 @@ use super::text::Text;
 use crate::memory::space::MapSource;
 use crate::memory::user::UserIo;
 use crate::sync::SleepMutex;
+use crate::task::{self, signal};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use linux_raw_sys::general::{
     F_GETPIPE_SZ, F_SETPIPE_SZ, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
+    SIGPIPE,
 };
 use ringo_abi::{Errno, SysResult};
 
@@ -64,9 +66,14 @@ pub trait FileOps: Send + Sync + Any {
     /// Writes from the program at `offset`, or at the file's position (or end, with O_APPEND).
     ///
     /// # Errors
-    /// As write(2). EPIPE also sends SIGPIPE: the system call does that.
+    /// As write(2). EPIPE also sends SIGPIPE, if [`FileOps::breaks_loudly`]: the system call does that.
     fn write(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         Err(Errno::EINVAL)
+    }
+
+    /// Whether EPIPE comes with SIGPIPE.
+    fn breaks_loudly(&self) -> bool {
+        true
     }
 
     /// What it is ready for now.
@@ -198,6 +205,14 @@ impl dyn FileOps {
     pub fn downcast<T: FileOps>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }
+}
+
+/// SIGPIPE for the calling thread: it wrote to what nobody reads.
+#[cold]
+pub fn broken_pipe() {
+    let info = signal::SigInfo::from_user(SIGPIPE as i32, signal::SI_USER);
+    // A full queue holds a SIGPIPE already.
+    let _ = signal::send_thread(task::current(), info);
 }
 
 /// An open file description.

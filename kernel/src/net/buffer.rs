@@ -66,6 +66,10 @@ impl Buffer {
             }
         }
         let size = length.max(1 << MIN_SHIFT).next_power_of_two();
+        // Not of the kernel's reserve: whoever fills buffers can wait, or do without.
+        if !frames::has_spare(size.div_ceil(frames::FRAME)) {
+            return Err(Errno::ENOBUFS);
+        }
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size).map_err(|_| Errno::ENOBUFS)?;
         bytes.resize(size, 0);

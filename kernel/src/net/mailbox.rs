@@ -2,6 +2,7 @@
 //!
 //! A queue under a spin lock, bounded by what Linux would count for its messages against SO_RCVBUF. Who pushes wakes the
 //! receiver afterwards. O(1) a message; an empty mailbox holds no memory but itself.
+use crate::memory::spare::Spare;
 use crate::sync::SpinLock;
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -60,8 +61,8 @@ impl<M: Message> Mailbox<M> {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// Appends a message, whatever the room if `always`. False if it was dropped: then it found no room, or nobody wants
-    /// it. A first message always fits.
+    /// Appends a message, whatever the room if `always`. False if it was dropped: then it found no room, memory is short, or
+    /// nobody wants it. A first message always fits.
     pub fn push(&self, message: M, always: bool) -> bool {
         let charge = message.charge();
         let mut queue = self.queue.lock();
@@ -70,7 +71,8 @@ impl<M: Message> Mailbox<M> {
             return false;
         }
         let charged = self.charged.load(Ordering::Relaxed) + charge;
-        if charged > self.capacity.load(Ordering::Relaxed) && !always && !queue.is_empty() {
+        let full = charged > self.capacity.load(Ordering::Relaxed) && !always && !queue.is_empty();
+        if full || queue.spare(1).is_err() {
             drop(queue);
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return false;

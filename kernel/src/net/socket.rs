@@ -7,6 +7,7 @@ use super::options;
 use super::tcp::Tcp;
 use super::udp::Udp;
 use super::unix::Unix;
+use crate::fs::fd::Reserved;
 use crate::fs::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{Wait, WaitQueue};
@@ -420,14 +421,27 @@ impl Socket {
         }
     }
 
+    /// The Unix socket, if it is one.
+    pub const fn unix(&self) -> Option<&Unix> {
+        match &self.kind {
+            Kind::Unix(unix) => Some(unix),
+            _ => None,
+        }
+    }
+
     /// Gives it a descriptor.
     ///
     /// # Errors
     /// EMFILE.
     pub fn install(self, flags: u32) -> SysResult {
+        Reserved::new().map(|descriptor| self.install_in(descriptor, flags))
+    }
+
+    /// Gives it this descriptor.
+    pub fn install_in(self, descriptor: Reserved, flags: u32) -> usize {
         let status = linux_raw_sys::general::O_RDWR | flags & SOCK_NONBLOCK;
         let file = OpenFile::new(Arc::new(self), status);
-        crate::fs::fd::install(file, flags & SOCK_CLOEXEC != 0).map(|fd| fd as usize)
+        descriptor.install(file, flags & SOCK_CLOEXEC != 0) as usize
     }
 
     /// send(2) and kin.
@@ -480,6 +494,11 @@ impl FileOps for Socket {
             ..Sending::default()
         };
         self.protocol().send(&self.common, io, &how)
+    }
+
+    /// As on Linux, where only streams send the signal.
+    fn breaks_loudly(&self) -> bool {
+        self.common.kind == abi::SOCK_STREAM
     }
 
     fn poll(&self, _file: &OpenFile) -> PollEvents {

@@ -21,6 +21,7 @@
 //! piece; a stream without unread bytes holds no memory but itself.
 use super::buffer::{self, Buffer};
 use super::events::Events;
+use crate::memory::spare::Spare;
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
 use alloc::collections::VecDeque;
@@ -236,7 +237,7 @@ impl<A: Attachment> Stream<A> {
             end,
             attachment: attachment(),
         };
-        self.push(piece);
+        self.push(piece)?;
         Ok(end)
     }
 
@@ -252,13 +253,13 @@ impl<A: Attachment> Stream<A> {
             return 0;
         };
         buffer[..count].copy_from_slice(&bytes[..count]);
-        self.push(Piece {
+        let piece = Piece {
             buffer,
             start: 0,
             end: count,
             attachment,
-        });
-        count
+        };
+        self.push(piece).map_or(0, |()| count)
     }
 
     /// Shows `take` the first bytes that are unread, until it takes no more; it gives how many it took. For a reader that is
@@ -283,7 +284,10 @@ impl<A: Attachment> Stream<A> {
     }
 
     /// Hangs a piece on the queue.
-    fn push(&self, piece: Piece<A>) {
+    ///
+    /// # Errors
+    /// ENOBUFS.
+    fn push(&self, piece: Piece<A>) -> Result<(), Errno> {
         let length = piece.len();
         let mut queue = self.queue.lock();
         let left = match queue.back_mut() {
@@ -298,6 +302,10 @@ impl<A: Attachment> Stream<A> {
                 Some(piece)
             }
             _ => {
+                if queue.spare(1).is_err() {
+                    drop(queue);
+                    return Err(Errno::ENOBUFS);
+                }
                 queue.push_back(piece);
                 None
             }
@@ -309,6 +317,7 @@ impl<A: Attachment> Stream<A> {
             // The reader went meanwhile: it may have looked before the push.
             self.abandon();
         }
+        Ok(())
     }
 
     /// Takes the first piece off the queue.

@@ -134,6 +134,13 @@ impl<T> PoolArc<T> {
         }
     }
 
+    /// How many references there are.
+    pub fn references(this: &Self) -> usize {
+        // SAFETY: entries are never freed.
+        let state = unsafe { this.entry.as_ref() }.state.load(Ordering::SeqCst);
+        (state & REFS) as usize
+    }
+
     /// A number that names the object as long as it lives.
     pub fn id(this: &Self) -> usize {
         this.entry.as_ptr() as usize
@@ -223,8 +230,68 @@ struct Slot<T: 'static> {
 /// A table of [`PoolArc`]s by small integer.
 pub struct SlotTable<T: 'static> {
     chunks: [AtomicPtr<[Slot<T>; CHUNK]>; CHUNKS],
-    /// A bit a used slot; also what writers hold.
-    used: SpinLock<Vec<u64>>,
+    /// Also what writers hold.
+    used: SpinLock<Used>,
+}
+
+/// Which slots are used, or reserved for what is to come.
+struct Used {
+    /// A bit a slot.
+    words: Vec<u64>,
+    /// There is no free slot in the words before this one.
+    full: usize,
+}
+
+impl Used {
+    /// Takes the lowest free slot not below `min` and below `limit`. O(1) for the lowest of all but for words that became
+    /// full since.
+    fn take(&mut self, min: usize, limit: usize) -> Result<usize, Errno> {
+        let first = (min / 64).max(self.full);
+        let mut word = first;
+        let mut mask = if first * 64 > min {
+            !0
+        } else {
+            !0u64 << (min % 64)
+        };
+        let number = loop {
+            if word * 64 >= limit {
+                return Err(Errno::EMFILE);
+            }
+            self.grow(word);
+            let free = !self.words[word] & mask;
+            if free != 0 {
+                break word * 64 + free.trailing_zeros() as usize;
+            }
+            word += 1;
+            mask = !0;
+        };
+        if number >= limit {
+            return Err(Errno::EMFILE);
+        }
+        if min <= self.full * 64 {
+            // Nothing free was passed over.
+            self.full = word;
+        }
+        self.words[word] |= 1 << (number % 64);
+        Ok(number)
+    }
+
+    fn grow(&mut self, word: usize) {
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+    }
+
+    fn is_used(&self, number: usize) -> bool {
+        self.words
+            .get(number / 64)
+            .is_some_and(|word| word & 1 << (number % 64) != 0)
+    }
+
+    fn free(&mut self, number: usize) {
+        self.words[number / 64] &= !(1 << (number % 64));
+        self.full = self.full.min(number / 64);
+    }
 }
 
 /// What [`SlotTable::get`] gives.
@@ -238,13 +305,16 @@ impl<T: Send + Sync> SlotTable<T> {
     pub const fn new() -> Self {
         Self {
             chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
-            used: SpinLock::new(Vec::new()),
+            used: SpinLock::new(Used {
+                words: Vec::new(),
+                full: 0,
+            }),
         }
     }
 
     /// How many slots the table would have if it grew as Linux's does: what select(2) looks at.
     pub fn size(&self) -> usize {
-        match self.used.lock().len() {
+        match self.used.lock().words.len() {
             0 | 1 => 64,
             words => (words * 64).next_power_of_two(),
         }
@@ -305,49 +375,49 @@ impl<T: Send + Sync> SlotTable<T> {
         close_on_exec: bool,
     ) -> Result<i32, Errno> {
         let mut used = self.used.lock();
-        let limit = limit.min(Self::MAX);
-        let mut word = min / 64;
-        let mut mask = !0u64 << (min % 64);
-        let number = loop {
-            if word * 64 >= limit {
+        let number = match used.take(min, limit.min(Self::MAX)) {
+            Ok(number) => number,
+            Err(errno) => {
+                // The object is dropped outside.
                 drop(used);
-                return Err(Errno::EMFILE);
+                return Err(errno);
             }
-            if used.len() <= word {
-                used.resize(word + 1, 0);
-            }
-            let free = !used[word] & mask;
-            if free != 0 {
-                break word * 64 + free.trailing_zeros() as usize;
-            }
-            word += 1;
-            mask = !0;
         };
-        if number >= limit {
-            drop(used);
-            return Err(Errno::EMFILE);
-        }
-        used[number / 64] |= 1 << (number % 64);
         let slot = self.slot_or_grow(number);
         slot.close_on_exec.store(close_on_exec, Ordering::Relaxed);
         slot.entry.store(object.into_raw(), Ordering::Release);
         Ok(number as i32)
     }
 
-    /// Whether a slot below `limit` is free now.
-    pub fn has_room(&self, limit: usize) -> bool {
-        let used = self.used.lock();
-        let limit = limit.min(Self::MAX);
-        let whole = limit / 64;
-        used.len() <= whole
-            || used[..whole].iter().any(|&word| word != !0)
-            || !used[whole] & ((1 << (limit % 64)) - 1) != 0
+    /// Takes the lowest free slot below `limit` for an object that is still to be made: nobody finds anything in it and
+    /// nobody else gets it, until [`SlotTable::fill`] or [`SlotTable::give_up`].
+    ///
+    /// # Errors
+    /// EMFILE.
+    pub fn reserve(&self, limit: usize) -> Result<i32, Errno> {
+        let mut used = self.used.lock();
+        let number = used.take(0, limit.min(Self::MAX))?;
+        self.slot_or_grow(number);
+        Ok(number as i32)
+    }
+
+    /// Puts `object` into a slot that the caller has reserved.
+    pub fn fill(&self, number: i32, object: SlotRef<T>, close_on_exec: bool) {
+        if let Some(slot) = self.slot(number) {
+            slot.close_on_exec.store(close_on_exec, Ordering::Relaxed);
+            slot.entry.store(object.into_raw(), Ordering::Release);
+        }
+    }
+
+    /// Gives back a slot that the caller has reserved.
+    pub fn give_up(&self, number: i32) {
+        self.used.lock().free(number as usize);
     }
 
     /// Puts `object` at `number`, and gives what was there.
     ///
     /// # Errors
-    /// EBADF when `number` is negative or not below `limit`.
+    /// EBADF when `number` is negative or not below `limit`; EBUSY when the slot is reserved.
     pub fn replace(
         &self,
         number: i32,
@@ -360,11 +430,13 @@ impl<T: Send + Sync> SlotTable<T> {
             return Err(Errno::EBADF);
         }
         let mut used = self.used.lock();
-        if used.len() <= at / 64 {
-            used.resize(at / 64 + 1, 0);
-        }
-        used[at / 64] |= 1 << (at % 64);
         let slot = self.slot_or_grow(at);
+        if used.is_used(at) && slot.entry.load(Ordering::Relaxed).is_null() {
+            drop(used);
+            return Err(Errno::EBUSY);
+        }
+        used.grow(at / 64);
+        used.words[at / 64] |= 1 << (at % 64);
         slot.close_on_exec.store(close_on_exec, Ordering::Relaxed);
         let old = slot.entry.swap(object.into_raw(), Ordering::AcqRel);
         // SAFETY: the slot's reference, put there by into_raw.
@@ -377,7 +449,7 @@ impl<T: Send + Sync> SlotTable<T> {
         let mut used = self.used.lock();
         let old = slot.entry.swap(ptr::null_mut(), Ordering::AcqRel);
         if !old.is_null() {
-            used[number as usize / 64] &= !(1 << (number % 64));
+            used.free(number as usize);
         }
         drop(used);
         // SAFETY: the slot's reference, put there by into_raw.
@@ -404,13 +476,16 @@ impl<T: Send + Sync> SlotTable<T> {
 
     /// How many slots the table has room for now.
     pub fn capacity(&self) -> usize {
-        self.used.lock().len() * 64
+        self.used.lock().words.len() * 64
     }
 
     /// How many slots are used.
     pub fn count(&self) -> usize {
         let used = self.used.lock();
-        used.iter().map(|word| word.count_ones() as usize).sum()
+        used.words
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum()
     }
 
     /// The lowest used slot not below `from`: for walking the table.
@@ -418,8 +493,8 @@ impl<T: Send + Sync> SlotTable<T> {
         let from = usize::try_from(from).ok()?;
         let used = self.used.lock();
         let mut mask = !0u64 << (from % 64);
-        for word in from / 64..used.len() {
-            let bits = used[word] & mask;
+        for word in from / 64..used.words.len() {
+            let bits = used.words[word] & mask;
             if bits != 0 {
                 return i32::try_from(word * 64 + bits.trailing_zeros() as usize).ok();
             }

@@ -39,7 +39,7 @@ pub fn close_range(first: u32, last: u32, flags: u32) -> SysResult {
 /// dup(2).
 pub fn dup(fd: i32) -> SysResult {
     let file = fd::get(fd)?;
-    to_result(table().insert(0, fd::limit(), file, false))
+    to_result(fd::share(0, file, false))
 }
 
 /// dup2(2).
@@ -78,11 +78,10 @@ pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
     let path_only = file.flags() & abi::O_PATH != 0;
     match cmd {
         abi::F_DUPFD | abi::F_DUPFD_CLOEXEC => {
-            let limit = fd::limit();
-            if arg >= limit {
+            if arg >= fd::limit() {
                 return Err(Errno::EINVAL);
             }
-            to_result(table().insert(arg, limit, file, cmd == abi::F_DUPFD_CLOEXEC))
+            to_result(fd::share(arg, file, cmd == abi::F_DUPFD_CLOEXEC))
         }
         abi::F_DUPFD_QUERY => {
             let other = fd::get(arg as i32)?;

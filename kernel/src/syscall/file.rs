@@ -2,10 +2,10 @@
 //!
 //! write(2) is the call Go programs make most: a look-up without a lock, a test of the mode, the file's own work.
 use crate::cpu::percpu::{self, PerCpu};
+use crate::fs::file::broken_pipe;
 use crate::fs::{OpenFile, Stat, fd};
 use crate::memory::user::{self, UserIo};
 use crate::sync::SlotRef;
-use crate::task::{self, signal};
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
@@ -34,18 +34,11 @@ fn writable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
 
 /// The program learns of a broken pipe by a signal, too.
 #[inline]
-pub(super) fn with_sigpipe(result: SysResult) -> SysResult {
-    if result == Err(Errno::EPIPE) {
+pub(super) fn with_sigpipe(file: &OpenFile, result: SysResult) -> SysResult {
+    if result == Err(Errno::EPIPE) && file.ops.breaks_loudly() {
         broken_pipe();
     }
     result
-}
-
-#[cold]
-fn broken_pipe() {
-    let info = signal::SigInfo::from_user(abi::SIGPIPE as i32, signal::SI_USER);
-    // A full queue holds a SIGPIPE already.
-    let _ = signal::send_thread(task::current(), info);
 }
 
 const READS: usize = 0;
@@ -70,8 +63,13 @@ pub(super) fn end_read(result: SysResult) -> SysResult {
 
 /// The end of a call that writes.
 #[inline]
-pub(super) fn end_write(result: SysResult) -> SysResult {
-    with_sigpipe(counted(WRITES, result))
+pub(super) fn end_write(file: &OpenFile, result: SysResult) -> SysResult {
+    with_sigpipe(file, counted(WRITES, result))
+}
+
+/// The end of a call that moves bytes from one file to another, which counts as both.
+pub(super) fn end_move(to: &OpenFile, result: SysResult) -> SysResult {
+    end_write(to, counted(READS, result))
 }
 
 /// read(2).
@@ -83,10 +81,8 @@ pub fn read(fd: i32, buf: usize, count: usize) -> SysResult {
 /// write(2).
 pub fn write(fd: i32, buf: usize, count: usize) -> SysResult {
     let file = writable(fd)?;
-    end_write(
-        file.ops
-            .write(&file, &mut UserIo::single(buf, count)?, None),
-    )
+    let mut io = UserIo::single(buf, count)?;
+    end_write(&file, file.ops.write(&file, &mut io, None))
 }
 
 /// The open file of pread(2) and kin with its offset: that it has such is looked at before the mode, as Linux does.
@@ -125,15 +121,15 @@ fn to_write(fd: i32, offset: i64) -> Result<(SlotRef<OpenFile>, u64), Errno> {
 /// pread64(2).
 pub fn pread64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_read(fd, offset)?;
-    file.ops
-        .read(&file, &mut UserIo::single(buf, count)?, Some(offset))
+    let mut io = UserIo::single(buf, count)?;
+    end_read(file.ops.read(&file, &mut io, Some(offset)))
 }
 
 /// pwrite64(2).
 pub fn pwrite64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_write(fd, offset)?;
-    file.ops
-        .write(&file, &mut UserIo::single(buf, count)?, Some(offset))
+    let mut io = UserIo::single(buf, count)?;
+    end_write(&file, file.ops.write(&file, &mut io, Some(offset)))
 }
 
 /// readv(2).
@@ -145,10 +141,8 @@ pub fn readv(fd: i32, iov: usize, count: usize) -> SysResult {
 /// writev(2).
 pub fn writev(fd: i32, iov: usize, count: usize) -> SysResult {
     let file = writable(fd)?;
-    end_write(
-        file.ops
-            .write(&file, &mut UserIo::vector(iov, count)?, None),
-    )
+    let mut io = UserIo::vector(iov, count)?;
+    end_write(&file, file.ops.write(&file, &mut io, None))
 }
 
 /// preadv(2): the offset's high half does not exist on 64-bit machines.
@@ -163,10 +157,8 @@ pub fn preadv(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
 /// pwritev(2).
 pub fn pwritev(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_write(fd, offset)?;
-    end_write(
-        file.ops
-            .write(&file, &mut UserIo::vector(iov, count)?, Some(offset)),
-    )
+    let mut io = UserIo::vector(iov, count)?;
+    end_write(&file, file.ops.write(&file, &mut io, Some(offset)))
 }
 
 /// Flags that ask for what RAM files do anyway.

@@ -1,5 +1,6 @@
 //! Paths: what a name stands for, and its attributes (openat(2), stat(2), statx(2), chmod(2), chown(2), utimensat(2)).
 use super::file::stat_out;
+use crate::fs::fd::Reserved;
 use crate::fs::inode::Content;
 use crate::fs::walk::{self, How, PATH_MAX};
 use crate::fs::{self, Dentry, FileOps, Stat, access, fd, notify, tree};
@@ -38,8 +39,10 @@ pub fn openat(dirfd: i32, name: usize, flags: u32, mode: u32) -> SysResult {
 }
 
 fn open_with(dirfd: i32, name: usize, flags: u32, mode: u32, resolve: u32) -> SysResult {
-    let file = fs::open::open(dirfd, path(name)?, flags, mode, resolve)?;
-    fd::install(file, flags & abi::O_CLOEXEC != 0).map(|fd| fd as usize)
+    let path = path(name)?;
+    let descriptor = Reserved::new()?;
+    let file = fs::open::open(dirfd, path, flags, mode, resolve)?;
+    Ok(descriptor.install(file, flags & abi::O_CLOEXEC != 0) as usize)
 }
 
 /// openat2(2).

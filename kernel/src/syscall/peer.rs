@@ -135,7 +135,7 @@ pub fn pidfd_getfd(pidfd: i32, number: i32, flags: u32) -> SysResult {
     }
     by_pidfd(pidfd)?;
     let file = fd::get(number)?;
-    let new = fd::table().insert(0, fd::limit(), file, true)?;
+    let new = fd::share(0, file, true)?;
     Ok(new as usize)
 }
 

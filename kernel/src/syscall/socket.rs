@@ -1,6 +1,7 @@
 //! Sockets: arguments of socket(2), sendmsg(2), setsockopt(2) and kin.
 use super::file::with_sigpipe;
-use crate::fs::{OpenFile, fd};
+use crate::fs::OpenFile;
+use crate::fs::fd::{self, Reserved};
 use crate::memory::user::{self, UserIo};
 use crate::net::message::SendControl;
 use crate::net::options;
@@ -109,9 +110,7 @@ pub fn accept4(fd: i32, address: usize, length: usize, flags: u32) -> SysResult 
     let handle = Handle::get(fd)?;
     let socket = handle.socket()?;
     // Before a connection is taken, which could not be put back.
-    if !fd::table().has_room(fd::limit()) {
-        return Err(Errno::EMFILE);
-    }
+    let descriptor = Reserved::new()?;
     let nonblocking = handle.nonblocking(0);
     let accepted = socket.protocol().accept(&socket.common, nonblocking)?;
     if address != 0 {
@@ -120,7 +119,7 @@ pub fn accept4(fd: i32, address: usize, length: usize, flags: u32) -> SysResult 
         let remote = remote.unwrap_or(Address::Unspecified);
         address_out(&remote, address, length)?;
     }
-    accepted.install(flags)
+    Ok(accepted.install_in(descriptor, flags))
 }
 
 /// connect(2).
@@ -167,9 +166,9 @@ pub fn shutdown(fd: i32, how: u32) -> SysResult {
 }
 
 /// With a signal for a broken pipe, unless the call does not want it.
-fn sent(result: SysResult, flags: u32) -> SysResult {
+fn sent(handle: &Handle, result: SysResult, flags: u32) -> SysResult {
     if flags & abi::MSG_NOSIGNAL == 0 {
-        with_sigpipe(result)
+        with_sigpipe(&handle.0, result)
     } else {
         result
     }
@@ -196,7 +195,7 @@ pub fn sendto(
         to,
         control: SendControl::default(),
     };
-    sent(handle.socket()?.send(&mut io, &how), flags)
+    sent(&handle, handle.socket()?.send(&mut io, &how), flags)
 }
 
 /// recvfrom(2).
@@ -291,7 +290,7 @@ impl Header {
             control,
         };
         let mut io = UserIo::vector(self.iov, self.iov_count)?;
-        sent(socket.send(&mut io, &how), flags)
+        sent(handle, socket.send(&mut io, &how), flags)
     }
 
     /// Receives, and writes what recvmsg(2) changes in the header at `at`.
@@ -373,7 +372,7 @@ pub fn sendmmsg(fd: i32, vector: usize, count: u32, flags: u32) -> SysResult {
 }
 
 /// recvmmsg(2): the time-out is looked at between messages, as on Linux.
-pub fn recvmmsg(fd: i32, vector: usize, count: u32, flags: u32, timeout: usize) -> SysResult {
+pub fn recvmmsg(fd: i32, vector: usize, count: u32, flags_given: u32, timeout: usize) -> SysResult {
     let handle = Handle::get(fd)?;
     let deadline = match timeout {
         0 => None,
@@ -383,8 +382,8 @@ pub fn recvmmsg(fd: i32, vector: usize, count: u32, flags: u32, timeout: usize) 
         if done > 0 && deadline.is_some_and(|deadline| time::now() >= deadline) {
             return Ok(None);
         }
-        let mut flags = flags & !MSG_WAITFORONE;
-        if done > 0 {
+        let mut flags = flags_given & !MSG_WAITFORONE;
+        if done > 0 && flags_given & MSG_WAITFORONE != 0 {
             flags |= abi::MSG_DONTWAIT;
         }
         Header::read(at)?.receive(&handle, flags, at).map(Some)

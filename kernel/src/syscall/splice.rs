@@ -90,7 +90,7 @@ pub fn splice(
     match (from, to) {
         (Some(from), Some(to)) => {
             let waits = waits(&input) && waits(&output);
-            with_sigpipe(pour(from, to, count, !waits, false))
+            with_sigpipe(&output, pour(from, to, count, !waits, false))
         }
         (Some(from), None) => {
             let mut side = Side::new(&output, output_offset)?;
@@ -99,13 +99,13 @@ pub fn splice(
             }
             let result = from.drain(count, !waits(&input), |io| side.write(io));
             side.store()?;
-            with_sigpipe(result)
+            with_sigpipe(&output, result)
         }
         (None, Some(to)) => {
             let mut side = Side::new(&input, input_offset)?;
             let result = to.fill_from(count, !waits(&output), |io| side.read(io));
             side.store()?;
-            with_sigpipe(result)
+            with_sigpipe(&output, result)
         }
         (None, None) => Err(Errno::EINVAL),
     }
@@ -127,7 +127,7 @@ pub fn tee(input: i32, output: i32, count: usize, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     };
     let nonblocking = flags & NONBLOCK != 0 || input.nonblocking() || output.nonblocking();
-    with_sigpipe(pour(from, to, count.min(MOST), nonblocking, true))
+    with_sigpipe(&output, pour(from, to, count.min(MOST), nonblocking, true))
 }
 
 /// vmsplice(2): into a pipe's writing end, or out of its reading one.
@@ -146,7 +146,7 @@ pub fn vmsplice(fd: i32, iov: usize, count: usize, flags: u32) -> SysResult {
     let end = end_of(&file).ok_or(Errno::EBADF)?;
     let nonblocking = flags & NONBLOCK != 0;
     if file.writable() {
-        with_sigpipe(end.give(&mut io, nonblocking))
+        with_sigpipe(&file, end.give(&mut io, nonblocking))
     } else {
         end.get(&mut io, nonblocking)
     }

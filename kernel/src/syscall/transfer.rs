@@ -98,7 +98,7 @@ pub fn sendfile(out: i32, input: i32, offset: usize, count: usize) -> SysResult 
     if result.is_ok() {
         from.store(&input)?;
     }
-    super::file::with_sigpipe(result)
+    super::file::end_move(&output, result)
 }
 
 /// copy_file_range(2).
@@ -142,7 +142,8 @@ pub fn copy_file_range(
         let put = output.ops.write(&output, io, Some(to.at))?;
         to.at += put as u64;
         Ok(put)
-    })?;
+    });
+    let done = super::file::end_move(&output, done)?;
     if done > 0 {
         from.store(&input)?;
         to.store(&output)?;

@@ -18,6 +18,7 @@ mod splice;
 pub use end::{End, Named};
 pub use splice::{end_of, pour};
 
+use super::file::broken_pipe;
 use super::{OpenFile, PollEvents, PollQueue, anon, fd};
 use crate::memory::user::UserIo;
 use crate::sync::{SleepGuard, SleepMutex, Wait, WaitQueue};
@@ -160,9 +161,21 @@ impl Pipe {
             self.write_wait.wake_one();
             self.write_poll.notify(WRITABLE);
         }
+        // More than this reader wanted: the next one's.
+        self.pass_bytes_on();
+    }
+
+    /// A reader goes, who may have been woken for bytes that are still there.
+    fn pass_bytes_on(&self) {
         if !self.is_empty() {
-            // More than this reader wanted: the next one's.
             self.read_wait.wake_one();
+        }
+    }
+
+    /// A writer goes, who may have been woken for room that is still there: only the step from full to not full wakes one.
+    fn pass_room_on(&self) {
+        if !self.is_full() {
+            self.write_wait.wake_one();
         }
     }
 
@@ -215,11 +228,14 @@ impl Pipe {
                 break Err(errno);
             }
         };
-        if !self.is_full() {
-            self.write_wait.wake_one();
-        }
+        self.pass_room_on();
         match result {
             Err(errno) if done == 0 => Err(errno),
+            Err(Errno::EPIPE) => {
+                // The bytes that went count, but nobody will read them.
+                broken_pipe();
+                Ok(done)
+            }
             _ => Ok(done),
         }
     }

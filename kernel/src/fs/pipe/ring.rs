@@ -1,4 +1,6 @@
 //! The buffers of a pipe, and the bytes in them.
+use crate::memory::frames::check_spare;
+use crate::memory::spare::Spare;
 use crate::memory::user::UserIo;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -47,14 +49,16 @@ impl Ring {
         }
     }
 
-    /// A page to be filled.
+    /// A page to be filled, and room for it.
     ///
     /// # Errors
     /// ENOMEM.
     pub fn page(&mut self) -> Result<Vec<u8>, Errno> {
+        self.buffers.spare(1)?;
         if let Some(page) = self.spare.pop() {
             return Ok(page);
         }
+        check_spare()?;
         let mut page = Vec::new();
         page.try_reserve_exact(PAGE).map_err(|_| Errno::ENOMEM)?;
         page.resize(PAGE, 0);

@@ -6,6 +6,7 @@
 use super::ring::{PAGE, Ring};
 use super::{End, Pipe};
 use crate::fs::OpenFile;
+use crate::memory::spare::Spare;
 use crate::memory::user::{self, UserIo};
 use crate::sync::SleepGuard;
 use alloc::vec::Vec;
@@ -82,9 +83,11 @@ impl End {
         let free = slots.saturating_sub(ring.buffers.len()).min(BATCH);
         let count = count.min(free * PAGE);
         let mut pages: Vec<Vec<u8>> = Vec::new();
-        pages.try_reserve_exact(free).map_err(|_| Errno::ENOMEM)?;
-        while pages.len() * PAGE < count {
-            pages.push(ring.page()?);
+        let taken = take_pages(&mut ring, &mut pages, count.div_ceil(PAGE));
+        if let Err(errno) = taken {
+            drop(ring);
+            self.pipe.pass_room_on();
+            return Err(errno);
         }
         let pieces = pages.iter_mut().enumerate().map(|(index, page)| {
             let length = (count - index * PAGE).min(PAGE);
@@ -101,6 +104,7 @@ impl End {
             got -= got.min(PAGE);
         }
         self.pipe.produced(ring, result != Ok(0) && result.is_ok());
+        self.pipe.pass_room_on();
         result
     }
 
@@ -121,6 +125,7 @@ impl End {
             done += *result.as_ref().unwrap_or(&0);
         }
         self.pipe.produced(ring, done > 0);
+        self.pipe.pass_room_on();
         match result {
             Err(errno) if done == 0 => Err(errno),
             _ => Ok(done),
@@ -134,6 +139,16 @@ impl End {
     pub fn get(&self, io: &mut UserIo, nonblocking: bool) -> SysResult {
         self.pipe.read(io, nonblocking)
     }
+}
+
+/// Pages for as many buffers as are to be filled, which the ring then has room for.
+fn take_pages(ring: &mut Ring, pages: &mut Vec<Vec<u8>>, count: usize) -> Result<(), Errno> {
+    pages.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    ring.buffers.spare(count)?;
+    for _ in 0..count {
+        pages.push(ring.page()?);
+    }
+    Ok(())
 }
 
 /// The end of a pipe that an open file is, if it is one.
@@ -152,9 +167,12 @@ pub fn pour(from: &End, to: &End, count: usize, nonblocking: bool, keeps: bool) 
         return Err(Errno::EINVAL);
     }
     loop {
-        // One after the other, as holding both while waiting could stop a circle of pipes.
+        // One after the other, as holding both while waiting could stop a circle of pipes. Who is woken on one of them
+        // and then waits on the other, or leaves, hands the first one's wake-up on.
         let ended = from.ring_with_bytes(nonblocking)?.is_none();
+        from.pass_bytes_on();
         drop(to.ring_with_room(nonblocking)?);
+        to.pass_room_on();
         if ended {
             return Ok(0);
         }
@@ -166,6 +184,7 @@ pub fn pour(from: &End, to: &End, count: usize, nonblocking: bool, keeps: bool) 
         let result = move_buffers(&mut source, &mut target, to, count, keeps);
         to.produced(target, result.is_ok());
         from.consumed(source);
+        to.pass_room_on();
         return result;
     }
 }

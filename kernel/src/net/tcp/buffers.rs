@@ -31,6 +31,9 @@ fn size() -> usize {
 /// ENOBUFS.
 pub fn ring() -> Result<Vec<u8>, Errno> {
     let size = size();
+    if !frames::has_spare(size.div_ceil(frames::FRAME)) {
+        return Err(Errno::ENOBUFS);
+    }
     let mut ring = Vec::new();
     ring.try_reserve_exact(size).map_err(|_| Errno::ENOBUFS)?;
     ring.resize(size, 0);

@@ -2,7 +2,7 @@
 //!
 //! - names.rs: what names lead to. node.rs: the part of a socket that others reach.
 //! - connection.rs: the two ends of SOCK_STREAM and SOCK_SEQPACKET. parcel.rs: what goes along with bytes.
-//! - transfer.rs: sending and receiving.
+//! - transfer.rs: sending and receiving. rights.rs: open files in queues.
 //!
 //! A connection is established by connect(2) alone: accept(2) only fetches its other end. Locks: `changing` (one bind,
 //! listen or connect at a time), then those of the rooms.
@@ -10,6 +10,7 @@ mod connection;
 mod names;
 mod node;
 mod parcel;
+mod rights;
 mod transfer;
 
 pub use node::Node;
@@ -80,6 +81,15 @@ impl Unix {
             name: self.node.name(),
             credentials: Credentials::own(),
             room: room(common),
+        }
+    }
+
+    /// Throws away what was received, of a socket that nobody can reach.
+    fn empty(&self) {
+        self.node.mailbox.abandon();
+        if let Some(end) = self.end.get() {
+            end.incoming().stream.abandon();
+            end.incoming().mailbox.abandon();
         }
     }
 
@@ -398,5 +408,6 @@ impl Protocol for Unix {
         if let Some(end) = self.end.get() {
             end.close();
         }
+        rights::collect();
     }
 }

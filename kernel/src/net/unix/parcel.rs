@@ -3,6 +3,7 @@ use super::super::message::Credentials;
 use super::super::options::PASS_CREDENTIALS;
 use super::super::socket::{Common, Receiving, Sending};
 use super::super::stream::Attachment;
+use super::rights::Rights;
 use crate::fs::{OpenFile, fd};
 use crate::sync::SlotRef;
 use alloc::vec::Vec;
@@ -12,7 +13,7 @@ use linux_raw_sys::net as abi;
 #[derive(Default)]
 pub struct Parcel {
     credentials: Option<Credentials>,
-    rights: Vec<SlotRef<OpenFile>>,
+    rights: Rights,
 }
 
 impl Attachment for Parcel {
@@ -22,12 +23,8 @@ impl Attachment for Parcel {
 }
 
 impl Parcel {
-    /// What a send-like call sends along; the open files go with the first part of it (`first`).
-    pub fn new(how: &Sending, first: bool) -> Self {
-        let rights = match first {
-            true => how.control.rights.clone(),
-            false => Vec::new(),
-        };
+    /// What a send-like call sends along; the open files go with the first part of it.
+    pub fn new(how: &Sending, rights: Rights) -> Self {
         let given = how.control.credentials;
         Self {
             credentials: Some(given.unwrap_or_else(Credentials::own)),
@@ -52,12 +49,12 @@ impl Parcel {
 
     /// Takes the open files out.
     pub fn take_rights(&mut self) -> Vec<SlotRef<OpenFile>> {
-        core::mem::take(&mut self.rights)
+        self.rights.take()
     }
 
     /// References to the open files, for a look that leaves them.
     pub fn rights(&self) -> Vec<SlotRef<OpenFile>> {
-        self.rights.clone()
+        self.rights.look()
     }
 }
 
@@ -82,7 +79,7 @@ pub fn tell(
     let all = rights.len();
     let mut numbers = Vec::new();
     for file in rights.into_iter().take(room) {
-        match fd::table().insert(0, fd::limit(), file, close_on_exec) {
+        match fd::share(0, file, close_on_exec) {
             Ok(number) => numbers.extend_from_slice(&number.to_ne_bytes()),
             Err(_) => break,
         }

@@ -5,7 +5,9 @@ use super::super::socket::{Common, Receiving, Sending};
 use super::Unix;
 use super::node::{Message, Node};
 use super::parcel::{self, Parcel};
+use super::rights::Rights;
 use crate::memory::user::UserIo;
+use crate::net::events::Events;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -30,7 +32,8 @@ impl Unix {
         let end = end.ok_or(Errno::ENOTCONN)?;
         let stream = &end.outgoing().stream;
         let patience = common.send_patience(how.nonblocking);
-        let first = Cell::new(true);
+        let rights = Rights::new(&how.control.rights, end.peer_events())?;
+        let rights = Cell::new(rights);
         let mut done = 0;
         loop {
             if stream.ended() {
@@ -40,7 +43,7 @@ impl Unix {
                     Err(Errno::EPIPE)
                 };
             }
-            match stream.write(io, || Parcel::new(how, first.replace(false))) {
+            match stream.write(io, || Parcel::new(how, rights.take())) {
                 Ok(went) => done += went,
                 Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
             }
@@ -147,7 +150,15 @@ impl Unix {
         result.map(|()| done)
     }
 
-    fn message(&self, io: &mut UserIo, how: &Sending, from: UnixName) -> Result<Message, Errno> {
+    /// What `io` holds, for the socket with `to`'s events.
+    fn message(
+        &self,
+        io: &mut UserIo,
+        how: &Sending,
+        from: UnixName,
+        to: &Arc<Events>,
+    ) -> Result<Message, Errno> {
+        let rights = Rights::new(&how.control.rights, to)?;
         let length = io.remaining();
         let mut data = Buffer::take(length)?;
         if io.copy_in(&mut data[..length])? < length {
@@ -157,7 +168,7 @@ impl Unix {
             data,
             length,
             from,
-            parcel: Parcel::new(how, true),
+            parcel: Parcel::new(how, rights),
             _counted: self.quota.count(length),
         })
     }
@@ -182,10 +193,13 @@ impl Unix {
         if half.stream.ended() {
             return Err(Errno::EPIPE);
         }
-        let message = self.message(io, how, end.local())?;
+        let message = self.message(io, how, end.local(), end.peer_events())?;
         let length = message.length;
         if !half.mailbox.push(message, true) {
-            return Err(Errno::EPIPE);
+            return Err(match half.mailbox.is_closed() {
+                true => Errno::EPIPE,
+                false => Errno::ENOBUFS,
+            });
         }
         end.peer_events().readable();
         Ok(length)
@@ -245,12 +259,13 @@ impl Unix {
             let go = to.is_dead() || self.quota.has_room() && !self.is_crowded(&to);
             go.then_some(())
         })?;
-        let message = self.message(io, how, self.node.name())?;
+        let message = self.message(io, how, self.node.name(), &to.events)?;
         let length = message.length;
         if !to.mailbox.push(message, true) {
-            return Err(match to.is_dead() {
-                true => Errno::ECONNREFUSED,
-                false => Errno::EPIPE,
+            return Err(match to.mailbox.is_closed() {
+                _ if to.is_dead() => Errno::ECONNREFUSED,
+                true => Errno::EPIPE,
+                false => Errno::ENOBUFS,
             });
         }
         to.events.readable();

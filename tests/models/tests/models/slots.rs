@@ -192,3 +192,66 @@ fn slots_are_given_once() {
         }
     });
 }
+
+#[test]
+fn a_reserved_slot_is_nobodys_until_it_is_filled() {
+    model(3, || {
+        let world = World::new();
+        let number = world.table.reserve(64).expect("a slot");
+        assert_eq!(number, 0);
+        let other = world.clone();
+        spawn(move || {
+            assert!(other.table.remove(0).is_none_or(|found| found.name == 0));
+            let opened = other.open(1);
+            let replaced = other.table.replace(0, 64, other.object(2), false);
+            match replaced {
+                // Filled by then: a file like any other.
+                Ok(before) => assert!(before.is_none_or(|found| found.name == 0)),
+                Err(errno) => assert_eq!(errno, ringo_abi::Errno::EBUSY),
+            }
+            let found = other.table.get(opened);
+            assert!(found.is_some_and(|found| found.name == 1 || opened == 0));
+        });
+        spawn(move || {
+            world.table.fill(number, world.object(0), true);
+        });
+    });
+}
+
+#[test]
+fn the_lowest_free_slot_is_found_whatever_was_full_before() {
+    model(1, || {
+        let world = World::new();
+        let open = |min: usize| {
+            let object = world.pool.alloc(Object {
+                name: 0,
+                alive: world.alive[0].clone(),
+            });
+            world.alive[0].fetch_add(1, Ordering::SeqCst);
+            world.table.insert(min, 256, object, false)
+        };
+        let close = |number| drop(world.table.remove(number));
+        for number in 0..130 {
+            assert_eq!(open(0), Ok(number));
+        }
+        // Beyond a gap: what is free before it stays.
+        assert_eq!(open(200), Ok(200));
+        assert_eq!(open(64), Ok(130));
+        close(70);
+        close(3);
+        assert_eq!(open(64), Ok(70));
+        assert_eq!(open(10), Ok(131));
+        assert_eq!(open(0), Ok(3));
+        assert_eq!(open(0), Ok(132));
+        close(129);
+        let reserved = world.table.reserve(256);
+        assert_eq!(reserved, Ok(129));
+        world.table.give_up(129);
+        assert_eq!(open(0), Ok(129));
+        for number in (0..200).chain([200]) {
+            close(number);
+        }
+        assert_eq!(open(0), Ok(0));
+        close(0);
+    });
+}
