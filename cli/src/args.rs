@@ -118,6 +118,10 @@ pub struct RunOptions {
     #[arg(long, value_enum, value_name = "KIND")]
     pub net: Option<Net>,
 
+    /// Write what the network card sends and receives to a file, for tcpdump and Wireshark
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+
     /// Print one line of JSON on stderr at exit: times, memory, system calls
     #[arg(long)]
     pub stats: bool,
@@ -134,6 +138,16 @@ pub struct RunOptions {
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true,
           value_names = ["PROGRAM", "ARGS"], num_args = 1..)]
     pub command: Vec<OsString>,
+}
+
+impl RunOptions {
+    /// Whether the VM has a network card.
+    pub fn has_network(&self) -> bool {
+        match self.net {
+            Some(net) => net != Net::None,
+            None => !self.publish.is_empty(),
+        }
+    }
 }
 
 const BENCH_HELP: &str = "\
@@ -332,6 +346,10 @@ fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
     }
     if options.net == Some(Net::None) && !options.publish.is_empty() {
         let text = "--publish needs a network; leave `--net none` out".to_owned();
+        return complain(clap::error::ErrorKind::ArgumentConflict, text);
+    }
+    if options.pcap.is_some() && !options.has_network() {
+        let text = "--pcap needs a network: `--net user`, or --publish".to_owned();
         return complain(clap::error::ErrorKind::ArgumentConflict, text);
     }
     let is_v6 = |publish: &&Publish| publish.address.is_some_and(|address| address.is_ipv6());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 
-use crate::args::{Net, RunOptions};
+use crate::args::RunOptions;
 use crate::host::{self, Streams};
 use crate::program::{self, Program};
 use crate::qemu::{self, engine};
@@ -49,8 +49,9 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
         cpus: options.cpus.unwrap_or_else(host::cpus),
         memory,
         host_files: world == World::Host,
-        network: network(options),
+        network: options.has_network(),
         publish: options.publish.clone(),
+        capture: capture(options)?,
     };
     let vm = qemu::start(&config, bundle)?;
     session::run(
@@ -65,12 +66,11 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
     )
 }
 
-/// Whether the VM has a network card.
-fn network(options: &RunOptions) -> bool {
-    match options.net {
-        Some(net) => net == Net::User,
-        None => !options.publish.is_empty(),
-    }
+/// The file that frames are written to.
+fn capture(options: &RunOptions) -> Result<Option<File>> {
+    let create =
+        |path: &PathBuf| File::create(path).with_context(|| format!("--pcap {}", path.display()));
+    options.pcap.as_ref().map(create).transpose()
 }
 
 fn bundle(
@@ -91,7 +91,7 @@ fn bundle(
             Some(root) => root::read(root, &mut writer)?,
             None => Tree::default(),
         };
-        root::complete(&mut tree, HOSTNAME, network(options), now as i64);
+        root::complete(&mut tree, HOSTNAME, options.has_network(), now as i64);
         let metadata = program::bundle_metadata(&program.metadata);
         let kind = Kind::File(Source::Written(program_data));
         tree.insert(

@@ -30,8 +30,23 @@ pub fn program() -> Result<PathBuf> {
     }
 }
 
-/// All of the arguments. `ports` are in the order stdin, stdout, stderr, control.
-pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4]) -> Vec<String> {
+/// What QEMU inherits.
+pub struct Files {
+    pub kernel: RawFd,
+    pub bundle: RawFd,
+    /// In the order stdin, stdout, stderr, control.
+    pub ports: [RawFd; 4],
+    pub capture: Option<RawFd>,
+}
+
+/// All of the arguments.
+pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
+    let Files {
+        kernel,
+        bundle,
+        ports,
+        capture,
+    } = *files;
     let mut arguments = Arguments::default();
     let pci = config.machine == Machine::Q35;
     arguments.option("-machine", machine(config));
@@ -90,6 +105,13 @@ pub fn arguments(config: &Config, kernel: RawFd, bundle: RawFd, ports: [RawFd; 4
         // No option ROM: nobody boots from this card.
         let rom = if pci { ",romfile=" } else { "" };
         arguments.option("-device", format!("virtio-net-{bus},netdev=net{rom}"));
+        if let Some(fd) = capture {
+            let file = format!("/proc/self/fd/{fd}");
+            arguments.option(
+                "-object",
+                format!("filter-dump,id=capture,netdev=net,file={file}"),
+            );
+        }
     }
     arguments.0
 }

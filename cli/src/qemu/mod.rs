@@ -3,6 +3,7 @@
 //! Promises: no file is left behind (kernel and bundle are memfds, the streams socket pairs), and QEMU dies with this process, whatever kills it
 //! (the parent's death signal); it runs confined, and in its own process group, so that a terminal's Ctrl-C reaches the program only.
 
+mod backlog;
 mod command;
 pub mod engine;
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub network: bool,
     /// Ports of it that the host's are led to.
     pub publish: Vec<Publish>,
+    /// Where to write the card's frames.
+    pub capture: Option<File>,
 }
 
 /// A VM that was started.
@@ -71,6 +74,9 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
     let (kernel, bundle) = (inherited[0].as_raw_fd(), inherited[1].as_raw_fd());
     let theirs = ports.theirs.each_ref().map(|socket| socket.as_raw_fd());
     inherited.extend(ports.theirs.map(OwnedFd::from));
+    let capture = config.capture.as_ref().map(File::try_clone).transpose()?;
+    let capture_fd = capture.as_ref().map(AsRawFd::as_raw_fd);
+    inherited.extend(capture.map(OwnedFd::from));
     for fd in &inherited {
         // QEMU keeps these; it is the only child.
         rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
@@ -78,7 +84,15 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
 
     let mut command = std::process::Command::new(&program);
     command
-        .args(command::arguments(config, kernel, bundle, theirs))
+        .args(command::arguments(
+            config,
+            &command::Files {
+                kernel,
+                bundle,
+                ports: theirs,
+                capture: capture_fd,
+            },
+        ))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -139,6 +153,11 @@ fn die_with_parent(command: &mut std::process::Command) {
 impl Vm {
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Lets more connections wait at its ports until they are taken.
+    pub fn enlarge_backlogs(&self) {
+        backlog::enlarge(self.pid());
     }
 
     /// Sends a signal to QEMU itself.

@@ -186,6 +186,9 @@ impl Session<'_> {
             ToHost::Booted { since_entry_ns } => {
                 self.booted = Some(Instant::now());
                 self.guest_boot = Duration::from_nanos(since_entry_ns);
+                if !self.task.config.publish.is_empty() {
+                    self.vm.enlarge_backlogs();
+                }
                 for signal in std::mem::take(&mut self.waiting) {
                     self.guest.send(&ToGuest::Signal(signal));
                 }

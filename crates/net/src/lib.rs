@@ -4,6 +4,7 @@
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
 //! - [`netlink`]: its messages.
 //! - [`packet`]: packets of the network.
+//! - [`progress`]: what an odd segment of TCP still says.
 //! - [`ports`]: which sockets may share a port, and which of them a packet is for.
 //!
 //! Nothing here trusts a length or a number from outside: what does not decode is an error, never a panic.
@@ -16,6 +17,7 @@ pub mod control;
 pub mod netlink;
 pub mod packet;
 pub mod ports;
+pub mod progress;
 pub mod sockaddr;
 
 pub use sockaddr::{Address, UnixName};

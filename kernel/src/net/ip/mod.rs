@@ -113,7 +113,7 @@ impl User for Stack {
         let Some(network) = network() else { return };
         let waiting = core::mem::take(&mut *network.waiting.lock());
         for wire in waiting {
-            wire.run(None);
+            wire.run();
         }
         network.nic.flush();
     }

@@ -37,7 +37,8 @@ impl RxToken for Came<'_> {
 /// The card for one connection.
 pub struct Port<'a> {
     network: &'static Network,
-    packet: Option<&'a [u8]>,
+    /// A packet that came.
+    pub packet: Option<&'a [u8]>,
     to: IpAddr,
     /// The card was busy.
     pub busy: bool,
@@ -46,11 +47,11 @@ pub struct Port<'a> {
 }
 
 impl<'a> Port<'a> {
-    /// With a packet that came, and where what is sent goes to.
-    pub fn new(network: &'static Network, packet: Option<&'a [u8]>, to: IpAddr) -> Self {
+    /// What is sent goes to `to`.
+    pub fn new(network: &'static Network, to: IpAddr) -> Self {
         Self {
             network,
-            packet,
+            packet: None,
             to,
             busy: false,
             last: ArrayVec::new(),

@@ -26,6 +26,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::sync::atomic::{AtomicBool, Ordering};
 use ringo_abi::Errno;
+use ringo_net::packet::{Ip, Segment};
+use ringo_net::progress::{Progress, Reading};
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
@@ -81,6 +83,8 @@ struct Machine {
     taker: Option<(Arc<Listener>, End)>,
     /// The other side's FIN was told, and ours was queued.
     finished: [bool; 2],
+    /// The bytes of either side so far.
+    course: Course,
     /// A reset came.
     reset: bool,
     /// What an ICMP message said.
@@ -93,6 +97,44 @@ struct Machine {
     rest_until: u64,
     /// TIME_WAIT's answer to everything.
     last: Vec<u8>,
+}
+
+/// Numbers of bytes, as segments count them; they wrap.
+#[derive(Clone, Copy, Default)]
+struct Course {
+    /// Of the first byte that the program has not been given.
+    given: u32,
+    /// Of the first byte that smoltcp has not been given.
+    queued: u32,
+}
+
+impl Course {
+    /// Nothing is known of a connection but the segments that open it.
+    fn begin(&mut self, segment: &Segment) {
+        if segment.synchronizes {
+            self.given = segment.sequence.wrapping_add(1);
+        }
+        self.queued = segment.acknowledges.unwrap_or(self.queued);
+    }
+
+    fn progress(&self, socket: &Socket) -> Progress {
+        let came = matches!(
+            socket.state(),
+            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
+        );
+        let confirmed = matches!(socket.state(), State::FinWait2 | State::TimeWait);
+        let [received, sent] = [socket.recv_queue(), socket.send_queue()].map(|n| n as u32);
+        let ring = socket.recv_capacity() as u32;
+        Progress {
+            expected: self.given.wrapping_add(received + u32::from(came)),
+            ring,
+            free: ring - received,
+            unacknowledged: self
+                .queued
+                .wrapping_sub(sent)
+                .wrapping_add(u32::from(confirmed)),
+        }
+    }
 }
 
 /// See the module's head.
@@ -124,7 +166,7 @@ impl Live {
     fn new(network: &'static Network, ends: &Ends) -> Result<Box<Self>, Errno> {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = random::word();
-        let mut port = Port::new(network, None, ends.remote.ip());
+        let mut port = Port::new(network, ends.remote.ip());
         let mut interface = Interface::new(config, &mut port, ip::now());
         let full = match ends.local.ip() {
             IpAddr::V4(_) => 32,
@@ -179,6 +221,7 @@ impl Wire {
                 end: Some(end),
                 taker,
                 finished: [false; 2],
+                course: Course::default(),
                 reset: false,
                 unreachable: None,
                 orphan: false,
@@ -253,38 +296,45 @@ impl Wire {
 
     /// Does what there is to do and sends it off.
     pub fn run_now(self: &Arc<Self>) {
-        self.run(None);
+        self.run();
         self.network.nic.flush();
     }
 
-    /// A segment came: `packet` is all of it.
-    pub fn arrived(self: &Arc<Self>, packet: &[u8], resets: bool) {
+    /// A segment came.
+    pub fn arrived(self: &Arc<Self>, ip: &Ip, segment: &Segment) {
         let mut machine = self.machine.lock();
         if machine.stage == Stage::Resting {
-            if !resets {
+            if !segment.resets {
                 self.repeat(&machine.last);
             }
             return;
         }
-        machine.reset |= resets;
-        self.run_locked(machine, Some(packet));
+        machine.reset |= segment.resets;
+        match machine.read(ip, segment) {
+            Reading::Whole => self.run_locked(machine, &[ip.whole]),
+            Reading::AlsoAcknowledges(first) => self.run_locked(machine, &[&first, ip.whole]),
+            Reading::OnlyAcknowledges(other) | Reading::Renewed(other) => {
+                self.run_locked(machine, &[&other]);
+            }
+        }
     }
 
     /// Does what there is to do; what is to be sent waits for the card's flush.
-    pub fn run(self: &Arc<Self>, packet: Option<&[u8]>) {
-        self.run_locked(self.machine.lock(), packet);
+    pub fn run(self: &Arc<Self>) {
+        self.run_locked(self.machine.lock(), &[]);
     }
 
-    fn run_locked(self: &Arc<Self>, mut machine: SpinGuard<'_, Machine>, packet: Option<&[u8]>) {
+    fn run_locked(self: &Arc<Self>, mut machine: SpinGuard<'_, Machine>, packets: &[&[u8]]) {
         let mut gone = None;
         if machine.stage == Stage::Resting {
             if time::now() >= machine.rest_until {
                 machine.stage = Stage::Over;
             }
         } else if let Some(mut live) = machine.live.take() {
-            let mut port = Port::new(self.network, packet, self.ends.remote.ip());
+            let mut port = Port::new(self.network, self.ends.remote.ip());
             let now = ip::now();
-            if packet.is_some() {
+            for packet in packets {
+                port.packet = Some(packet);
                 live.interface
                     .poll_ingress_single(now, &mut port, &mut live.sockets);
             }
@@ -370,7 +420,7 @@ impl Wire {
         if let Some(live) = machine.live.as_mut() {
             live.socket().abort();
         }
-        self.run_locked(machine, None);
+        self.run_locked(machine, &[]);
     }
 
     /// Whether a new connection between the same ends may take its place.
@@ -383,7 +433,7 @@ impl Wire {
         let mut machine = self.machine.lock();
         if machine.stage == Stage::Resting {
             machine.rest_until = 0;
-            self.run_locked(machine, None);
+            self.run_locked(machine, &[]);
         }
     }
 
@@ -427,6 +477,18 @@ fn apply(socket: &mut Socket, tuning: Tuning, open: bool) {
 }
 
 impl Machine {
+    /// What a segment says.
+    fn read(&mut self, ip: &Ip, segment: &Segment) -> Reading {
+        match (self.stage, &mut self.live) {
+            (Stage::Opening, _) => self.course.begin(segment),
+            (Stage::Open, Some(live)) => {
+                return self.course.progress(live.socket()).read(ip, segment);
+            }
+            _ => {}
+        }
+        Reading::Whole
+    }
+
     /// Moves bytes and news between the protocol and the program's streams.
     fn exchange(&mut self, socket: &mut Socket, stalled: &AtomicBool) {
         if self.stage == Stage::Opening {
@@ -449,8 +511,12 @@ impl Machine {
                 self.orphan = true;
                 socket.set_timeout(seconds(ORPHAN_SECONDS));
             }
-        } else if drain(socket, incoming, stalled) {
-            incoming.reader().readable();
+        } else {
+            let count = drain(socket, incoming, stalled);
+            if count > 0 {
+                self.course.given = self.course.given.wrapping_add(count);
+                incoming.reader().readable();
+            }
         }
         if self.stage == Stage::Open
             && !self.finished[0]
@@ -464,7 +530,12 @@ impl Machine {
         // The mark first: what was written before it is seen then.
         let ended = outgoing.ended();
         if socket.may_send() && outgoing.unread() > 0 {
-            outgoing.take_bytes(|bytes| socket.send_slice(bytes).unwrap_or(0));
+            let queued = &mut self.course.queued;
+            outgoing.take_bytes(|bytes| {
+                let count = socket.send_slice(bytes).unwrap_or(0);
+                *queued = queued.wrapping_add(count as u32);
+                count
+            });
         }
         let opened = socket.state() != State::SynSent || incoming.abandoned();
         if ended && outgoing.unread() == 0 && !self.finished[1] && opened {
@@ -540,10 +611,10 @@ impl Machine {
     }
 }
 
-/// Moves what came to the program. Whether that was anything. Behind the other side's FIN nothing more comes, so that all of it is
+/// Moves what came to the program, and gives how many bytes that were. Behind the other side's FIN nothing more comes, so that all of it is
 /// moved, whatever the room: the ring may be gone before the program has read.
-fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> bool {
-    let mut some = false;
+fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> u32 {
+    let mut given = 0;
     let ended = [
         State::CloseWait,
         State::Closing,
@@ -564,7 +635,7 @@ fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> bo
             (count, count)
         });
         match moved {
-            Ok(count) if count > 0 => some = true,
+            Ok(count) if count > 0 => given += count as u32,
             _ => {
                 // No memory now: it is looked at again when more comes or the program has read.
                 stalled.store(true, Ordering::SeqCst);
@@ -573,5 +644,5 @@ fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> bo
             }
         }
     }
-    some
+    given
 }

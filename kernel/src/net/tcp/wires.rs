@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
-use ringo_net::packet::{self, Drop, Ip, Unreachable};
+use ringo_net::packet::{self, Drop, Ip, Segment, Unreachable};
 use spin::Lazy;
 
 const SHARDS: usize = 256;
@@ -79,12 +79,12 @@ pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
     };
     if let Some(wire) = find(&ends) {
         if !(segment.opens && wire.is_resting()) {
-            wire.arrived(ip.whole, segment.resets);
+            wire.arrived(ip, &segment);
             return Ok(());
         }
         wire.end_rest();
     }
-    if segment.opens && opens(network, ends, ip) {
+    if segment.opens && opens(network, ends, ip, &segment) {
         return Ok(());
     }
     if let Some(reset) = packet::reset_for(ip) {
@@ -98,7 +98,7 @@ pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
 }
 
 /// Somebody wants to connect. False if nobody listens.
-fn opens(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
+fn opens(network: &'static Network, ends: Ends, ip: &Ip, segment: &Segment) -> bool {
     let listener = table::TCP
         .find(
             ends.local,
@@ -116,7 +116,7 @@ fn opens(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
         return true;
     }
     match Wire::answer(network, ends, listener) {
-        Ok(wire) => wire.run(Some(ip.whole)),
+        Ok(wire) => wire.arrived(ip, segment),
         Err(_) => COUNTS.full.add(),
     }
     true

@@ -1,0 +1,108 @@
+//! As much of TCP as finds a segment's connection, and the answer to one without (RFC 9293).
+use super::{Drop, Ip};
+use core::net::SocketAddr;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
+
+/// What of a TCP segment finds its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// Its sender.
+    pub from: SocketAddr,
+    /// Its receiver.
+    pub to: SocketAddr,
+    /// SYN without ACK: somebody wants to connect.
+    pub opens: bool,
+    /// SYN, with or without ACK.
+    pub synchronizes: bool,
+    /// RST.
+    pub resets: bool,
+    /// The number of its first byte.
+    pub sequence: u32,
+    /// What it takes of the number space: data and flags.
+    pub length: u32,
+    /// The number of the byte that its sender expects next.
+    pub acknowledges: Option<u32>,
+}
+
+/// Looks at a TCP segment. Its checksum is left to who takes it.
+///
+/// # Errors
+/// Malformed.
+pub fn tcp(ip: &Ip) -> Result<Segment, Drop> {
+    let packet = TcpPacket::new_checked(ip.payload).map_err(|_| Drop::Malformed)?;
+    let (from, to) = (packet.src_port(), packet.dst_port());
+    if from == 0 || to == 0 {
+        return Err(Drop::Malformed);
+    }
+    Ok(Segment {
+        from: SocketAddr::new(ip.from, from),
+        to: SocketAddr::new(ip.to, to),
+        opens: packet.syn() && !packet.ack() && !packet.rst() && !packet.fin(),
+        synchronizes: packet.syn(),
+        resets: packet.rst(),
+        sequence: packet.seq_number().0.cast_unsigned(),
+        length: packet.segment_len() as u32,
+        acknowledges: packet.ack().then(|| packet.ack_number().0.cast_unsigned()),
+    })
+}
+
+/// The answer to a segment that belongs to no connection (RFC 9293, 3.10.7.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reset {
+    /// Who got the segment.
+    pub from: SocketAddr,
+    /// Who sent it.
+    pub to: SocketAddr,
+    pub(super) sequence: i32,
+    pub(super) acknowledges: Option<i32>,
+}
+
+/// The length of one.
+pub const RESET_LENGTH: usize = 20;
+
+/// What is to be answered to a segment that nobody wants; a reset gets no answer.
+pub fn reset_for(ip: &Ip) -> Option<Reset> {
+    let packet = TcpPacket::new_checked(ip.payload).ok()?;
+    if packet.rst() {
+        return None;
+    }
+    let end = packet.seq_number() + packet.segment_len();
+    Some(Reset {
+        from: SocketAddr::new(ip.to, packet.dst_port()),
+        to: SocketAddr::new(ip.from, packet.src_port()),
+        sequence: if packet.ack() {
+            packet.ack_number().0
+        } else {
+            0
+        },
+        acknowledges: (!packet.ack()).then_some(end.0),
+    })
+}
+
+/// Writes a reset into [`RESET_LENGTH`] bytes.
+pub fn write_reset(out: &mut [u8], reset: &Reset) {
+    let repr = TcpRepr {
+        src_port: reset.from.port(),
+        dst_port: reset.to.port(),
+        control: TcpControl::Rst,
+        seq_number: TcpSeqNumber(reset.sequence),
+        ack_number: reset.acknowledges.map(TcpSeqNumber),
+        window_len: 0,
+        window_scale: None,
+        max_seg_size: None,
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload: &[],
+    };
+    let (from, to) = (reset.from.ip().into(), reset.to.ip().into());
+    let mut packet = TcpPacket::new_unchecked(out);
+    repr.emit(&mut packet, &from, &to, &ChecksumCapabilities::default());
+}
+
+/// Whether a segment's checksum is right.
+pub fn tcp_checksum(ip: &Ip) -> bool {
+    let packet = TcpPacket::new_checked(ip.payload);
+    packet.is_ok_and(|packet| packet.verify_checksum(&ip.from.into(), &ip.to.into()))
+}
