@@ -302,7 +302,7 @@ fn scheduling() -> Vec<Case> {
 fn timing() -> Vec<Case> {
     let mut all = acts(
         "timing",
-        "clocks timers timerfd many-timers nanosleep wall reset errors deadline timerfd-clocks",
+        "clocks timers timerfd many-timers nanosleep wall reset errors deadline timerfd-clocks cpu-timers timer-signals sender",
     );
     all.push(
         ours("timing", "monotonic")

@@ -20,7 +20,7 @@ func main() {
 		"clocks": clocks, "monotonic": monotonic, "sleep": sleep, "timers": timers, "ticker": ticker, "timerfd": timerfd,
 		"precision": precision, "many-timers": manyTimers, "nanosleep": nanosleep, "wall": wall, "zones": zones, "reset": reset,
 		"idle": idle, "errors": errorsOfClocks, "deadline": deadline, "now": func() { fmt.Println(time.Now().UnixNano()) },
-		"timerfd-clocks": timerfdClocks,
+		"timerfd-clocks": timerfdClocks, "cpu-timers": cpuTimers, "timer-signals": timerSignals, "sender": sender,
 	})
 }
 

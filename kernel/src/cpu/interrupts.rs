@@ -6,6 +6,7 @@
 use super::percpu::{PerCpu, this_cpu};
 use super::{apic, kvm, tlb};
 use crate::sync::SpinLock;
+use crate::time;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::arch::asm;
@@ -81,6 +82,8 @@ pub fn handle_noted() {
             bits &= bits - 1;
             if vector == TIMER as usize {
                 cpu.timer_armed.set(u64::MAX);
+            } else if vector == RESCHEDULE as usize {
+                time::cpu_alarm::on_reschedule();
             } else if let Some(handler) = HANDLERS[vector].get() {
                 handler();
             }

@@ -8,8 +8,8 @@
 //! emulation `paravirtual()` is false and the ordinary instructions are used.
 use super::msr;
 use super::percpu::{MAX_CPUS, this_cpu};
-use core::arch::asm;
 use core::arch::x86_64::__cpuid;
+use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// Writing the VIF page's address and 0x10 ("report cr2") enables the interface on this CPU.
@@ -88,11 +88,35 @@ pub fn mask() {
     vif().enabled.store(0, Ordering::SeqCst);
 }
 
-/// Lets interrupts in and halts; the hypervisor takes both as one step.
+/// Lets interrupts in and halts. Two instructions: an interrupt between them must not end with the halt, see
+/// [`leave_halt`].
 pub fn unmask_and_halt() {
-    let flag = core::ptr::from_ref(&vif().enabled);
     // SAFETY: as the ordinary sti; hlt.
-    unsafe { asm!("mov byte ptr [{}], 1", "hlt", in(reg) flag, options(nostack)) };
+    unsafe { kvm_unmask_and_halt(core::ptr::from_ref(&vif().enabled)) };
+}
+
+global_asm!(
+    r#"
+    .pushsection .text
+    .global kvm_unmask_and_halt, kvm_halt
+kvm_unmask_and_halt:
+    mov byte ptr [rdi], 1
+kvm_halt:
+    hlt
+    ret
+    .popsection
+    "#
+);
+
+unsafe extern "C" {
+    fn kvm_unmask_and_halt(flag: *const AtomicU8);
+    fn kvm_halt();
+}
+
+/// Where to go on after an interrupt at `rip`: if that is the halt that it was to end, behind it.
+pub fn leave_halt(rip: u64) -> u64 {
+    let halt = kvm_halt as *const () as u64;
+    if rip == halt { rip + 1 } else { rip }
 }
 
 /// The address of the last page fault.

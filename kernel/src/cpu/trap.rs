@@ -378,6 +378,7 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
                 action: RETURN_TO_KERNEL,
             };
         }
+        frame.rip = kvm::leave_halt(frame.rip);
         return Verdict {
             stack: half_returned(frame).unwrap_or_else(|| move_to_kernel_stack(frame)),
             action: RETURN_TO_KERNEL_PARAVIRTUAL,
@@ -488,6 +489,7 @@ pub extern "C" fn exit_work(frame: &mut TrapFrame) {
         task::preempt_if_due();
         task::signal::deliver(frame);
     }
+    task::signal::restart_call(frame);
     let cpu = this_cpu();
     crate::time::program_hardware();
     cpu.keep_vectors.store(0, Ordering::Relaxed);

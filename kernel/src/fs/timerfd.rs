@@ -5,7 +5,7 @@ use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
 use crate::memory::user::UserIo;
 use crate::sync::{Wait, WaitQueue};
 use crate::time::clocks::Clock;
-use crate::time::interval::{Expiry, Interval, Setting};
+use crate::time::interval::{Again, Expiry, Interval, Setting};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -21,11 +21,11 @@ struct Ticks {
 }
 
 impl Expiry for Ticks {
-    fn expired(&self, count: u64) -> bool {
+    fn expired(&self, count: u64) -> Again {
         self.count.fetch_add(count, Ordering::SeqCst);
         self.readers.wake_all();
         self.queue.notify(PollEvents::IN);
-        false
+        Again::WhenSeen
     }
 }
 

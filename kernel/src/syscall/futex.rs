@@ -2,7 +2,7 @@
 use crate::memory::user;
 use crate::task::{self, futex};
 use crate::time;
-use core::sync::atomic::Ordering;
+use crate::time::convert::read_timespec;
 use ringo_abi::{Errno, SysResult};
 
 const WAIT: i32 = 0;
@@ -40,14 +40,14 @@ pub fn futex(
                 return Err(Errno::EINVAL);
             }
             // A wait that a signal without a handler interrupted goes on to the same deadline.
-            let restart = &task::current().restart_deadline;
-            let deadline = match restart.swap(0, Ordering::Relaxed) {
-                0 => deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?,
-                interrupted => Some(interrupted),
+            let restart = &task::current().restart;
+            let deadline = match restart.take() {
+                None => deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?,
+                interrupted => interrupted,
             };
             let result = futex::wait(uaddr, val, deadline, bitset);
             if let (Err(Errno::ERESTART_RESTARTBLOCK), Some(deadline)) = (result, deadline) {
-                restart.store(deadline, Ordering::Relaxed);
+                restart.note(deadline);
             }
             result
         }
@@ -91,13 +91,7 @@ fn deadline(timeout: usize, relative: bool, realtime: bool) -> Result<Option<u64
     if timeout == 0 {
         return Ok(None);
     }
-    let [seconds, nanoseconds]: [i64; 2] = user::read(timeout)?;
-    if seconds < 0 || !(0..1_000_000_000).contains(&nanoseconds) {
-        return Err(Errno::EINVAL);
-    }
-    let ns = (seconds as u64)
-        .saturating_mul(1_000_000_000)
-        .saturating_add(nanoseconds as u64);
+    let ns = read_timespec(timeout)?;
     let now = time::now();
     Ok(Some(if relative {
         now.saturating_add(ns)

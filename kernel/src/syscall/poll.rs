@@ -7,7 +7,6 @@ use crate::task;
 use crate::time;
 use crate::time::convert::{SECOND, deadline_of_millis, read_timespec, timespec, timeval, to_ns};
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -86,18 +85,11 @@ fn poll_until(fds: usize, count: usize, deadline: Option<u64>) -> SysResult {
 /// poll(2). One that a signal without a handler interrupted goes on to the same deadline.
 pub fn poll(fds: usize, count: u32, timeout: i32) -> SysResult {
     let thread = task::current();
-    let deadline = match thread.restart_deadline.swap(0, Ordering::Relaxed) {
-        0 => deadline_of_millis(timeout),
-        interrupted => Some(interrupted),
-    };
+    let interrupted = thread.restart.take();
+    let deadline = interrupted.or_else(|| deadline_of_millis(timeout));
     let result = poll_until(fds, count as usize, deadline);
     match (result, deadline) {
-        (Err(Errno::ERESTARTNOHAND), Some(deadline)) => {
-            thread
-                .restart_deadline
-                .store(deadline.max(1), Ordering::Relaxed);
-            Err(Errno::ERESTART_RESTARTBLOCK)
-        }
+        (Err(Errno::ERESTARTNOHAND), Some(deadline)) => Err(thread.restart.note(deadline)),
         _ => result,
     }
 }

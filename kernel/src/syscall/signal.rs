@@ -8,6 +8,7 @@ use crate::task::signal::{
 };
 use crate::task::{self, PID, current, process};
 use crate::time;
+use crate::time::convert::read_timespec;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -189,6 +190,7 @@ fn read_info(signo: i32, at: usize) -> Result<SigInfo, Errno> {
         code,
         errno: (words[0] >> 32) as i32,
         fields: [words[2], words[3], words[4]],
+        timer: None,
     })
 }
 
@@ -267,16 +269,7 @@ pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> 
     let wanted: u64 = user::read::<u64>(set)? & !UNBLOCKABLE;
     let deadline = match timeout {
         0 => None,
-        at => {
-            let [seconds, nanoseconds]: [i64; 2] = user::read(at)?;
-            if seconds < 0 || !(0..1_000_000_000).contains(&nanoseconds) {
-                return Err(Errno::EINVAL);
-            }
-            let ns = (seconds as u64)
-                .saturating_mul(1_000_000_000)
-                .saturating_add(nanoseconds as u64);
-            Some(time::now().saturating_add(ns))
-        }
+        at => Some(time::now().saturating_add(read_timespec(at)?)),
     };
     let signals = &current().signals;
     let taken =

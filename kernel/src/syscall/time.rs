@@ -4,7 +4,6 @@ use crate::task::{self, process};
 use crate::time;
 use crate::time::clocks::Clock;
 use crate::time::convert::{SECOND, read_timespec, timespec, timeval};
-use core::sync::atomic::Ordering;
 use ringo_abi::{Errno, SysResult};
 
 const TIMER_ABSTIME: i32 = 1;
@@ -104,10 +103,10 @@ pub fn clock_nanosleep(clock: i32, flags: i32, request: usize, left: usize) -> S
     }
     let thread = task::current();
     let absolute = flags & TIMER_ABSTIME != 0;
-    let until = match thread.restart_deadline.swap(0, Ordering::Relaxed) {
-        0 if absolute => time,
-        0 => by.now().saturating_add(time),
-        interrupted => interrupted,
+    let until = match thread.restart.take() {
+        None if absolute => time,
+        None => by.now().saturating_add(time),
+        Some(interrupted) => interrupted,
     };
     loop {
         match task::sleep_until(by.to_boot(until)) {
@@ -119,10 +118,7 @@ pub fn clock_nanosleep(clock: i32, flags: i32, request: usize, left: usize) -> S
                 if left != 0 {
                     user::write(left, &timespec(until.saturating_sub(by.now())))?;
                 }
-                thread
-                    .restart_deadline
-                    .store(until.max(1), Ordering::Relaxed);
-                return Err(Errno::ERESTART_RESTARTBLOCK);
+                return Err(thread.restart.note(until));
             }
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
 //! - sched.rs: blocking, waking, who runs next, idling. context.rs: the switch itself.
-//! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals. process.rs: what all share. load.rs: load averages.
+//! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals.
+//! - restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
 pub mod attributes;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod load;
 pub mod process;
 mod queue;
+pub mod restart;
 mod robust;
 mod sched;
 pub mod signal;

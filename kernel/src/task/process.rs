@@ -19,6 +19,8 @@ pub struct Process {
     pub no_new_privileges: AtomicBool,
     /// /proc/self/oom_score_adj: kept for the program, which is the only victim there is.
     pub oom_score_adjust: AtomicI32,
+    /// The user it began as.
+    pub owner: AtomicU32,
     hostname: Once<&'static [u8]>,
     exiting: AtomicBool,
 }
@@ -29,6 +31,7 @@ static PROCESS: Process = Process {
     nofile: [AtomicU64::new(1024), AtomicU64::new(1024 * 1024)],
     no_new_privileges: AtomicBool::new(false),
     oom_score_adjust: AtomicI32::new(0),
+    owner: AtomicU32::new(0),
     hostname: Once::new(),
     exiting: AtomicBool::new(false),
 };
@@ -75,6 +78,7 @@ impl Process {
         self.umask.store(config.umask, Ordering::Relaxed);
         self.nofile[0].store(config.nofile.0, Ordering::Relaxed);
         self.nofile[1].store(config.nofile.1, Ordering::Relaxed);
+        self.owner.store(config.uid, Ordering::Relaxed);
         // Of the thread that boots: the program's first one inherits them.
         super::credentials().begin(config.uid, config.gid, config.groups.iter());
         self.hostname.call_once(|| config.hostname);

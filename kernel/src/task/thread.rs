@@ -16,6 +16,7 @@
 //! it to become false.
 use super::attributes::Attributes;
 use super::credentials::Credentials;
+use super::restart::Restart;
 use super::signal::ThreadSignals;
 use crate::cpu::fpu::FpuState;
 use crate::memory::stack::KernelStack;
@@ -89,14 +90,12 @@ pub struct Thread {
     pub affinity: AtomicU64,
     /// It leaves its CPU because it may not stay there: not 0 until somebody else runs.
     pub moves_to: AtomicU32,
-    /// It blocked soon after its last wake-up of another: see sched.rs.
-    pub wakes_and_blocks: AtomicU8,
     /// Timer of the deadline it sleeps for: see time/.
     pub sleep_timer: SleepTimer,
     /// Alarms by its CPU time.
     pub cpu_alarms: CpuAlarms,
-    /// When the sleep ends that a signal interrupted, by the sleep's clock: it goes on if no handler runs. 0 for none.
-    pub restart_deadline: AtomicU64,
+    /// The timed call that goes on if no handler runs.
+    pub restart: Restart,
     /// Nice value, policy and I/O priority.
     pub attributes: Attributes,
     /// set_robust_list(2): the futexes it holds, whose waiters are told if it ends.
@@ -202,10 +201,9 @@ impl Thread {
             name: SpinLock::new([0; 16]),
             affinity: AtomicU64::new(u64::MAX),
             moves_to: AtomicU32::new(0),
-            wakes_and_blocks: AtomicU8::new(0),
             sleep_timer: SleepTimer::new(),
             cpu_alarms: CpuAlarms::new(),
-            restart_deadline: AtomicU64::new(0),
+            restart: Restart::new(),
             switches: [const { AtomicU32::new(0) }; 2],
             faults: AtomicU64::new(0),
         }
@@ -253,10 +251,9 @@ impl Thread {
         for count in &thread.switches {
             count.store(0, Ordering::Relaxed);
         }
-        thread.restart_deadline.store(0, Ordering::Relaxed);
+        thread.restart.forget();
         thread.cpu_alarms.clear();
         thread.affinity.store(u64::MAX, Ordering::Relaxed);
-        thread.wakes_and_blocks.store(0, Ordering::Relaxed);
         Ok(thread)
     }
 

@@ -12,7 +12,7 @@ use crate::sync::SpinLock;
 use crate::task::{self, State, Thread, process};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// How often a CPU looks at the process's CPU time at most.
 const PROCESS_CHECK_NS: u64 = 1_000_000;
@@ -124,7 +124,11 @@ pub fn arm_for_current(cpu: &PerCpu) {
 }
 
 /// Alarms of `thread` (or of all, without one) were armed: the CPUs it runs on look at them anew.
+///
+/// A CPU that switches to the thread just now either sees the alarm or is seen here (the fence). It is told by interrupt,
+/// not by a store to its `cpu_alarm`, which its own [`arm_for_current`] may be about to overwrite.
 pub fn rearmed(thread: Option<&Thread>) {
+    fence(Ordering::SeqCst);
     let here = this_cpu();
     arm_for_current(here);
     program_hardware();
@@ -138,22 +142,32 @@ pub fn rearmed(thread: Option<&Thread>) {
             None => cpu.idle.load(Ordering::Relaxed) == 0,
         };
         if concerned {
-            cpu.cpu_alarm.store(0, Ordering::Relaxed);
             apic::send_ipi(cpu, interrupts::RESCHEDULE);
         }
     }
 }
 
-/// Fires what is due on this CPU.
+/// Another CPU asks this one to look at its queue, or at these: see [`rearmed`].
+pub fn on_reschedule() {
+    let cpu = this_cpu();
+    // While it idles, `current` is a thread whose CPU time stands still.
+    if cpu.idle.load(Ordering::Relaxed) == 0 {
+        arm_for_current(cpu);
+    }
+}
+
+/// Fires what is due on this CPU. What is armed anew meanwhile is due later than the time that is looked at here.
 #[cold]
 pub fn run_due() {
     let cpu = this_cpu();
     let thread = task::current();
-    while let Some(callback) = thread.cpu_alarms.take_due(thread.cpu_time_now()) {
+    let time = thread.cpu_time_now();
+    while let Some(callback) = thread.cpu_alarms.take_due(time) {
         callback.expired();
     }
     if PROCESS.next.load(Ordering::Acquire) != u64::MAX {
-        while let Some(callback) = PROCESS.take_due(process().cpu_time()) {
+        let time = process().cpu_time();
+        while let Some(callback) = PROCESS.take_due(time) {
             callback.expired();
         }
     }

@@ -2,8 +2,8 @@
 //! timer_create(2) and setitimer(2) have in common.
 //!
 //! An [`Interval`] keeps when it expires next by its own clock; a kernel timer or a CPU-time alarm stands for that.
-//! Expiries that were missed are counted, not made up for, and the kernel timer fires at most every [`FLOOR_NS`], so
-//! that no interval can occupy a CPU. An owner may ask for no more until it has seen to the last one (`Expiry`).
+//! Expiries that were missed are counted, not made up for, and there is a least time between two firings, so that no
+//! interval can occupy a CPU. An owner may ask for no more until it has seen to the last one (`Expiry`).
 //! Locks: the setting's, then the timer's.
 use super::clocks::Clock;
 use super::convert::{SECOND, timespec, to_ns};
@@ -18,11 +18,25 @@ use ringo_abi::Errno;
 
 /// The least time between two firings of one kernel timer.
 const FLOOR_NS: u64 = 20_000;
+/// The least between two of which nobody takes notice, and between two by a CPU-time clock: a tick of Linux, which
+/// looks at these clocks no more often.
+const TICK_NS: u64 = 1_000_000;
+
+/// When an owner wants to be told of the next expiry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Again {
+    /// When it is due.
+    AtOnce,
+    /// Not too often: nobody took notice.
+    Slowly,
+    /// Not before [`Interval::catch_up`].
+    WhenSeen,
+}
 
 /// Told of expiries.
 pub trait Expiry: Send + Sync {
-    /// It expired `count` times since it last did. False: not to be told again before [`Interval::catch_up`].
-    fn expired(&self, count: u64) -> bool;
+    /// It expired `count` times since it last did.
+    fn expired(&self, count: u64) -> Again;
 }
 
 /// What a timer is set to: ns. `first` of 0 disarms.
@@ -118,8 +132,8 @@ impl Interval {
         }
     }
 
-    /// Arms what fires for `state.next`.
-    fn start(&self, state: &State) {
+    /// Arms what fires for `state.next`, `floor` from now at the earliest.
+    fn start(&self, state: &State, floor: u64) {
         let callback = || -> Option<Arc<dyn TimerCallback>> { Some(self.me.upgrade()?) };
         match (self.clock, state.next) {
             (Clock::Wall | Clock::Boot, 0) => {
@@ -127,7 +141,7 @@ impl Interval {
             }
             (Clock::Wall | Clock::Boot, next) => self
                 .timer
-                .arm(self.clock.to_boot(next).max(now().saturating_add(FLOOR_NS))),
+                .arm(self.clock.to_boot(next).max(now().saturating_add(floor))),
             (_, next) => {
                 let Some(callback) = callback() else { return };
                 let thread = self.thread();
@@ -138,7 +152,8 @@ impl Interval {
                 if next == 0 {
                     alarms.disarm(&callback);
                 } else {
-                    alarms.arm(next, callback);
+                    let floor = self.clock.now().saturating_add(floor);
+                    alarms.arm(next.max(floor), callback);
                     cpu_alarm::rearmed(thread);
                 }
             }
@@ -160,7 +175,7 @@ impl Interval {
             paused: false,
         };
         // One in the past by its clock fires at once.
-        self.start(&state);
+        self.start(&state, FLOOR_NS);
         old
     }
 
@@ -178,7 +193,7 @@ impl Interval {
             return 0;
         }
         let missed = state.advance(time);
-        self.start(&state);
+        self.start(&state, self.pace());
         missed
     }
 
@@ -189,17 +204,28 @@ impl Interval {
         if count == 0 {
             // Set anew meanwhile, or its clock is behind.
             if state.next != 0 && !state.paused {
-                self.start(&state);
+                self.start(&state, self.pace());
             }
             return;
         }
         state.paused = true;
         drop(state);
-        if owner.expired(count) {
-            let mut state = self.state.lock();
-            if core::mem::take(&mut state.paused) && state.next != 0 {
-                self.start(&state);
-            }
+        let floor = match owner.expired(count) {
+            Again::WhenSeen => return,
+            Again::AtOnce => self.pace(),
+            Again::Slowly => TICK_NS,
+        };
+        let mut state = self.state.lock();
+        if core::mem::take(&mut state.paused) && state.next != 0 {
+            self.start(&state, floor);
+        }
+    }
+
+    /// The least time between two firings.
+    fn pace(&self) -> u64 {
+        match self.clock {
+            Clock::Wall | Clock::Boot => FLOOR_NS,
+            Clock::ProcessCpu | Clock::ThreadCpu(_) => TICK_NS,
         }
     }
 }

@@ -1,16 +1,18 @@
 //! POSIX timers (timer_create(2)) and the three interval timers of setitimer(2).
 //!
-//! An expiry sends a signal to the process or to one thread, or nothing. While the signal of the last one is still
-//! pending, expiries only count as overrun.
+//! An expiry sends a signal to the process or to one thread, or nothing. Each timer has one signal of its own: while it is
+//! pending the timer rests, and when a thread takes it, what the timer would have expired meanwhile is the signal's overrun
+//! (Linux kernel/time/posix-timers.c). So a timer whose signal nobody takes costs nothing.
+//! Locks: the timers', a timer's setting, a signal queue; none is held while another one's is taken.
 use super::clocks::Clock;
-use super::interval::{Expiry, Interval, Setting};
+use super::interval::{Again, Expiry, Interval, Setting};
 use crate::memory::frames::check_spare;
 use crate::sync::SpinLock;
-use crate::task::signal::{SI_KERNEL, SI_TIMER, SigInfo, bit, send_process, send_thread};
+use crate::task::signal::{SI_TIMER, SigInfo, send_process, send_thread};
 use crate::task::{Tid, process, thread};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 use spin::Lazy;
@@ -31,7 +33,9 @@ struct Sender {
     notify: Notify,
     /// sigev_value.
     value: u64,
-    /// Expiries since the last signal was sent, beyond its own.
+    /// Its signal is pending.
+    queued: AtomicBool,
+    /// Expiries since the last signal was taken, beyond its own.
     missed: AtomicU64,
     /// The overrun of the last signal.
     overrun: AtomicU64,
@@ -39,44 +43,84 @@ struct Sender {
 
 /// The largest overrun (DELAYTIMER_MAX).
 const OVERRUN_MAX: u64 = i32::MAX as u64;
+/// The most timers: more than threads of which each is profiled by one.
+pub const MAX_TIMERS: usize = 16_384;
 
 impl Sender {
     fn info(&self, signo: i32) -> SigInfo {
-        let overrun = self.missed.swap(0, Ordering::Relaxed).min(OVERRUN_MAX);
-        self.overrun.store(overrun, Ordering::Relaxed);
         SigInfo {
             signo,
             code: SI_TIMER,
             errno: 0,
-            fields: [u64::from(self.id as u32) | overrun << 32, self.value, 0],
+            // The overrun follows when it is taken.
+            fields: [u64::from(self.id as u32), self.value, 0],
+            timer: Some(self.id),
+        }
+    }
+
+    /// What it has sent is no longer of use.
+    fn retract(&self) {
+        if !self.queued.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        match self.notify {
+            Notify::Nothing => {}
+            Notify::Process(_) => process().signals.pending.retract(self.id),
+            Notify::Thread(tid, _) => {
+                if let Some(thread) = thread::by_tid(tid) {
+                    thread.signals.pending.retract(self.id);
+                }
+            }
         }
     }
 }
 
 impl Expiry for Sender {
-    fn expired(&self, count: u64) -> bool {
+    fn expired(&self, count: u64) -> Again {
         self.missed.fetch_add(count - 1, Ordering::Relaxed);
+        // Before it is: it may be taken at once.
+        self.queued.store(true, Ordering::SeqCst);
         let sent = match self.notify {
-            Notify::Nothing => return true,
-            Notify::Process(signo) => {
-                if process().signals.pending.set() & bit(signo) != 0 {
-                    Err(Errno::EAGAIN)
-                } else {
-                    send_process(self.info(signo))
-                }
-            }
+            Notify::Nothing => return Again::WhenSeen,
+            Notify::Process(signo) => send_process(self.info(signo)),
             Notify::Thread(tid, signo) => match thread::by_tid(tid) {
-                Some(thread) if thread.signals.pending.set() & bit(signo) == 0 => {
-                    send_thread(thread, self.info(signo))
-                }
-                Some(_) => Err(Errno::EAGAIN),
-                None => return false,
+                Some(thread) => send_thread(thread, self.info(signo)),
+                None => return Again::WhenSeen,
             },
         };
-        if sent.is_err() {
-            self.missed.fetch_add(1, Ordering::Relaxed);
+        if sent == Ok(true) {
+            return Again::WhenSeen;
         }
-        true
+        // Ignored, or no room.
+        self.queued.store(false, Ordering::SeqCst);
+        self.missed.fetch_add(1, Ordering::Relaxed);
+        Again::Slowly
+    }
+}
+
+/// A thread takes the signal of this timer, which goes on; `info` is told what it missed. False if it was deleted or set
+/// anew since: then there is no such signal any more.
+pub fn taken(id: i32, info: &mut SigInfo) -> bool {
+    let Ok(timer) = find(id) else { return false };
+    let sender = &timer.sender;
+    if !sender.queued.swap(false, Ordering::SeqCst) {
+        return false;
+    }
+    let missed = sender.missed.swap(0, Ordering::Relaxed);
+    let overrun = missed
+        .saturating_add(timer.interval.catch_up())
+        .min(OVERRUN_MAX);
+    sender.overrun.store(overrun, Ordering::Relaxed);
+    info.fields[0] |= overrun << 32;
+    true
+}
+
+/// The signal of this timer was thrown away: it is ignored from now on.
+pub fn discarded(id: i32) {
+    if let Ok(timer) = find(id)
+        && timer.sender.queued.swap(false, Ordering::SeqCst)
+    {
+        timer.interval.catch_up();
     }
 }
 
@@ -101,6 +145,7 @@ pub fn create(clock: Clock, event: Option<(Notify, u64)>) -> Result<i32, Errno> 
         id,
         notify,
         value,
+        queued: AtomicBool::new(false),
         missed: AtomicU64::new(0),
         overrun: AtomicU64::new(0),
     });
@@ -109,7 +154,7 @@ pub fn create(clock: Clock, event: Option<(Notify, u64)>) -> Result<i32, Errno> 
         sender,
     });
     let mut timers = TIMERS.lock();
-    if timers.contains_key(&id) {
+    if timers.len() >= MAX_TIMERS || timers.contains_key(&id) {
         return Err(Errno::EAGAIN);
     }
     timers.insert(id, timer);
@@ -131,12 +176,14 @@ pub fn find(id: i32) -> Result<Arc<PosixTimer>, Errno> {
 pub fn delete(id: i32) -> Result<(), Errno> {
     let timer = TIMERS.lock().remove(&id).ok_or(Errno::EINVAL)?;
     timer.interval.set(Setting::default(), false);
+    timer.sender.retract();
     Ok(())
 }
 
 impl PosixTimer {
     /// timer_settime(2): gives what was left.
     pub fn set(&self, setting: Setting, absolute: bool) -> Setting {
+        self.sender.retract();
         self.sender.missed.store(0, Ordering::Relaxed);
         self.sender.overrun.store(0, Ordering::Relaxed);
         self.interval.set(setting, absolute)
@@ -157,14 +204,12 @@ impl PosixTimer {
 struct Ring(i32);
 
 impl Expiry for Ring {
-    fn expired(&self, _count: u64) -> bool {
-        let info = SigInfo {
-            code: SI_KERNEL,
-            ..SigInfo::from_kernel(self.0)
-        };
-        // One that is pending already stands for this one, too.
-        let _ = send_process(info);
-        true
+    fn expired(&self, _count: u64) -> Again {
+        match send_process(SigInfo::from_kernel(self.0)) {
+            Ok(true) => Again::AtOnce,
+            // One that is pending already stands for this one, too; or nobody wants it.
+            _ => Again::Slowly,
+        }
     }
 }
 

@@ -4,15 +4,14 @@ use crate::cpu::trap::{NO_VECTOR, SYSCALL_VECTOR, TrapFrame};
 use crate::program;
 use crate::task::process::ExitStatus;
 use crate::task::{current, exit_group, process};
-use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
 const SA_RESTART: u64 = abi::SA_RESTART as u64;
 const SA_RESETHAND: u64 = abi::SA_RESETHAND as u64;
 
-/// Takes the pending signals of the running thread, until one runs a handler or none is left; then restarts an
-/// interrupted system call if that is due.
+/// Takes the pending signals of the running thread: a handler's frame each, on top of one another. Afterwards, and once
+/// nothing else is pending, the interrupted call may have to start again: [`restart_call`].
 pub fn deliver(frame: &mut TrapFrame) {
     if process().exiting() {
         crate::task::process::park();
@@ -28,28 +27,24 @@ pub fn deliver(frame: &mut TrapFrame) {
         else {
             break;
         };
-        if handle(frame, &info) {
-            // The next one, if any, interrupts the handler's first instruction: look again.
-            continue;
-        }
+        // The next one, if any, interrupts the handler's first instruction.
+        handle(frame, &info);
     }
     thread.signals.end_temporary_mask(false);
-    restart_without_handler(frame);
 }
 
-/// One signal. True if a handler's frame was built.
-fn handle(frame: &mut TrapFrame, info: &SigInfo) -> bool {
+/// One signal.
+fn handle(frame: &mut TrapFrame, info: &SigInfo) {
     let mut action = process().signals.action(info.signo);
     match action.handler {
-        SIG_IGN => false,
+        SIG_IGN => {}
         SIG_DFL => match default_action(info.signo) {
-            DefaultAction::Ignore => false,
+            DefaultAction::Ignore => {}
             DefaultAction::Stop => {
                 crate::drivers::control::send(&ringo_control::ToHost::Stopped {
                     signal: info.signo as u8,
                     written: crate::drivers::written(),
                 });
-                false
             }
             DefaultAction::Terminate => exit_group(ExitStatus::Signal(info.signo as u8)),
         },
@@ -67,7 +62,6 @@ fn handle(frame: &mut TrapFrame, info: &SigInfo) -> bool {
                 action.handler = SIG_DFL;
                 process().signals.set_action(info.signo, action);
             }
-            true
         }
     }
 }
@@ -90,14 +84,16 @@ fn interrupt_call(frame: &mut TrapFrame, restart: bool) {
             || is(result, Errno::ERESTART_RESTARTBLOCK)
         {
             frame.rax = Errno::EINTR.to_register() as u64;
-            current().restart_deadline.store(0, Ordering::Relaxed);
         }
     }
+    // Or it was to be made again, and the thread has not come to it.
+    program::settle(frame);
+    current().restart.fail(frame);
     frame.vector = NO_VECTOR;
 }
 
-/// No handler ran: an interrupted call starts again.
-fn restart_without_handler(frame: &mut TrapFrame) {
+/// Last thing before the program goes on: if no handler ran, an interrupted call starts again.
+pub fn restart_call(frame: &mut TrapFrame) {
     if let Some(result) = result(frame)
         && [
             Errno::ERESTARTSYS,
@@ -114,7 +110,10 @@ fn restart_without_handler(frame: &mut TrapFrame) {
 
 /// Goes back to the site: to the rewritten `jmp`, or to the `syscall` instruction itself.
 fn start_again(frame: &mut TrapFrame) {
-    frame.rip = program::site_before(frame.rip as usize).unwrap_or(frame.rip as usize - 2) as u64;
+    let back = frame.rip as usize;
+    let site = program::site_before(back).unwrap_or(back - 2);
+    current().restart.goes_on(site, back);
+    frame.rip = site as u64;
     frame.rax = frame.error;
     frame.vector = NO_VECTOR;
 }

@@ -5,18 +5,19 @@
 //! - fault.rs: exceptions of the program.
 //!
 //! Pending signals are a bit set (what everybody tests) and a list of siginfo (taken under a lock). Standard signals
-//! are pending once, real-time ones as often as sent. Locks: the actions', then a queue's; both leaves but for waking.
+//! are pending once, real-time ones as often as sent, a timer's once for each timer. Locks: the actions', then a queue's; both leaves but for waking.
 pub mod deliver;
 pub mod fault;
 pub mod frame;
 mod notify;
 mod send;
 
-pub use deliver::deliver;
+pub use deliver::{deliver, restart_call};
 pub use send::{force_current, send_process, send_thread, thread_ends};
 
 use crate::fs::PollQueue;
 use crate::sync::{SpinLock, WaitQueue};
+use crate::time::posix;
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
@@ -28,7 +29,7 @@ pub type SignalSet = u64;
 pub const MAX_SIGNAL: i32 = 64;
 /// Signals from here on are queued as often as they are sent.
 pub const FIRST_REALTIME: i32 = 32;
-/// The most siginfos queued for one target (RLIMIT_SIGPENDING's part).
+/// The most siginfos queued for one target (RLIMIT_SIGPENDING's part), beside one for each timer.
 const QUEUE_MAX: usize = 4096;
 
 /// What cannot be blocked or caught.
@@ -51,48 +52,41 @@ pub struct SigInfo {
     pub errno: i32,
     /// The rest as the program sees it, from byte 16 on: si_addr; si_pid and si_uid; timer id, overrun, value...
     pub fields: [u64; 3],
+    /// The POSIX timer whose signal this is, which goes on when it is taken.
+    pub timer: Option<i32>,
 }
 
 impl SigInfo {
-    /// Sent by kill(2), tgkill(2) or the host: `code` is SI_USER or SI_TKILL.
-    pub fn from_user(signo: i32, code: i32) -> Self {
-        // si_pid, si_uid (root).
+    fn new(signo: i32, code: i32, first_field: u64) -> Self {
         Self {
             signo,
             code,
             errno: 0,
-            fields: [super::PID as u64, 0, 0],
+            fields: [first_field, 0, 0],
+            timer: None,
         }
     }
 
-    /// Sent by a process outside of the VM, which has no number here.
+    /// Sent by the running thread, with kill(2) or tgkill(2): `code` is SI_USER or SI_TKILL.
+    pub fn from_user(signo: i32, code: i32) -> Self {
+        let uid = u64::from(super::credentials().user.real());
+        Self::new(signo, code, super::PID as u64 | uid << 32)
+    }
+
+    /// Sent by whoever runs the command on the host: a process without a number here, of the user that the program began as.
     pub fn from_host(signo: i32) -> Self {
-        Self {
-            signo,
-            code: SI_USER,
-            errno: 0,
-            fields: [0; 3],
-        }
+        let uid = u64::from(super::process().owner.load(Ordering::Relaxed));
+        Self::new(signo, SI_USER, uid << 32)
     }
 
     /// From the kernel itself.
     pub fn from_kernel(signo: i32) -> Self {
-        Self {
-            signo,
-            code: SI_KERNEL,
-            errno: 0,
-            fields: [0; 3],
-        }
+        Self::new(signo, SI_KERNEL, 0)
     }
 
     /// For a fault at `address`.
     pub fn fault(signo: i32, code: i32, address: usize) -> Self {
-        Self {
-            signo,
-            code,
-            errno: 0,
-            fields: [address as u64, 0, 0],
-        }
+        Self::new(signo, code, address as u64)
     }
 }
 
@@ -164,22 +158,40 @@ impl Pending {
         self.set.load(Ordering::SeqCst)
     }
 
-    fn push(&self, info: SigInfo) -> Result<(), Errno> {
+    /// False: one of that number, which stands for this one, is pending.
+    fn push(&self, info: SigInfo) -> Result<bool, Errno> {
         let mut queue = self.queue.lock();
         let already = self.set.load(Ordering::Relaxed) & bit(info.signo) != 0;
-        if already && info.signo < FIRST_REALTIME {
-            return Ok(());
+        // A timer's signal is queued once for each timer, whatever its number.
+        if already && info.signo < FIRST_REALTIME && info.timer.is_none() {
+            return Ok(false);
         }
-        if queue.len() >= QUEUE_MAX {
+        let most = match info.timer {
+            Some(_) => QUEUE_MAX + posix::MAX_TIMERS,
+            None => QUEUE_MAX,
+        };
+        if queue.len() >= most || queue.try_reserve(1).is_err() {
             return Err(Errno::EAGAIN);
         }
         queue.push_back(info);
         self.set.fetch_or(bit(info.signo), Ordering::SeqCst);
-        Ok(())
+        Ok(true)
     }
 
-    /// Takes the first signal out of `wanted`, lowest number first.
+    /// Takes the first signal out of `wanted`, lowest number first. A timer's goes on with that.
     pub fn take(&self, wanted: SignalSet) -> Option<SigInfo> {
+        loop {
+            let mut info = self.take_next(wanted)?;
+            let Some(timer) = info.timer else {
+                return Some(info);
+            };
+            if posix::taken(timer, &mut info) {
+                return Some(info);
+            }
+        }
+    }
+
+    fn take_next(&self, wanted: SignalSet) -> Option<SigInfo> {
         if self.set() & wanted == 0 {
             return None;
         }
@@ -190,18 +202,44 @@ impl Pending {
         }
         let signo = candidates.trailing_zeros() as i32 + 1;
         let at = queue.iter().position(|info| info.signo == signo)?;
+        self.remove(&mut queue, at)
+    }
+
+    fn remove(&self, queue: &mut VecDeque<SigInfo>, at: usize) -> Option<SigInfo> {
         let info = queue.remove(at)?;
-        if !queue.iter().any(|info| info.signo == signo) {
-            self.set.fetch_and(!bit(signo), Ordering::SeqCst);
+        if !queue.iter().any(|other| other.signo == info.signo) {
+            self.set.fetch_and(!bit(info.signo), Ordering::SeqCst);
         }
         Some(info)
     }
 
-    /// Forgets the signals of `set` (they are ignored from now on).
+    /// Forgets the signals of `set` (they are ignored from now on). Timers whose signals these are go on.
     pub fn discard(&self, set: SignalSet) {
+        if self.set() & set == 0 {
+            return;
+        }
+        while let Some(timer) = self.discard_to_timer(set) {
+            posix::discarded(timer);
+        }
+    }
+
+    /// Up to the first that is a timer's, which it gives.
+    fn discard_to_timer(&self, set: SignalSet) -> Option<i32> {
         let mut queue = self.queue.lock();
-        queue.retain(|info| bit(info.signo) & set == 0);
-        self.set.fetch_and(!set, Ordering::SeqCst);
+        while let Some(at) = queue.iter().position(|info| bit(info.signo) & set != 0) {
+            if let Some(timer) = self.remove(&mut queue, at)?.timer {
+                return Some(timer);
+            }
+        }
+        None
+    }
+
+    /// Takes back what a timer has sent.
+    pub fn retract(&self, timer: i32) {
+        let mut queue = self.queue.lock();
+        if let Some(at) = queue.iter().position(|info| info.timer == Some(timer)) {
+            self.remove(&mut queue, at);
+        }
     }
 }
 

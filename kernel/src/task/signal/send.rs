@@ -6,39 +6,40 @@ use crate::task::process;
 use crate::task::thread::{self, Thread};
 use ringo_abi::Errno;
 
-/// Sends to one thread, as tgkill(2) does. Ignored signals vanish unless they are blocked.
+/// Sends to one thread, as tgkill(2) does. False if it is not queued: ignored signals vanish unless they are blocked, and
+/// a standard one that is pending already stands for this one.
 ///
 /// # Errors
 /// EAGAIN when too many are queued.
-pub fn send_thread(thread: &'static Thread, info: SigInfo) -> Result<(), Errno> {
+pub fn send_thread(thread: &'static Thread, info: SigInfo) -> Result<bool, Errno> {
     let action = process().signals.action(info.signo);
     if thread.signals.mask() & bit(info.signo) == 0 && ignores(info.signo, &action) {
-        return Ok(());
+        return Ok(false);
     }
-    thread.signals.pending.push(info)?;
+    let queued = thread.signals.pending.push(info)?;
     process().signals.arrivals.wake_all();
     process().signals.observers.notify(PollEvents::IN);
     if thread.signals.mask() & bit(info.signo) == 0 {
         notify(thread);
     }
-    Ok(())
+    Ok(queued)
 }
 
-/// Sends to the process, as kill(2) does: any thread that does not block the signal takes it, the first one by choice.
+/// Sends to the process, as kill(2) does: any thread that does not block the signal takes it, the first one by choice. Gives what [`send_thread`] does.
 ///
 /// # Errors
 /// EAGAIN when too many are queued.
-pub fn send_process(info: SigInfo) -> Result<(), Errno> {
+pub fn send_process(info: SigInfo) -> Result<bool, Errno> {
     let signals = &process().signals;
     let unblocked = |thread: &'static Thread| thread.signals.mask() & bit(info.signo) == 0;
     if ignores(info.signo, &signals.action(info.signo)) && thread::find(unblocked).is_some() {
-        return Ok(());
+        return Ok(false);
     }
-    signals.pending.push(info)?;
+    let queued = signals.pending.push(info)?;
     signals.arrivals.wake_all();
     signals.observers.notify(PollEvents::IN);
     announce(bit(info.signo));
-    Ok(())
+    Ok(queued)
 }
 
 /// A fault of the running thread: it cannot go on, so a blocked or ignored signal takes its default action.

@@ -176,3 +176,11 @@ pub mod fpu {
         pub fn prepare(&self) {}
     }
 }
+
+pub mod trap {
+    /// The registers that the included files look at.
+    pub struct TrapFrame {
+        pub rip: u64,
+        pub rax: u64,
+    }
+}

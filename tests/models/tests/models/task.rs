@@ -7,6 +7,8 @@ pub mod credentials;
 pub mod futex;
 #[path = "../../../../kernel/src/task/queue.rs"]
 mod queue;
+#[path = "../../../../kernel/src/task/restart.rs"]
+pub mod restart;
 #[path = "../../../../kernel/src/task/sched.rs"]
 pub mod sched;
 #[path = "../../../../kernel/src/task/thread.rs"]
