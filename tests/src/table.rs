@@ -66,6 +66,10 @@ fn hello() -> Vec<Case> {
             .memory(16)
             .every_version()
             .code(0),
+        case("hello/17M", Ours("hello"), &[])
+            .cpus(&[1])
+            .memory(17)
+            .code(0),
         build("stripped", STRIPPED).code(0),
         build("pie", PIE).code(0),
         build("pie-stripped", BOTH).code(0),

@@ -12,6 +12,9 @@ use ringo_control::{Stream, Termios, WinSize};
 use crate::cursor::Cursor;
 use crate::entry::{Data, DataSpace};
 
+/// Of the entropy, from the record's start: the start time precedes it.
+pub(crate) const ENTROPY_OFFSET: u64 = 8;
+
 /// Switches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub(crate) u32);

@@ -128,6 +128,11 @@ impl<'a> Bundle<'a> {
         Entries::new(self.entries, self.entry_count)
     }
 
+    /// Where the bytes of [`Config::entropy`] are, so that their taker can wipe them.
+    pub fn entropy_offset(&self) -> u64 {
+        self.metadata_offset + config::ENTROPY_OFFSET
+    }
+
     /// How many [`Bundle::entries`] there are.
     pub fn entry_count(&self) -> u64 {
         self.entry_count

@@ -26,8 +26,22 @@ func main() {
 		"env":  environment, "exit": exit, "exit-from-goroutine": exitFromGoroutine, "goexit": goexit,
 		"lines": lines, "digest": digest, "output": output, "cwd": cwd, "copy": func() { io.Copy(os.Stdout, os.Stdin) },
 		"build-info": buildInfo, "executable": executable, "closed-streams": closedStreams, "deferred": deferred,
-		"unbuffered": unbuffered, "stdin-twice": stdinTwice,
+		"unbuffered": unbuffered, "stdin-twice": stdinTwice, "digest-args": digestArgs, "count-names": countNames,
 	})
+}
+
+func digestArgs() {
+	hash := sha256.New()
+	for _, arg := range os.Args[1:] {
+		fmt.Fprintf(hash, "%d %s,", len(arg), arg)
+	}
+	fmt.Printf("%d %x\n", len(os.Args), hash.Sum(nil))
+}
+
+func countNames() {
+	names, err := os.ReadDir(os.Args[2])
+	prog.Must(err)
+	fmt.Println(len(names))
 }
 
 func environment() {

@@ -57,26 +57,36 @@ use linux_raw_sys::general::O_PATH;
 use ringo_abi::Errno;
 use ringo_bundle::{Bundle, Flags};
 
+/// Why there is no tree.
+#[derive(Debug)]
+pub enum InitError {
+    /// The host's files cannot be had.
+    Host(Errno),
+    /// Something of the tree could not be made.
+    Tree(populate::Failure),
+    /// ENOMEM.
+    Streams(Errno),
+}
+
 /// Makes what the program finds at its start: the tree of the bundle, which lies at `bundle_phys`, and descriptors 0 to 2.
 /// `devices` are those that hold files.
 ///
 /// # Errors
-/// ENOMEM; the host's, where its files are to be the root.
+/// What cannot be made.
 pub fn init(
     bundle: &Bundle<'static>,
     bundle_phys: usize,
     devices: Vec<Device>,
-) -> Result<(), Errno> {
+) -> Result<(), InitError> {
     let config = bundle.config();
-    dev::random::seed(&config.entropy);
     let root = if config.flags.contains(Flags::HOST_ROOT) {
-        Some(host::mount(devices, config.uid)?)
+        Some(host::mount(devices, config.uid).map_err(InitError::Host)?)
     } else {
         None
     };
-    populate::tree(bundle, bundle_phys, root)?;
-    stdio::init(config)?;
-    terminal::publish()
+    populate::tree(bundle, bundle_phys, root).map_err(InitError::Tree)?;
+    stdio::init(config).map_err(InitError::Streams)?;
+    terminal::publish().map_err(InitError::Streams)
 }
 
 /// What mmap(2) of a descriptor shows.

@@ -5,7 +5,6 @@ use super::inode::{Content, Inode, Owner};
 use super::ram::{self, Directory, FileData};
 use super::walk::{self, How, Last};
 use super::{Dentry, dev, proc, sys, tree};
-use crate::klog;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
@@ -21,11 +20,33 @@ fn directory(mode: u32) -> Arc<Inode> {
     )
 }
 
+/// What could not be made, and why.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// ENOMEM and ENOSPC for want of memory, else what is in the way.
+    pub errno: Errno,
+}
+
+impl Failure {
+    fn at(path: &[u8]) -> impl FnOnce(Errno) -> Self {
+        move |errno| Self {
+            path: path.to_vec(),
+            errno,
+        }
+    }
+}
+
 /// Makes the tree, of the host's files if `host` is their root.
 ///
 /// # Errors
-/// ENOMEM; the host's.
-pub fn tree(bundle: &Bundle<'static>, phys: usize, host: Option<Arc<Dentry>>) -> Result<(), Errno> {
+/// The first thing that could not be made.
+pub fn tree(
+    bundle: &Bundle<'static>,
+    phys: usize,
+    host: Option<Arc<Dentry>>,
+) -> Result<(), Failure> {
     let of_host = host.is_some();
     let root = host.unwrap_or_else(|| {
         let root = directory(0o755);
@@ -34,47 +55,46 @@ pub fn tree(bundle: &Bundle<'static>, phys: usize, host: Option<Arc<Dentry>>) ->
         Dentry::new(None, b"", root)
     });
     tree::set_root(root.clone());
-    let mut dates: Vec<(Arc<Inode>, i64)> = Vec::new();
+    // What is put into a directory changes its date.
+    let mut directories: Vec<(Arc<Inode>, i64)> = Vec::new();
     for entry in bundle.entries() {
-        match add(&root, &entry, phys) {
-            Ok(inode) => dates.push((inode, entry.mtime_ns)),
-            Err(errno) => klog!(
-                "{}: not put into the tree: {errno}",
-                alloc::string::String::from_utf8_lossy(entry.path)
-            ),
+        let inode = add(&root, &entry, phys).map_err(Failure::at(entry.path))?;
+        if inode.is_directory() {
+            let room = directories.try_reserve(1).map_err(|_| Errno::ENOMEM);
+            room.map_err(Failure::at(entry.path))?;
+            directories.push((inode, entry.mtime_ns));
+        } else {
+            inode.date(entry.mtime_ns);
         }
     }
     let config = bundle.config();
     let program = config.program;
-    if let Ok((file, added)) = add_program(&root, program.path, phys, program.data) {
-        if added {
-            dates.push((file.inode.clone(), config.started_ns.cast_signed()));
-        }
-        tree::set_program(file);
+    let (file, added) =
+        add_program(&root, program.path, phys, program.data).map_err(Failure::at(program.path))?;
+    if added {
+        file.inode.date(config.started_ns.cast_signed());
     }
+    tree::set_program(file);
     if of_host {
-        ram::mount(&root, b"dev", directory(0o755))?;
+        ram::mount(&root, b"dev", directory(0o755)).map_err(Failure::at(b"dev"))?;
     }
-    devices(&root)?;
-    ram::mount(&root, b"proc", proc::TREE.root_inode())?;
-    ram::mount(&root, b"sys", sys::TREE.root_inode())?;
-    for (inode, date) in dates {
+    devices(&root).map_err(Failure::at(b"dev"))?;
+    ram::mount(&root, b"proc", proc::TREE.root_inode()).map_err(Failure::at(b"proc"))?;
+    ram::mount(&root, b"sys", sys::TREE.root_inode()).map_err(Failure::at(b"sys"))?;
+    for (inode, date) in directories {
         inode.date(date);
     }
     if !of_host {
-        ensure_directory(&root, b"tmp", 0o1777)?;
+        ensure_directory(&root, b"tmp", 0o1777).map_err(Failure::at(b"tmp"))?;
     }
     let working = walk::walk(root.clone(), config.cwd.to_vec(), How::follow(true))
         .and_then(walk::Found::existing);
     match working {
-        Ok(directory) if directory.inode.is_directory() => tree::set_working(directory)?,
-        _ => {
-            // The command's directory need not exist in the tree: made, so that relative paths work.
-            let directory = ensure_directory(&root, config.cwd, 0o755)?;
-            tree::set_working(directory)?;
-        }
+        Ok(directory) if directory.inode.is_directory() => tree::set_working(directory),
+        // The command's directory need not exist in the tree: made, so that relative paths work.
+        _ => ensure_directory(&root, config.cwd, 0o755).and_then(tree::set_working),
     }
-    Ok(())
+    .map_err(Failure::at(config.cwd))
 }
 
 /// The directory at `path` below `from`, made with what is missing on the way.
@@ -92,15 +112,20 @@ pub fn ensure_directory(from: &Arc<Dentry>, path: &[u8], mode: u32) -> Result<Ar
     Ok(at)
 }
 
-/// The directory an entry goes into, and its name there.
+/// The directory an entry goes into, through links as well, and its name there.
 fn place<'a>(root: &Arc<Dentry>, path: &'a [u8]) -> Result<(Arc<Dentry>, &'a [u8]), Errno> {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => Ok((
-            ensure_directory(root, &path[..slash], 0o755)?,
-            &path[slash + 1..],
-        )),
-        None => Ok((root.clone(), path)),
-    }
+    let Some(slash) = path.iter().rposition(|&byte| byte == b'/') else {
+        return Ok((root.clone(), path));
+    };
+    let (parent, name) = (&path[..slash], &path[slash + 1..]);
+    let found = walk::walk(root.clone(), parent.to_vec(), How::follow(true));
+    let parent = match found.and_then(walk::Found::existing) {
+        Ok(parent) if parent.inode.is_directory() => parent,
+        Ok(_) => return Err(Errno::ENOTDIR),
+        Err(Errno::ENOENT) => ensure_directory(root, parent, 0o755)?,
+        Err(errno) => return Err(errno),
+    };
+    Ok((parent, name))
 }
 
 fn add(root: &Arc<Dentry>, entry: &Entry<'_>, phys: usize) -> Result<Arc<Inode>, Errno> {

@@ -3,7 +3,8 @@
 //! Memory that was never used lies above a frontier that only grows: it costs no metadata, and under a hypervisor it is
 //! zero already. Blocks come from the free lists first, so that the guest touches as few of the host's pages as it can.
 //! Each frame has a [`FrameInfo`] (16 bytes, in an array that is touched as frames are used): links of the free lists,
-//! and a reference count for frames that files and mappings share. One lock; O(log) orders a call.
+//! and a reference count for frames that files and mappings share; what owns a block may use both ([`Owner`]). One lock;
+//! O(log) orders a call.
 //!
 //! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without. What the program
 //! would be killed for want of, or is refused a call for, leaves only those: it is "spare" ([`alloc_spare`]). What may be
@@ -21,7 +22,9 @@ pub const FRAME: usize = 4096;
 /// The largest order: 512 frames, 2 MiB.
 pub const MAX_ORDER: usize = 9;
 
-const NONE: u32 = u32::MAX;
+/// The number of no frame.
+pub const NO_FRAME: u32 = u32::MAX;
+const NONE: u32 = NO_FRAME;
 const FREE: u32 = 0x100;
 const ZERO: u32 = 0x200;
 
@@ -40,12 +43,15 @@ struct Allocator {
     /// Regions of never-used memory, in frames: [from, to).
     virgin: [(u32, u32); 16],
     free: usize,
+    /// Frames from this one on have no info.
+    end: u32,
 }
 
 static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
     lists: [NONE; MAX_ORDER + 1],
     virgin: [(0, 0); 16],
     free: 0,
+    end: 0,
 });
 /// `Allocator`'s numbers, for a look without the lock.
 static FREE_FRAMES: AtomicUsize = AtomicUsize::new(0);
@@ -87,6 +93,7 @@ pub fn init(regions: &[(usize, usize)], ram_end: usize) {
             allocator.free += (end - start) / FRAME;
         }
     }
+    allocator.end = ram_end.div_ceil(FRAME) as u32;
     FREE_FRAMES.store(allocator.free, Ordering::Relaxed);
     TOTAL_FRAMES.store(allocator.free, Ordering::Relaxed);
     assert!(placed, "too little memory");
@@ -173,7 +180,7 @@ impl Allocator {
     fn give(&mut self, mut frame: u32, mut order: usize) {
         while order < MAX_ORDER {
             let buddy = frame ^ 1 << order;
-            if !self.is_used_ram(buddy) {
+            if !self.has_info(buddy) {
                 break;
             }
             // SAFETY: as in `unlink`.
@@ -190,12 +197,14 @@ impl Allocator {
         self.link(frame, order, false);
     }
 
-    /// Below the frontier of no region is its info meaningful; frames outside RAM have state 0 (never FREE).
-    fn is_used_ram(&self, frame: u32) -> bool {
-        !self
-            .virgin
-            .iter()
-            .any(|&(from, to)| frame >= from && frame < to)
+    /// Whether the info of a frame is there and means something: above a frontier it does not. Frames between regions have
+    /// state 0, never FREE.
+    fn has_info(&self, frame: u32) -> bool {
+        frame < self.end
+            && !self
+                .virgin
+                .iter()
+                .any(|&(from, to)| frame >= from && frame < to)
     }
 }
 
@@ -351,6 +360,48 @@ pub fn references(phys: usize) -> u32 {
             .references
             .load(Ordering::Acquire)
     }
+}
+
+/// What the owner of a block may keep in the metadata of its first frame while it has the block, under its own lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The next block's first frame in some list of the owner's.
+    pub next: u32,
+    /// The one before.
+    pub previous: u32,
+    /// The owner's own. It is the reference count of frames that are shared.
+    pub value: u32,
+}
+
+/// What the owner of the block that begins at `frame` keeps there.
+#[inline]
+pub fn owner(frame: u32) -> Owner {
+    // SAFETY: the frame is the caller's, so that nobody else uses its info but for `state`.
+    unsafe {
+        let info = info(frame);
+        Owner {
+            next: (*info).next,
+            previous: (*info).previous,
+            value: (*info).references.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Sets [`Owner::next`] and [`Owner::previous`].
+#[inline]
+pub fn set_links(frame: u32, next: u32, previous: u32) {
+    // SAFETY: as in `owner`.
+    unsafe {
+        (*info(frame)).next = next;
+        (*info(frame)).previous = previous;
+    }
+}
+
+/// Sets [`Owner::value`].
+#[inline]
+pub fn set_value(frame: u32, value: u32) {
+    // SAFETY: as in `owner`.
+    unsafe { (*info(frame)).references.store(value, Ordering::Relaxed) };
 }
 
 /// Makes 2^`order` frames of one block into single frames with a reference each.

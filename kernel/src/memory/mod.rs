@@ -1,7 +1,7 @@
 //! Memory: frames, page tables, the kernel's heap and stacks, the program's address space.
 //!
 //! - frames.rs: physical memory, reference counts. paging.rs: page tables. kernel_map.rs: the kernel's mappings.
-//! - heap.rs, stack.rs: the kernel's own memory.
+//! - heap.rs with slabs.rs and mapped.rs, stack.rs: the kernel's own memory.
 //! - space.rs: the program's mappings (mmap and its family); remap.rs: mremap; fault.rs: page faults.
 //! - spare.rs: room for what a program makes long. user.rs: the one way to the program's memory.
 //!
@@ -13,11 +13,13 @@ pub mod frames;
 mod grow;
 mod heap;
 mod kernel_map;
+mod mapped;
 pub mod page;
 pub mod paging;
 pub mod reclaim;
 pub mod remap;
 mod report;
+mod slabs;
 pub mod space;
 pub mod spare;
 pub mod stack;

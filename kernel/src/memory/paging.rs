@@ -2,7 +2,7 @@
 //!
 //! Every entry has the user bit: the paravirtual KVM wants it, elsewhere it changes nothing, as all code runs in ring 0.
 //! A change from not present to present needs no flush; whoever takes rights away flushes (cpu/tlb.rs) before the frame
-//! is used for anything else. Callers hold the address space's lock.
+//! is used for anything else. Callers hold the lock of what lies there: the address space's, or the kernel area's own.
 use super::{frames, phys_to_virt};
 
 /// Present.

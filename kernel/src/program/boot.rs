@@ -8,7 +8,6 @@ use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
-use ringo_abi::Errno;
 use ringo_bundle::{Bundle, Flags};
 use ringo_control::ToHost;
 
@@ -94,6 +93,12 @@ pub fn start(boot: BootInfo) -> ! {
     }
 }
 
+/// Overwrites the host's randomness at `phys` in the bundle: whoever finds it could compute what it made.
+fn wipe(phys: usize) {
+    // SAFETY: inside the parsed bundle, in the direct map; nobody reads these bytes again.
+    unsafe { (phys_to_virt(phys) as *mut [u8; 32]).write_volatile([0; 32]) };
+}
+
 /// Loads the bundle's program and makes its first thread runnable.
 fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError> {
     let (phys, length) = boot.bundle;
@@ -109,14 +114,13 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         Some(now) => time::set_realtime(now),
         None => super::host::ask_time(config.started_ns),
     }
+    crate::fs::dev::random::seed(&config.entropy);
+    wipe(phys + bundle.entropy_offset() as usize);
     task::process().set_up(config);
     let (mut cards, devices): (Vec<_>, Vec<_>) = devices
         .into_iter()
         .partition(|device| device.id == virtio::kind::NET);
-    crate::fs::init(&bundle, phys, devices).map_err(|errno| match errno {
-        Errno::ENOMEM => LoadError::Memory(errno),
-        _ => LoadError::Files(errno),
-    })?;
+    crate::fs::init(&bundle, phys, devices)?;
     if let Some(card) = cards.pop()
         && let Err(error) = crate::net::ip::init(card)
     {
@@ -133,14 +137,12 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         "{patched}/{found} system-call sites rewritten, {} us after entry",
         time::now() / 1000
     );
-    let args: Vec<&[u8]> = config.args.collect();
-    let env: Vec<&[u8]> = config.env.collect();
     let mut random = [0; 16];
-    random.copy_from_slice(&config.entropy[..16]);
+    crate::fs::dev::random::fill(&mut random);
     let stack = stack::build(
         &stack::Start {
-            args: &args,
-            env: &env,
+            args: config.args,
+            env: config.env,
             path: program.path,
             random,
             vdso: time::vdso::map(),

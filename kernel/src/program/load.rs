@@ -6,11 +6,12 @@
 //! is left to faults (Go 1.26 and later carry 32 MiB of it that most programs never touch).
 use super::file::BundleFile;
 use super::sites;
+use crate::fs::InitError;
 use crate::memory::paging::PAGE;
 use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
 use crate::memory::user;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use ringo_abi::Errno;
 use ringo_elf::{Image, ImageKind, Segment};
 use spin::Once;
@@ -56,8 +57,10 @@ pub enum LoadError {
     Memory(Errno),
     /// The bundle around it.
     Bundle(alloc::string::String),
-    /// The files it would see.
-    Files(Errno),
+    /// The host's files.
+    Host(Errno),
+    /// One of those that were brought along: its path.
+    Entry(alloc::string::String, Errno),
 }
 
 impl core::fmt::Display for LoadError {
@@ -65,13 +68,33 @@ impl core::fmt::Display for LoadError {
         match self {
             Self::Elf(error) => write!(f, "the program is {error}"),
             Self::Bundle(text) => f.write_str(text),
-            Self::Files(errno) => write!(f, "the host's files cannot be reached: {errno}"),
+            Self::Host(errno) => write!(f, "the host's files cannot be reached: {errno}"),
+            Self::Entry(path, errno) => {
+                write!(f, "/{path} cannot be put into the program's root: {errno}")
+            }
             Self::Memory(Errno::E2BIG) => f.write_str(
                 "the program's arguments and environment are too long: all of them may take 2 MiB",
             ),
             Self::Memory(_) => {
                 f.write_str("the program and its files do not fit into the VM's memory: give it more with --memory")
             }
+        }
+    }
+}
+
+impl From<InitError> for LoadError {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::Host(Errno::ENOMEM) => Self::Memory(Errno::ENOMEM),
+            InitError::Host(errno) => Self::Host(errno),
+            InitError::Streams(errno) => Self::Memory(errno),
+            InitError::Tree(failure) => match failure.errno {
+                Errno::ENOMEM | Errno::ENOSPC => Self::Memory(Errno::ENOMEM),
+                errno => {
+                    let path = alloc::string::String::from_utf8_lossy(&failure.path);
+                    Self::Entry(path.trim_start_matches('/').into(), errno)
+                }
+            },
         }
     }
 }
@@ -151,8 +174,8 @@ fn pages(segment: &Segment, bias: u64) -> (usize, usize) {
     )
 }
 
-/// Numbers of the pages that will be written before the program starts, ascending.
-fn written_pages(image: &Image<'_>, bias: u64, found: &[ringo_elf::Site]) -> Vec<usize> {
+/// Numbers of the pages that will be written before the program starts.
+fn written_pages(image: &Image<'_>, bias: u64, found: &[ringo_elf::Site]) -> BTreeSet<usize> {
     // A rewritten site is shorter than a page, so it touches two at most.
     let of_sites = found.iter().flat_map(|site| {
         let at = site.address as usize;
@@ -162,9 +185,14 @@ fn written_pages(image: &Image<'_>, bias: u64, found: &[ringo_elf::Site]) -> Vec
         .relocations()
         .map(|(address, _)| (address + bias) as usize)
         .flat_map(|at| [at / PAGE, (at + 7) / PAGE]);
-    let mut pages: Vec<usize> = of_sites.chain(relocated).collect();
-    pages.sort_unstable();
-    pages.dedup();
+    // There may be some hundred thousand relocations, mostly in the order of their addresses.
+    let mut pages = BTreeSet::new();
+    let mut last = None;
+    for page in of_sites.chain(relocated) {
+        if last.replace(page) != Some(page) {
+            pages.insert(page);
+        }
+    }
     pages
 }
 
@@ -174,7 +202,7 @@ fn map_segment(
     segment: &Segment,
     bias: u64,
     source: &Arc<BundleFile>,
-    written: &[usize],
+    written: &BTreeSet<usize>,
 ) -> Result<(), LoadError> {
     let (start, end) = pages(segment, bias);
     let file_end = (segment.address + bias + segment.file_size) as usize;
@@ -199,7 +227,7 @@ fn map_segment(
             name: "",
         })?;
         for page in (start..file_pages_end).step_by(PAGE) {
-            let write = segment.writable || written.binary_search(&(page / PAGE)).is_ok();
+            let write = segment.writable || written.contains(&(page / PAGE));
             space().populate(page, page + PAGE, write)?;
         }
         // The rest of the last page is bss, or the next segment's bytes of the file.

@@ -6,19 +6,24 @@ use crate::memory::user;
 use alloc::vec::Vec;
 use linux_raw_sys::auxvec as abi;
 use ringo_abi::Errno;
+use ringo_bundle::Strings;
 use spin::Once;
+use zerocopy::IntoBytes;
 
 /// One past the stack's highest address.
 const TOP: usize = 0x7fff_ffff_e000;
 /// Its size, as `ulimit -s` has it: backed as it is touched.
 pub const SIZE: usize = 8 << 20;
 
+/// Words beside the pointers to strings: the count, two ends, the auxiliary vector.
+const AUXILIARY_WORDS: usize = 64;
+
 /// What the program is started with.
 pub struct Start<'a> {
     /// argv.
-    pub args: &'a [&'a [u8]],
+    pub args: Strings<'a>,
     /// KEY=VALUE each.
-    pub env: &'a [&'a [u8]],
+    pub env: Strings<'a>,
     /// AT_EXECFN: the path of the file.
     pub path: &'a [u8],
     /// AT_RANDOM.
@@ -65,14 +70,20 @@ pub fn build(start: &Start<'_>, loaded: &Loaded) -> Result<usize, Errno> {
         name: "[stack]",
     })?;
     space().keep_small(TOP - SIZE, TOP);
-    let strings_length = |list: &[&[u8]]| list.iter().map(|string| string.len() + 1).sum::<usize>();
-    let total = strings_length(start.args) + strings_length(start.env) + start.path.len() + 64;
-    if total + (start.args.len() + start.env.len()) * 8 > SIZE / 4 {
+    let (args, args_length) = measure(start.args);
+    let (env, env_length) = measure(start.env);
+    let total = args_length + env_length + start.path.len() + 64;
+    if total + (args + env) * 8 > SIZE / 4 {
         return Err(Errno::E2BIG);
     }
     // Strings at the top, then the vectors that point at them.
     let strings_at = (TOP - total) & !15;
     let mut strings: Vec<u8> = Vec::new();
+    let mut words: Vec<usize> = Vec::new();
+    strings
+        .try_reserve_exact(total)
+        .and_then(|()| words.try_reserve_exact(args + env + AUXILIARY_WORDS))
+        .map_err(|_| Errno::ENOMEM)?;
     let mut put = |bytes: &[u8], terminated: bool| {
         let at = strings_at + strings.len();
         strings.extend_from_slice(bytes);
@@ -84,11 +95,10 @@ pub fn build(start: &Start<'_>, loaded: &Loaded) -> Result<usize, Errno> {
     let random = put(&start.random, false);
     let platform = put(b"x86_64", true);
     let path = put(start.path, true);
-    let mut words: Vec<usize> = Vec::new();
-    words.push(start.args.len());
-    words.extend(start.args.iter().map(|arg| put(arg, true)));
+    words.push(args);
+    words.extend(start.args.map(|arg| put(arg, true)));
     words.push(0);
-    words.extend(start.env.iter().map(|variable| put(variable, true)));
+    words.extend(start.env.map(|variable| put(variable, true)));
     words.push(0);
     let vectors = words.len();
     for (kind, value) in auxiliary(start, loaded, random, platform, path) {
@@ -96,21 +106,27 @@ pub fn build(start: &Start<'_>, loaded: &Loaded) -> Result<usize, Errno> {
     }
     words.extend([abi::AT_NULL as usize, 0]);
     let sp = (strings_at - words.len() * 8) & !15;
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     // Arguments come behind the path, and the environment behind them.
     let args_at = path + start.path.len() + 1;
-    let env_at = args_at + strings_length(start.args);
+    let env_at = args_at + args_length;
     LAYOUT.call_once(|| Layout {
         args: (args_at, env_at),
-        env: (env_at, env_at + strings_length(start.env)),
+        env: (env_at, env_at + env_length),
         pointer: sp,
-        auxiliary: bytes[vectors * 8..].to_vec(),
+        auxiliary: words[vectors..].as_bytes().to_vec(),
     });
     user::copy_out(strings_at, &strings)?;
-    user::copy_out(sp, &bytes)?;
+    user::copy_out(sp, words.as_bytes())?;
     // The runtime takes 64 KiB below for g0: spare it the faults.
     space().populate((sp - (64 << 10)) / PAGE * PAGE, TOP, true)?;
     Ok(sp)
+}
+
+/// How many strings there are, and their bytes with the ends.
+fn measure(list: Strings<'_>) -> (usize, usize) {
+    list.fold((0, 0), |(count, bytes), string| {
+        (count + 1, bytes + string.len() + 1)
+    })
 }
 
 /// The auxiliary vector (getauxval(3)).

@@ -1,8 +1,9 @@
 //! Random numbers (random(7), getrandom(2)): ChaCha20 streams, one a CPU.
 //!
 //! The host's 32 bytes and the processor's own generator (RDRAND, if it has one) make the first key; each CPU's stream
-//! gets a key of its own from that. After every request the stream's key is replaced by its own output, so that what was
-//! given cannot be computed from what is in memory later (fast key erasure, as Linux drivers/char/random.c).
+//! gets a key of its own from that. After every request the key of what gave it is replaced by its own output, so that what
+//! was given cannot be computed from what is in memory later (fast key erasure, as Linux drivers/char/random.c); the
+//! bundle's copy of the host's bytes is wiped (program/boot.rs).
 use crate::cpu::percpu;
 use crate::memory::user::UserIo;
 use crate::sync::SpinLock;
@@ -38,7 +39,7 @@ pub fn seed(entropy: &[u8; 32]) {
 fn new_stream() -> ChaCha20Rng {
     let mut seed = [0; 32];
     if let Some(root) = &mut *ROOT.lock() {
-        root.fill_bytes(&mut seed);
+        give(root, &mut seed);
     }
     mix_rdrand(&mut seed);
     ChaCha20Rng::from_seed(seed)
@@ -48,7 +49,11 @@ fn new_stream() -> ChaCha20Rng {
 pub fn fill(bytes: &mut [u8]) {
     let id = percpu::this_cpu().id.get() % STREAMS;
     let mut stream = STREAM[id].lock();
-    let generator = stream.get_or_insert_with(new_stream);
+    give(stream.get_or_insert_with(new_stream), bytes);
+}
+
+/// Fills `bytes`, and replaces the generator's key.
+fn give(generator: &mut ChaCha20Rng, bytes: &mut [u8]) {
     generator.fill_bytes(bytes);
     let mut key = [0; 32];
     generator.fill_bytes(&mut key);

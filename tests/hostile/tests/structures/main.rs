@@ -1,7 +1,7 @@
 //! Structures of the kernel that need no machine, against models too simple to be wrong.
 //!
-//! The files named by `#[path]` are the kernel's own: the frame allocator over a piece of the test's memory, and the ranges
-//! of record locks. The steps are the same in every run.
+//! The files named by `#[path]` are the kernel's own: the frame allocator and the small objects of the heap over pieces of
+//! the test's memory, and the ranges of record locks. The steps are the same in every run.
 #![allow(dead_code)] // Parts of the kernel's files that no model calls.
 
 extern crate alloc;
@@ -11,6 +11,7 @@ mod locks;
 mod memory;
 #[path = "../../../../kernel/src/fs/ranges.rs"]
 mod ranges;
+mod slabs;
 mod sync;
 
 /// Numbers that look arbitrary (xorshift64*).
