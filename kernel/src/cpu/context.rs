@@ -1,5 +1,5 @@
 //! The switch from one kernel stack to another.
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 
 global_asm!(
     r#"
@@ -40,6 +40,26 @@ const INITIAL_WORDS: usize = 7;
 pub unsafe fn switch(save: *mut usize, load: usize) {
     // SAFETY: the caller's promise.
     unsafe { switch_stacks(save, load) };
+}
+
+/// Goes on in `next` on the stack that ends at `top`; the present one is left for good.
+///
+/// # Safety
+/// The stack is unused, and nothing on the present one is referred to any more.
+pub unsafe fn continue_on(top: usize, argument: u64, next: extern "C" fn(u64) -> !) -> ! {
+    // SAFETY: the caller's promise. Backtraces end here, where the frame pointer is 0.
+    unsafe {
+        asm!(
+            "mov rsp, {top}",
+            "xor ebp, ebp",
+            "call {next}",
+            "ud2",
+            top = in(reg) top,
+            next = in(reg) next,
+            in("rdi") argument,
+            options(noreturn),
+        )
+    }
 }
 
 /// Prepares a stack so that switching to it starts `thread_start` with `frame`; gives the stack pointer to load.

@@ -1,9 +1,8 @@
 //! Segments, the task state segment with its interrupt stacks, and the interrupt descriptor table (Intel SDM 3A ch. 3,
 //! 6, 7). Selectors are fixed: 0x10 code, 0x18 data, 0x20 TSS (two entries).
-use super::percpu::this_cpu;
 use super::trap::trap_stubs;
+use crate::memory::stack;
 use alloc::boxed::Box;
-use alloc::vec;
 use core::arch::asm;
 use spin::Once;
 
@@ -48,14 +47,10 @@ struct Pointer {
 
 static IDT: Once<Box<[[u64; 2]; 256]>> = Once::new();
 
-/// Gives this CPU its descriptor tables and interrupt stacks. The heap must work.
+/// Gives this CPU its descriptor tables and interrupt stacks, each with nothing mapped below. The heap must work.
 pub fn init_cpu() {
-    let stacks = Box::leak(vec![0u128; 7 * IST_SIZE / 16].into_boxed_slice());
-    let bottom = stacks.as_ptr() as u64;
-    let mut ist = [0; 7];
-    for (index, top) in ist.iter_mut().enumerate() {
-        *top = bottom + ((index + 1) * IST_SIZE) as u64;
-    }
+    let stack = || stack::permanent(IST_SIZE).expect("memory for a CPU's interrupt stacks");
+    let ist = core::array::from_fn(|_| stack() as u64);
     let descriptors = Box::leak(Box::new(Descriptors {
         gdt: [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0],
         tss: TaskState {
@@ -87,7 +82,6 @@ pub fn init_cpu() {
         asm!("lidt [{}]", in(reg) &raw const idt, options(readonly, nostack));
         asm!("ltr {:x}", in(reg) TSS, options(nostack));
     }
-    let _ = this_cpu();
 }
 
 /// An interrupt gate for `vector`.

@@ -28,6 +28,7 @@ pub mod tlb;
 pub mod trap;
 pub mod vdso;
 
+use crate::memory::stack;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Saves the running context to `save` and goes on with what `load` holds. For task/context.rs only.
@@ -36,6 +37,13 @@ pub fn switch_stacks(save: &AtomicUsize, load: &AtomicUsize) {
     // SAFETY: `load` was written by an earlier switch or by `new_stack` (Thread's `saved_sp`), and the scheduler runs a
     // thread on one CPU at a time.
     unsafe { context::switch(save.as_ptr(), load.load(Ordering::Relaxed)) };
+}
+
+/// Goes on in `next` on a stack of `bytes` of its own; the present one is left for good. For main.rs.
+pub fn continue_on_new_stack(bytes: usize, argument: u64, next: extern "C" fn(u64) -> !) -> ! {
+    let top = stack::permanent(bytes).expect("memory for a stack");
+    // SAFETY: the stack is new, and what is on the present one stays where it is.
+    unsafe { context::continue_on(top, argument, next) }
 }
 
 /// Prepares the kernel stack of a thread that has never run; gives what its `saved_sp` shall be.

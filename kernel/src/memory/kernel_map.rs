@@ -36,32 +36,31 @@ pub fn image() -> (usize, usize) {
     )
 }
 
-/// Builds the tables for RAM up to `ram_end` and switches this CPU to them.
+/// Builds the tables for RAM up to `ram_end` and switches this CPU to them. What must not be written in the image must not
+/// be written through the direct map either.
 pub fn init(ram_end: usize) {
     let root = frames::alloc_zeroed(0).expect("memory for the kernel's page table");
     let table = PageTable::at(root);
-    for phys in (0..ram_end.min(DEVICES.0)).step_by(HUGE_PAGE) {
-        assert!(
-            table.map_huge(DIRECT_MAP + phys, phys, WRITABLE | NO_EXECUTE),
-            "memory for the direct map"
-        );
-    }
-    for phys in (DEVICES.0..DEVICES.1).step_by(HUGE_PAGE) {
-        let flags = WRITABLE | NO_EXECUTE | UNCACHED;
-        assert!(
-            table.map_huge(DIRECT_MAP + phys, phys, flags),
-            "memory for the device map"
-        );
-    }
-    for phys in (DEVICES.1..ram_end.max(DEVICES.1)).step_by(HUGE_PAGE) {
-        assert!(
-            table.map_huge(DIRECT_MAP + phys, phys, WRITABLE | NO_EXECUTE),
-            "memory for the direct map"
-        );
-    }
     let (start, end) = image();
     let text_end = super::kernel_phys(&raw const kernel_text_end as usize);
     let rodata_end = super::kernel_phys(&raw const kernel_rodata_end as usize);
+    for phys in (0..ram_end.max(DEVICES.1)).step_by(HUGE_PAGE) {
+        let is_device = is_device_memory(phys, HUGE_PAGE);
+        if phys >= ram_end && !is_device {
+            continue;
+        }
+        let flags = WRITABLE | NO_EXECUTE | if is_device { UNCACHED } else { 0 };
+        let mapped = if phys < rodata_end && phys + HUGE_PAGE > start {
+            (phys..phys + HUGE_PAGE).step_by(PAGE).all(|page| {
+                let read_only = (start..rodata_end).contains(&page);
+                let flags = if read_only { NO_EXECUTE } else { flags };
+                table.map(DIRECT_MAP + page, page, flags)
+            })
+        } else {
+            table.map_huge(DIRECT_MAP + phys, phys, flags)
+        };
+        assert!(mapped, "memory for the direct map");
+    }
     for phys in (start..end).step_by(PAGE) {
         let flags = if phys < text_end {
             0

@@ -1,7 +1,8 @@
-//! Kernel stacks: 16 KiB each, below an unmapped guard page, in an area of their own. An overflow is a page fault whose
-//! frame cannot be pushed: a double fault, on its own stack, reported like any kernel bug.
+//! Kernel stacks: a thread's has 16 KiB above an unmapped guard, in an area of their own; what each CPU has for ever, for
+//! booting and for interrupts, are blocks of the heap's area, which has gaps as well. An overflow is a page fault, which
+//! has a stack of its own, and is reported like any kernel bug.
 use super::paging::{NO_EXECUTE, PAGE, WRITABLE};
-use super::{frames, kernel_table};
+use super::{frames, kernel_table, mapped};
 use crate::sync::SpinLock;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
@@ -62,8 +63,19 @@ impl KernelStack {
     }
 }
 
+/// The top of a stack of `bytes` (more than a page) that is never given back.
+///
+/// # Errors
+/// ENOMEM.
+pub fn permanent(bytes: usize) -> Result<usize, Errno> {
+    Ok(mapped::alloc(bytes).ok_or(Errno::ENOMEM)? + bytes)
+}
+
 /// Whether an address lies in the guard below some stack.
 pub fn is_guard(address: usize) -> bool {
+    if mapped::is_mapped(address) {
+        return kernel_table().lookup(address).is_none();
+    }
     let Some(offset) = address.checked_sub(AREA) else {
         return false;
     };

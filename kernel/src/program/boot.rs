@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use ringo_bundle::{Bundle, Flags};
 use ringo_control::ToHost;
+use spin::Once;
 
 /// The start info, read.
 pub struct BootInfo {
@@ -25,41 +26,48 @@ const MAGIC: u32 = 0x336e_c578;
 const RAM: u32 = 1;
 
 /// A value in physical memory below 1 GiB, which boot.rs mapped.
-fn read<T: Copy>(phys: usize) -> T {
+fn value<T: Copy>(phys: usize) -> T {
     // SAFETY: the hypervisor's tables, read through the direct map; T is plain data.
     unsafe { (phys_to_virt(phys) as *const T).read_unaligned() }
 }
 
+/// 4 KiB: not on a stack.
+static BOOT: Once<BootInfo> = Once::new();
+
+/// Reads the start info at this physical address, which is then known to all.
+pub fn read(start_info: usize) -> &'static BootInfo {
+    BOOT.call_once(|| BootInfo::read(start_info))
+}
+
 impl BootInfo {
-    /// Reads the start info at this physical address.
-    pub fn read(start_info: usize) -> Self {
-        assert!(read::<u32>(start_info) == MAGIC, "not started by PVH");
-        let version: u32 = read(start_info + 4);
-        let modules: u32 = read(start_info + 12);
+    fn read(start_info: usize) -> Self {
+        assert!(value::<u32>(start_info) == MAGIC, "not started by PVH");
+        let version: u32 = value(start_info + 4);
+        let modules: u32 = value(start_info + 12);
         let mut info = Self {
             bundle: (0, 0),
             ram: ArrayVec::new(),
             command_line: ArrayVec::new(),
         };
         if modules > 0 {
-            let module: u64 = read(start_info + 16);
-            let [address, size]: [u64; 2] = read(module as usize);
+            let module: u64 = value(start_info + 16);
+            let [address, size]: [u64; 2] = value(module as usize);
             info.bundle = (address as usize, size as usize);
         }
-        let mut text = read::<u64>(start_info + 24) as usize;
+        let mut text = value::<u64>(start_info + 24) as usize;
         while text != 0 && !info.command_line.is_full() {
-            match read::<u8>(text) {
+            match value::<u8>(text) {
                 0 => break,
                 byte => info.command_line.push(byte),
             }
             text += 1;
         }
         assert!(version >= 1, "no memory map in the start info");
-        let (map, entries): (u64, u32) = (read(start_info + 40), read(start_info + 48));
+        let (map, entries): (u64, u32) = (value(start_info + 40), value(start_info + 48));
         for index in 0..entries as usize {
             let at = map as usize + index * 24;
-            let [start, size]: [u64; 2] = read(at);
-            if read::<u32>(at + 16) == RAM && !info.ram.is_full() {
+            let [start, size]: [u64; 2] = value(at);
+            if value::<u32>(at + 16) == RAM && !info.ram.is_full() {
                 info.ram.push((start as usize, (start + size) as usize));
             }
         }
@@ -72,8 +80,9 @@ impl BootInfo {
     }
 }
 
-/// Everything after memory, time and the first CPU.
-pub fn start(boot: BootInfo) -> ! {
+/// Everything after memory, time and the first CPU, up to the program's first thread.
+pub fn start() {
+    let Some(boot) = BOOT.get() else { return };
     let others = smp::begin();
     crate::crash_test::arm(&boot.command_line);
     drivers::control::set_receiver(super::host::receive);
@@ -87,9 +96,8 @@ pub fn start(boot: BootInfo) -> ! {
         memory::frames::counts().0,
         time::now() / 1000
     );
-    match start_program(&boot, devices) {
-        Ok(()) => task::idle_forever(),
-        Err(error) => drivers::power::fail(&alloc::format!("{error}")),
+    if let Err(error) = start_program(boot, devices) {
+        drivers::power::fail(&alloc::format!("{error}"));
     }
 }
 
