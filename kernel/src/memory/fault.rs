@@ -137,11 +137,13 @@ impl Inner {
             }
         }
     }
-    fn count(&mut self, pages: usize, area: &Area) {
+
+    /// `pages` around `address` in `area` have got frames.
+    fn count(&mut self, address: usize, pages: usize, area: &Area) {
         self.resident += pages;
         self.resident_peak = self.resident_peak.max(self.resident);
         if area.committed {
-            frames::fulfil(pages);
+            self.keep_promise(address, pages, area);
         }
     }
 
@@ -164,9 +166,9 @@ impl Inner {
             && !table.has_small_pages(block)
             && let Some(phys) = huge_block(area.committed)
         {
-            if table.map_huge(block, phys, flags) {
+            if table.map_divisible(block, phys, flags) {
                 self.anonymous += HUGE_PAGE / PAGE;
-                self.count(HUGE_PAGE / PAGE, area);
+                self.count(page, HUGE_PAGE / PAGE, area);
                 return Ok(());
             }
             frames::free(phys, frames::MAX_ORDER);
@@ -193,7 +195,7 @@ impl Inner {
             return Err(OUT_OF_MEMORY);
         }
         self.anonymous += 1;
-        self.count(1, area);
+        self.count(page, 1, area);
         Ok(())
     }
 
@@ -219,7 +221,7 @@ impl Inner {
             frames::release(phys);
             return Err(OUT_OF_MEMORY);
         }
-        self.count(1, area);
+        self.count(page, 1, area);
         Ok(())
     }
 

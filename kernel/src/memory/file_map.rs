@@ -89,8 +89,7 @@ impl AddressSpace {
         let mut at = start;
         {
             let inner = self.lock();
-            for first in inner.starts_in(start, end) {
-                let area = &inner.areas[&first];
+            for (first, area) in inner.areas_in(start, end) {
                 let Backing::File { source, page } = &area.backing else {
                     result = Err(Errno::EINVAL);
                     break;

@@ -10,7 +10,9 @@
 //! would be killed for want of, or is refused a call for, leaves only those: it is "spare" ([`alloc_spare`]). What may be
 //! refused without harm (data in RAM files, huge pages, the next step of a heap) also leaves what the address space has
 //! promised ([`promise`]) to pages that were not touched so far: it is "unpromised" ([`alloc_unpromised`]). A promise is
-//! a reason to say no in time, not to kill while memory is free.
+//! a reason to say no in time, not to kill while memory is free. Pages that were promised, touched and given back count for
+//! the next promise only ([`expect`]). Whoever keeps something in the kernel's heap for the program, data above all, asks
+//! [`has_spare`] or [`check_spare`] first: then what cannot fail has the reserve.
 //! After Knuth 2.5 and Linux mm/page_alloc.c.
 use super::{phys_to_virt, reclaim};
 use crate::sync::SpinLock;
@@ -57,6 +59,7 @@ static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
 static FREE_FRAMES: AtomicUsize = AtomicUsize::new(0);
 static TOTAL_FRAMES: AtomicUsize = AtomicUsize::new(0);
 static PROMISED: AtomicUsize = AtomicUsize::new(0);
+static EXPECTED: AtomicUsize = AtomicUsize::new(0);
 /// Address of the FrameInfo of frame 0.
 static INFOS: AtomicUsize = AtomicUsize::new(0);
 
@@ -236,14 +239,33 @@ pub fn promise(pages: usize) {
 
 /// Fewer are kept: they were given, or are not wanted any more.
 pub fn fulfil(pages: usize) {
-    let _ = PROMISED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |promised| {
-        Some(promised.saturating_sub(pages))
+    lower(&PROMISED, pages);
+}
+
+/// Promised pages were touched and given back, and may be touched again.
+pub fn expect(pages: usize) {
+    EXPECTED.fetch_add(pages, Ordering::Relaxed);
+}
+
+/// Of those, so many were, or will not be.
+pub fn came_back(pages: usize) {
+    lower(&EXPECTED, pages);
+}
+
+fn lower(counter: &AtomicUsize, by: usize) {
+    let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+        Some(count.saturating_sub(by))
     });
 }
 
 /// Frames that are kept for promised pages.
 pub fn promised() -> usize {
     PROMISED.load(Ordering::Relaxed)
+}
+
+/// Frames that promised pages would take which were given back.
+pub fn expected() -> usize {
+    EXPECTED.load(Ordering::Relaxed)
 }
 
 /// Whether `count` frames are free beside `kept`, after what can be fetched again was given back if need be.
@@ -263,6 +285,11 @@ pub fn has_spare(count: usize) -> bool {
 /// Whether `count` frames are free beside the reserve and what was promised.
 pub fn has_unpromised(count: usize) -> bool {
     has(count, reserve() + promised())
+}
+
+/// Whether `count` frames are free beside the reserve, what was promised and what is expected again: for one more promise.
+pub fn has_uncommitted(count: usize) -> bool {
+    has(count, reserve() + promised() + expected())
 }
 
 /// Whether there is anything beside the kernel's reserve.

@@ -2,11 +2,14 @@
 //!
 //! - frames.rs: physical memory, reference counts. paging.rs: page tables. kernel_map.rs: the kernel's mappings.
 //! - heap.rs with slabs.rs and mapped.rs, stack.rs: the kernel's own memory.
-//! - space.rs: the program's mappings (mmap and its family); remap.rs: mremap; fault.rs: page faults.
+//! - space.rs: the program's mappings (mmap and its family), with areas.rs, pages.rs and commit.rs; remap.rs: mremap;
+//!   grow.rs: stacks that grow; file_map.rs: mappings seen from files; fault.rs: page faults.
 //! - spare.rs: room for what a program makes long. user.rs: the one way to the program's memory.
 //!
 //! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
 //! space's sleeping lock, then heap and frames (leaves).
+mod areas;
+mod commit;
 pub mod fault;
 pub mod file_map;
 pub mod frames;
@@ -15,6 +18,7 @@ mod heap;
 mod kernel_map;
 mod mapped;
 pub mod page;
+mod pages;
 pub mod paging;
 pub mod reclaim;
 pub mod remap;
@@ -69,7 +73,6 @@ pub fn init(boot: &BootInfo) {
     let ram_end = boot.ram.iter().map(|region| region.1).max().unwrap_or(0);
     frames::init(&free, ram_end);
     kernel_map::init(ram_end);
-    space::init();
 }
 
 /// Adds what of `region` is outside of `taken`, whole pages only.

@@ -70,7 +70,7 @@ impl PageTable {
                 unsafe { slot.write_volatile(fresh as u64 | PRESENT | WRITABLE | USER) };
                 table = fresh;
             } else if value & HUGE != 0 {
-                table = self.split(slot, value)?;
+                table = self.split(slot, value);
             } else {
                 table = (value & ADDRESS) as usize;
             }
@@ -78,10 +78,11 @@ impl PageTable {
         Some(table)
     }
 
-    /// Replaces a huge entry by a table of small pages with the same rights. Needs no flush: translations are equal.
-    fn split(&self, slot: *mut u64, value: u64) -> Option<usize> {
-        let table = frames::alloc(0)?.phys;
+    /// Replaces a huge entry of the program's by a table of small pages with the same rights, in the frame that was kept for
+    /// it. Needs no flush: translations are equal.
+    fn split(&self, slot: *mut u64, value: u64) -> usize {
         let (phys, flags) = ((value & ADDRESS) as usize, value & !(ADDRESS | HUGE));
+        let table = kept_table(phys);
         for index in 0..512 {
             // SAFETY: a fresh table.
             unsafe { entry(table, index).write_volatile((phys + index * PAGE) as u64 | flags) };
@@ -89,7 +90,12 @@ impl PageTable {
         frames::split_block(phys, frames::MAX_ORDER);
         // SAFETY: as in `walk_to`.
         unsafe { slot.write_volatile(table as u64 | PRESENT | WRITABLE | USER) };
-        Some(table)
+        table
+    }
+
+    /// Makes the last-level table that covers `address`. False when there is no memory.
+    pub fn make_table(&self, address: usize) -> bool {
+        self.walk_to(address, 0).is_some()
     }
 
     /// Maps a small page. False when there is no memory for tables.
@@ -101,6 +107,21 @@ impl PageTable {
         unsafe {
             entry(table, index(address, 0)).write_volatile(phys as u64 | flags | PRESENT | USER)
         };
+        true
+    }
+
+    /// Maps a huge page of the program's, as `map_huge`. Parts of it may go any time, and that must not fail: a frame is
+    /// kept with it for the table of small pages that it then becomes.
+    pub fn map_divisible(&self, address: usize, phys: usize, flags: u64) -> bool {
+        let Some(kept) = frames::alloc_spare(0) else {
+            return false;
+        };
+        let kept = kept.phys;
+        if !self.map_huge(address, phys, flags) {
+            frames::free(kept, 0);
+            return false;
+        }
+        frames::set_links((phys / PAGE) as u32, (kept / PAGE) as u32, frames::NO_FRAME);
         true
     }
 
@@ -246,10 +267,7 @@ impl PageTable {
                 }
             };
             if huge && (!address.is_multiple_of(HUGE_PAGE) || end - address < HUGE_PAGE) {
-                // No memory for the table: leave the page as it is rather than touch what is not in the range.
-                if self.split(slot, value).is_none() {
-                    address = (address / HUGE_PAGE + 1) * HUGE_PAGE;
-                }
+                self.split(slot, value);
                 continue;
             }
             let flags = value & (PRESENT | WRITABLE | NO_EXECUTE);
@@ -285,6 +303,23 @@ impl PageTable {
         }
         changed
     }
+}
+
+/// The frame that is kept for the table of a huge page of the program's.
+fn kept_table(phys: usize) -> usize {
+    frames::owner((phys / PAGE) as u32).next as usize * PAGE
+}
+
+/// Makes single frames of a huge page of the program's that is not mapped any more.
+pub fn divide(phys: usize) {
+    frames::free(kept_table(phys), 0);
+    frames::split_block(phys, frames::MAX_ORDER);
+}
+
+/// Frees a huge page of the program's that is not mapped any more.
+pub fn free_divisible(phys: usize) {
+    frames::free(kept_table(phys), 0);
+    frames::free(phys, frames::MAX_ORDER);
 }
 
 /// What [`PageTable::edit`] shall do with a page.

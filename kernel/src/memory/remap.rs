@@ -1,5 +1,5 @@
 //! mremap(2): mappings that grow, shrink and move. Pages are moved, never copied.
-use super::paging::{Edit, HUGE_PAGE, PAGE};
+use super::paging::{self, Edit, HUGE_PAGE, PAGE};
 use super::space::{AddressSpace, Area, Backing, Inner, LOWEST, round_up};
 use super::user::USER_END;
 use super::{frames, kernel_table};
@@ -48,7 +48,7 @@ impl AddressSpace {
             *page += ((old - start) / PAGE) as u64;
         }
         let more = new_size.saturating_sub(old_size) / PAGE;
-        if area.committed && !frames::has_unpromised(more) {
+        if area.committed && !frames::has_uncommitted(more) {
             return Err(Errno::ENOMEM);
         }
         if matches!(target, Move::Never | Move::Anywhere) {
@@ -67,26 +67,28 @@ impl AddressSpace {
         }
         inner.may_split()?;
         let mut batch = batch()?;
+        let kept = old_size.min(new_size);
         let to = match target {
             Move::To(to) | Move::Leaving(Some(to)) => {
                 let in_range = to % PAGE == 0 && to >= LOWEST && to <= USER_END - new_size;
                 if !in_range || to < old + old_size && old < to + new_size {
                     return Err(Errno::EINVAL);
                 }
-                inner.unmap(to, to + new_size);
                 to
             }
             _ => inner.find_gap(0, new_size).ok_or(Errno::ENOMEM)?,
         };
+        make_tables(old, to, kept)?;
+        inner.unmap(to, to + new_size);
         if new_size < old_size {
             inner.unmap(old + new_size, old + old_size);
         }
-        let kept = old_size.min(new_size);
+        inner.cut(old, old + kept);
         inner.move_pages(old, to, kept, &area, &mut batch);
         if area.committed {
             frames::promise(more);
         }
-        inner.leave(old, old + kept, leaving);
+        area.returned = inner.leave(old, leaving);
         let end = to + new_size;
         inner.insert(to, Area { end, ..area });
         Ok(to)
@@ -107,11 +109,32 @@ fn batch() -> Result<Batch, Errno> {
     Err(Errno::ENOMEM)
 }
 
+/// Makes the tables that the pages in [from, from + length) will want at `to`, so that moving them cannot fail.
+fn make_tables(from: usize, to: usize, length: usize) -> Result<(), Errno> {
+    let table = kernel_table();
+    let (mut last, mut result) = (None, Ok(()));
+    table.edit(from, from + length, |address, mapping| {
+        let start = to + (address - from);
+        let size = if mapping.huge { HUGE_PAGE } else { PAGE };
+        for block in start / HUGE_PAGE..=(start + size - 1) / HUGE_PAGE {
+            if last.replace(block) != Some(block)
+                && !(frames::has_spare(4) && table.make_table(block * HUGE_PAGE))
+            {
+                result = Err(Errno::ENOMEM);
+                return Edit::Stop;
+            }
+        }
+        Edit::Keep
+    });
+    result
+}
+
 impl Inner {
     /// Lets the mapping that began at `old` as `area` and ends at `end` go on to `wanted`.
     fn grow(&mut self, end: usize, wanted: usize, area: &Area, old: usize) {
         let mut more = Area {
             end: wanted,
+            returned: 0,
             ..area.clone()
         };
         if let Backing::File { page, .. } = &mut more.backing {
@@ -123,18 +146,26 @@ impl Inner {
         self.insert(end, more);
     }
 
-    /// Takes the area [start, end) away, whose pages and promises were moved elsewhere; or leaves it empty.
-    fn leave(&mut self, start: usize, end: usize, stays: bool) {
-        self.cut(start, end);
-        if let Some(area) = self.take(start)
-            && stays
-        {
-            let committed = false;
-            self.insert(start, Area { committed, ..area });
+    /// Takes the area at `start` away, whose pages and promises were moved elsewhere; or leaves it empty. Gives how many
+    /// pages it had given back.
+    fn leave(&mut self, start: usize, stays: bool) -> usize {
+        let Some(area) = self.take(start) else {
+            return 0;
+        };
+        let given_back = area.returned;
+        if stays {
+            let (committed, returned) = (false, 0);
+            let area = Area {
+                committed,
+                returned,
+                ..area
+            };
+            self.insert(start, area);
         }
+        given_back
     }
 
-    /// Moves the page-table entries of `length` bytes of `area` from `from` to `to`, where nothing is.
+    /// Moves the page-table entries of `length` bytes of `area` from `from` to `to`, where nothing is but tables.
     fn move_pages(
         &mut self,
         from: usize,
@@ -155,7 +186,7 @@ impl Inner {
                     return Edit::Stop;
                 }
                 if mapping.huge {
-                    frames::split_block(mapping.phys, frames::MAX_ORDER);
+                    paging::divide(mapping.phys);
                 }
                 for offset in (0..pages * PAGE).step_by(PAGE) {
                     batch.push((
@@ -168,13 +199,8 @@ impl Inner {
             });
             tlb::flush_all();
             for (offset, phys, flags) in batch.drain(..) {
-                if !table.map(to + offset, phys, flags) {
-                    frames::release(phys);
-                    self.resident -= 1;
-                    if area.committed {
-                        frames::promise(1);
-                    }
-                }
+                let mapped = table.map(to + offset, phys, flags);
+                debug_assert!(mapped, "its table was made");
             }
         }
         if area.protection == 0 {

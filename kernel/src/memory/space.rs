@@ -1,24 +1,22 @@
 //! The program's address space: mmap(2) and its family.
 //!
-//! A map of disjoint areas by start address; page tables hold only what was touched. Areas are anonymous or show a file
-//! ([`MapSource`]), shared or private. Neighbours that continue each other are joined, so the runtime's many growing
-//! reservations stay few areas. PROT_NONE areas cost nothing.
+//! A map of disjoint areas by start address (areas.rs); page tables hold only what was touched (pages.rs). Areas are
+//! anonymous or show a file ([`MapSource`]), shared or private. Neighbours that continue each other are joined, so the
+//! runtime's many growing reservations stay few areas. PROT_NONE areas cost nothing.
 //!
 //! Commit: where a writable MAP_FIXED mapping replaces a PROT_NONE reservation (Go's heap growth) the pages are charged
-//! at once, and ENOMEM is the answer when frames are short: that is what the runtime turns into its own "out of memory".
+//! at once (commit.rs), and ENOMEM is the answer when frames are short: the runtime turns that into its own "out of memory".
 //! Other anonymous memory is charged when touched. One mapping larger than all memory (but 64 MiB, since every Go program
 //! maps an index of 32 and touches little of it) is ENOMEM.
 //!
 //! One sleeping lock over areas and tables; taken by faults, too. Cost: O(log areas) a call and O(pages mapped) to unmap.
 use super::frames;
-use super::paging::{Edit, HUGE_PAGE, Mapping, NO_EXECUTE, PAGE, WRITABLE};
-use super::{kernel_table, report, user::USER_END};
-use crate::cpu::tlb;
+use super::paging::{NO_EXECUTE, PAGE, WRITABLE};
+use super::{report, user::USER_END};
 use crate::sync::{SleepGuard, SleepMutex};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arrayvec::ArrayVec;
 use ringo_abi::Errno;
 
 /// mmap(2)'s protections.
@@ -34,10 +32,8 @@ pub const LOWEST: usize = 0x1_0000;
 const ALWAYS_MAPPABLE: usize = 64 << 20;
 /// The most areas (vm.max_map_count): mmap(2) and what splits areas give ENOMEM beyond.
 pub const MAX_AREAS: usize = 65530;
-/// Pages that are taken away between two flushes.
-const BATCH: usize = 1024;
 /// Where searches without a hint start, going down: below the stack.
-const TOP: usize = 0x7fff_0000_0000;
+pub(super) const TOP: usize = 0x7fff_0000_0000;
 
 /// What a file gives to mappings of it.
 pub trait MapSource: Send + Sync {
@@ -108,6 +104,8 @@ pub struct Area {
     pub small_pages: bool,
     /// Its pages are charged whether touched or not.
     pub committed: bool,
+    /// Of those, how many were given back and not touched since (commit.rs).
+    pub returned: usize,
     /// MAP_GROWSDOWN: see grow.rs.
     pub grows_down: bool,
     /// Shown by /proc/self/maps: "[stack]", "[vdso]".
@@ -129,8 +127,8 @@ pub struct Inner {
     /// By start.
     pub areas: BTreeMap<usize, Area>,
     /// No gap of this size lies above this address: where searches start.
-    no_gap_of: usize,
-    no_gap_above: usize,
+    pub(super) no_gap_of: usize,
+    pub(super) no_gap_above: usize,
     /// Pages with frames now, and the most there ever were.
     pub resident: usize,
     /// See above.
@@ -165,9 +163,6 @@ static SPACE: AddressSpace = AddressSpace {
 pub fn space() -> &'static AddressSpace {
     &SPACE
 }
-
-/// Nothing to prepare but the table's existence.
-pub fn init() {}
 
 /// Rights in a page table for PROT_*.
 pub fn page_flags(protection: u32) -> u64 {
@@ -253,7 +248,7 @@ impl AddressSpace {
             if start < LOWEST {
                 return Err(Errno::EPERM);
             }
-            if request.no_replace && !request.fixed && inner.overlaps(start, start + length) {
+            if request.no_replace && inner.overlaps(start, start + length) {
                 return Err(Errno::EEXIST);
             }
             start
@@ -284,6 +279,7 @@ impl AddressSpace {
                 shared: request.shared,
                 small_pages: false,
                 committed,
+                returned: 0,
                 grows_down: false,
                 name: request.name,
             },
@@ -308,7 +304,7 @@ impl AddressSpace {
             .area_at(start)
             .is_none_or(|(first, area)| first == start || area.end <= start + length);
         if !whole {
-            inner.may_split()?;
+            inner.may_cut()?;
         }
         inner.unmap(start, start + length);
         Ok(())
@@ -335,9 +331,9 @@ impl AddressSpace {
         } else {
             Ok(())
         };
-        let forbidden = |at: &usize| !inner.areas[at].may_write();
+        let forbidden = |(_, area): &(usize, &Area)| !area.may_write();
         if protection & PROT_WRITE != 0
-            && let Some(at) = inner.starts_in(start, covered).into_iter().find(forbidden)
+            && let Some((at, _)) = inner.areas_in(start, covered).find(forbidden)
         {
             (covered, result) = (at.max(start), Err(Errno::EACCES));
         }
@@ -363,305 +359,4 @@ impl AddressSpace {
             .lock()
             .change(start, end, |area| area.small_pages = true);
     }
-}
-
-impl Inner {
-    /// Whether there may be more areas.
-    ///
-    /// # Errors
-    /// ENOMEM.
-    pub(super) fn may_split(&self) -> Result<(), Errno> {
-        if self.areas.len() < MAX_AREAS {
-            Ok(())
-        } else {
-            Err(Errno::ENOMEM)
-        }
-    }
-
-    /// The area that holds `address`.
-    pub fn area_at(&self, address: usize) -> Option<(usize, &Area)> {
-        let (&start, area) = self.areas.range(..=address).next_back()?;
-        (address < area.end).then_some((start, area))
-    }
-
-    /// Starts of the areas that meet [start, end).
-    pub fn starts_in(&self, start: usize, end: usize) -> Vec<usize> {
-        if start >= end {
-            return Vec::new();
-        }
-        let first = self.area_at(start).map(|(first, _)| first);
-        let after = self
-            .areas
-            .range(start..end)
-            .map(|(&at, _)| at)
-            .filter(|&at| Some(at) != first);
-        first.into_iter().chain(after).collect()
-    }
-
-    pub(super) fn overlaps(&self, start: usize, end: usize) -> bool {
-        self.area_at(start).is_some() || self.areas.range(start..end).next().is_some()
-    }
-
-    /// Whether [start, end) lies in PROT_NONE anonymous areas.
-    fn reserved(&self, start: usize, end: usize) -> bool {
-        self.covered_until(start, end) == end
-            && self
-                .starts_in(start, end)
-                .iter()
-                .all(|at| self.areas[at].protection == 0)
-    }
-
-    /// Whether there are frames for so many pages when they are touched. As many again as the kernel reserves are left for
-    /// what nobody promised: tables for these pages, stacks, the runtime's own data.
-    fn can_promise(&mut self, pages: usize) -> bool {
-        let wanted = pages + frames::reserve();
-        frames::has_unpromised(wanted) || self.unmap_forgettable() && frames::has_unpromised(wanted)
-    }
-
-    /// Whether a program that has touched little asks for one of its first heap steps: it gets them while there is memory for
-    /// a part, though not for the whole. The runtime starts where it likes, at the end of an arena too, and then takes a
-    /// step in the next one at once; and on a machine of 16 MiB a heap that is collected at 4 MiB never fills the second.
-    fn starts_small(&self, pages: usize) -> bool {
-        const HEAP_STEP: usize = (4 << 20) / PAGE;
-        pages <= HEAP_STEP && self.anonymous < 2 * HEAP_STEP && frames::has_spare(pages / 4)
-    }
-
-    /// The first address from `start` on that is not mapped, at most `end`.
-    pub fn covered_until(&self, start: usize, end: usize) -> usize {
-        let mut at = start;
-        while at < end {
-            match self.area_at(at) {
-                Some((_, area)) => at = area.end,
-                None => return at,
-            }
-        }
-        end
-    }
-
-    /// An address for `length` bytes: the hint if it is free, else the highest gap below the stack.
-    pub(super) fn find_gap(&mut self, hint: usize, length: usize) -> Option<usize> {
-        let hint = hint / PAGE * PAGE;
-        if hint >= LOWEST && hint <= USER_END - length && !self.overlaps(hint, hint + length) {
-            return Some(hint);
-        }
-        let mut top = if length >= self.no_gap_of {
-            self.no_gap_above
-        } else {
-            TOP
-        };
-        let mut found = None;
-        for (&start, area) in self.areas.range(..top).rev() {
-            if area.end < top && top - area.end >= length {
-                found = Some(top - length);
-                break;
-            }
-            top = top.min(start);
-        }
-        let found = found.or_else(|| (top >= LOWEST + length).then(|| top - length));
-        (self.no_gap_of, self.no_gap_above) = (length, found.map_or(top, |at| at + length));
-        found
-    }
-
-    /// Adds an area where nothing is, joined with neighbours that it continues.
-    pub(super) fn insert(&mut self, start: usize, mut area: Area) {
-        self.mapped += (area.end - start) / PAGE;
-        self.mapped_peak = self.mapped_peak.max(self.mapped);
-        let mut from = start;
-        if let Some((&before, previous)) = self.areas.range(..start).next_back()
-            && previous.end == start
-            && continues(before, previous, start, &area)
-        {
-            from = before;
-            area.backing = previous.backing.clone();
-            self.areas.remove(&before);
-        }
-        if let Some(next) = self.areas.get(&area.end)
-            && continues(from, &area, area.end, next)
-        {
-            let joined = area.end;
-            area.end = next.end;
-            self.areas.remove(&joined);
-        }
-        self.areas.insert(from, area);
-    }
-
-    /// Takes the area that starts at `start` out of the map; its pages stay.
-    pub(super) fn take(&mut self, start: usize) -> Option<Area> {
-        let area = self.areas.remove(&start)?;
-        // The gap reaches up to the next area.
-        let next = self.areas.range(start..).next().map(|(&next, _)| next);
-        self.no_gap_above = self.no_gap_above.max(next.unwrap_or(TOP).min(TOP));
-        self.mapped -= (area.end - start) / PAGE;
-        Some(area)
-    }
-
-    /// Cuts areas so that none sticks out of [start, end) on either side.
-    pub(super) fn cut(&mut self, start: usize, end: usize) {
-        for at in [start, end] {
-            let Some((first, area)) = self.area_at(at) else {
-                continue;
-            };
-            if first == at {
-                continue;
-            }
-            let mut upper = area.clone();
-            if let Backing::File { page, .. } = &mut upper.backing {
-                *page += ((at - first) / PAGE) as u64;
-            }
-            if let Some(lower) = self.areas.get_mut(&first) {
-                lower.end = at;
-            }
-            self.areas.insert(at, upper);
-        }
-    }
-
-    /// Changes the areas of [start, end), and joins what became alike.
-    pub fn change(&mut self, start: usize, end: usize, mut change: impl FnMut(&mut Area)) {
-        if start >= end {
-            return;
-        }
-        self.cut(start, end);
-        for at in self.starts_in(start, end) {
-            if let Some(mut area) = self.take(at) {
-                change(&mut area);
-                self.insert(at, area);
-            }
-        }
-    }
-
-    /// Takes everything in [start, end) away.
-    pub fn unmap(&mut self, start: usize, end: usize) {
-        if !self.overlaps(start, end) {
-            return;
-        }
-        self.cut(start, end);
-        for at in self.starts_in(start, end) {
-            if let Some(area) = self.take(at)
-                && area.committed
-            {
-                frames::fulfil((area.end - at) / PAGE - self.touched(at, area.end));
-            }
-        }
-        self.drop_pages(start, end);
-    }
-
-    /// Pages in [start, end) that have frames.
-    pub fn touched(&self, start: usize, end: usize) -> usize {
-        kernel_table().count(start, end).0
-    }
-
-    /// madvise(MADV_DONTNEED): frees the pages of anonymous memory and of private copies; the areas stay.
-    pub fn discard(&mut self, start: usize, end: usize) {
-        for at in self.starts_in(start, end) {
-            let (from, to) = (at.max(start), self.areas[&at].end.min(end));
-            if self.areas[&at].committed {
-                frames::promise(self.touched(from, to));
-            }
-            self.drop_pages(from, to);
-        }
-    }
-
-    /// Unmaps and frees the pages in [start, end); the areas stay.
-    pub fn drop_pages(&mut self, start: usize, end: usize) {
-        self.drop_pages_that::<BATCH>(start, end, |_| true);
-    }
-
-    /// The same with those that `go` picks; whether there were any. A flush for each `MOST` pages; their list is on the
-    /// stack, since memory is given back when there is none.
-    pub(super) fn drop_pages_that<const MOST: usize>(
-        &mut self,
-        start: usize,
-        end: usize,
-        go: impl Fn(&Mapping) -> bool,
-    ) -> bool {
-        /// Set in the number of a huge page's first frame.
-        const HUGE: u32 = 1 << 31;
-        let table = kernel_table();
-        let mut any = false;
-        let mut from = start;
-        while from < end {
-            let mut freed: ArrayVec<u32, MOST> = ArrayVec::new();
-            let mut next = end;
-            let changed = table.edit(from, end, |address, mapping| {
-                if !go(&mapping) {
-                    return Edit::Keep;
-                }
-                let frame = (mapping.phys / PAGE) as u32;
-                if freed
-                    .try_push(frame | if mapping.huge { HUGE } else { 0 })
-                    .is_ok()
-                {
-                    Edit::Unmap
-                } else {
-                    next = address;
-                    Edit::Stop
-                }
-            });
-            if changed {
-                tlb::flush_all();
-            }
-            for frame in &freed {
-                let phys = (frame & !HUGE) as usize * PAGE;
-                if frame & HUGE != 0 {
-                    self.resident -= HUGE_PAGE / PAGE;
-                    frames::free(phys, frames::MAX_ORDER);
-                } else {
-                    self.resident -= 1;
-                    frames::release(phys);
-                }
-            }
-            any |= changed;
-            from = next;
-        }
-        any
-    }
-
-    /// Gives mapped pages in [start, end) the rights of their areas. Private pages that are shared with a file or
-    /// another mapping stay read-only: a write copies them (fault.rs).
-    fn protect_pages(&mut self, start: usize, end: usize) {
-        let table = kernel_table();
-        let mut changed = false;
-        for at in self.starts_in(start, end) {
-            let area = &self.areas[&at];
-            let flags = page_flags(area.protection);
-            let (from, to) = (at.max(start), area.end.min(end));
-            if area.protection == 0 {
-                changed |= table.edit(from, to, |_, _| Edit::Hide);
-                continue;
-            }
-            let private_file = !area.shared && matches!(area.backing, Backing::File { .. });
-            changed |= table.edit(from, to, |_, mapping| {
-                let copied = !private_file || mapping.huge || frames::references(mapping.phys) == 1;
-                Edit::Protect(if copied { flags } else { flags & !WRITABLE })
-            });
-        }
-        if changed {
-            tlb::flush_all();
-        }
-    }
-}
-
-/// Whether the area at `at` goes on where `area` (at `start`) ends, alike in everything.
-fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
-    let alike = area.protection == next.protection
-        && area.shared == next.shared
-        && area.small_pages == next.small_pages
-        && area.committed == next.committed
-        && area.grows_down == next.grows_down
-        && area.name == next.name;
-    alike
-        && match (&area.backing, &next.backing) {
-            (Backing::Anonymous, Backing::Anonymous) => !area.shared,
-            (
-                Backing::File {
-                    source: a,
-                    page: first,
-                },
-                Backing::File {
-                    source: b,
-                    page: second,
-                },
-            ) => Arc::ptr_eq(a, b) && first + ((at - start) / PAGE) as u64 == *second,
-            _ => false,
-        }
 }

@@ -119,9 +119,9 @@ pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
             // The change reaches down to where the stack begins.
             let inner = space().lock();
             let end = addr.checked_add(length).ok_or(Errno::ENOMEM)?;
-            let first = inner.starts_in(addr, end.min(USER_END));
-            let first = *first.first().ok_or(Errno::ENOMEM)?;
-            if !inner.areas[&first].grows_down {
+            let mut areas = inner.areas_in(addr, end.min(USER_END));
+            let (first, area) = areas.next().ok_or(Errno::ENOMEM)?;
+            if !area.grows_down {
                 return Err(Errno::EINVAL);
             }
             (start, size) = (first, end - first);
@@ -191,11 +191,10 @@ pub fn madvise(addr: usize, length: usize, advice: u32) -> SysResult {
     let mapped = end <= USER_END && inner.covered_until(start, end) == end;
     match advice {
         abi::MADV_DONTNEED | abi::MADV_DONTNEED_LOCKED => inner.discard(start, end.min(USER_END)),
-        abi::MADV_NOHUGEPAGE => {
-            inner.change(start, end.min(USER_END), |area| area.small_pages = true)
-        }
-        abi::MADV_HUGEPAGE => {
-            inner.change(start, end.min(USER_END), |area| area.small_pages = false)
+        abi::MADV_NOHUGEPAGE | abi::MADV_HUGEPAGE => {
+            inner.may_split()?;
+            let small = advice == abi::MADV_NOHUGEPAGE;
+            inner.change(start, end.min(USER_END), |area| area.small_pages = small);
         }
         abi::MADV_POPULATE_READ | abi::MADV_POPULATE_WRITE if mapped => {
             drop(inner);

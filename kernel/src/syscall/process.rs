@@ -1,6 +1,7 @@
 //! The process and its place among others: ids, groups, sessions, limits, children. There is one process, the
 //! leader of its group and session, without children. identity.rs has users and groups.
-use crate::memory::user;
+use crate::memory::paging::PAGE;
+use crate::memory::{space, user};
 use crate::task::{self, PARENT_PID, PID, limits, process, thread};
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
@@ -103,7 +104,8 @@ pub fn getrusage(who: i32, at: usize) -> SysResult {
     // All time is the program's: kernel and program are not told apart.
     [usage[0], usage[1]] = crate::time::convert::timeval(cpu);
     if who != CHILDREN {
-        usage[4] = super::system::memory_used() / 1024;
+        let peak = space().lock().resident_peak;
+        usage[4] = (peak * PAGE / 1024) as u64;
     }
     user::write(at, &usage).map(|()| 0)
 }

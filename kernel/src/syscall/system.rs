@@ -32,12 +32,6 @@ pub fn uname(at: usize) -> SysResult {
     user::copy_out(at, &name).map(|()| 0)
 }
 
-/// Bytes of RAM in use.
-pub fn memory_used() -> u64 {
-    let (free, total) = frames::counts();
-    total.saturating_sub(free) as u64 * FRAME
-}
-
 /// sysinfo(2).
 pub fn sysinfo(at: usize) -> SysResult {
     const SIZE: usize = 112;
