@@ -336,8 +336,11 @@ fn memory() -> Vec<Case> {
     let mut all = acts(
         "memory",
         "anonymous protect fixed remap advise incore lock private-file shared-file truncated-file errors maps sparse many-mappings \
-         dontneed memory-limit populate grow-file brk two-views huge write-own-mapping exec msync zero-pages status",
+         dontneed memory-limit populate grow-file brk two-views huge write-own-mapping exec msync zero-pages status \
+         shared-status",
     );
+    all.push(ours("memory", "given-back").memory(257).code(0));
+    all.push(ours("memory", "peak").code(0));
     all.push(ours("memory", "collect").every_version().code(0));
     all.push(
         ours("memory", "trees")

@@ -26,6 +26,7 @@ func main() {
 		"maps": maps, "sparse": sparse, "many-mappings": manyMappings, "dontneed": dontneed, "memory-limit": memoryLimit,
 		"populate": populate, "grow-file": growFile, "brk": brk, "two-views": twoViews, "threads": threads, "huge": huge,
 		"write-own-mapping": writeOwnMapping, "exec": execMapping, "msync": msync, "zero-pages": zeroPages, "status": status,
+		"given-back": givenBack, "peak": peak, "shared-status": sharedStatus,
 	})
 }
 
@@ -303,6 +304,8 @@ func fixed() {
 	fmt.Println("last page:", prog.Name(e))
 	_, e = mmap(0x7fffffffe000, 2*page, rw, anon|syscall.MAP_FIXED, -1, 0)
 	fmt.Println("over the end:", prog.Name(e))
+	_, e = mmap(at+6*page, page, rw, anon|syscall.MAP_FIXED|fixedNoReplace, -1, 0)
+	fmt.Println("taken:", prog.Name(e), bytesAt(at+6*page, 1)[0])
 }
 
 const (
@@ -883,4 +886,86 @@ func status() {
 	statm, err := os.ReadFile("/proc/self/statm")
 	prog.Must(err)
 	fmt.Println(len(strings.Fields(string(statm))))
+}
+
+// touched is a block of that many MiB with a byte written in each page.
+func touched(mib int) []byte {
+	block := make([]byte, mib<<20)
+	for i := 0; i < len(block); i += page {
+		block[i] = 1
+	}
+	return block
+}
+
+// givenBack fills files with memory that a heap had before.
+func givenBack() {
+	block := touched(150)
+	fmt.Println(len(block))
+	block = nil
+	debug.FreeOSMemory()
+	file, err := os.CreateTemp("", "given-back")
+	prog.Must(err)
+	defer os.Remove(file.Name())
+	content := pattern(1 << 20)
+	for i := 0; i < 130; i++ {
+		_, err := file.Write(content)
+		prog.Must(err)
+	}
+	fmt.Println("written")
+	block = touched(50)
+	fmt.Println(len(block))
+}
+
+// peak looks at what getrusage tells of memory that is not there any more.
+func peak() {
+	maximum := func() int64 {
+		var usage syscall.Rusage
+		prog.Must(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+		return usage.Maxrss
+	}
+	block := touched(128)
+	before := maximum()
+	runtime.KeepAlive(block)
+	block = nil
+	debug.FreeOSMemory()
+	after := maximum()
+	fmt.Println(before >= 128<<10, after >= before, amounts("/proc/self/status", "")["VmHWM"] <= int(after))
+}
+
+// amounts reads lines of a name and kilobytes; behind the line that begins with from, if that is not empty.
+func amounts(file, from string) map[string]int {
+	text, err := os.ReadFile(file)
+	prog.Must(err)
+	all := map[string]int{}
+	lines := strings.Split(string(text), "\n")
+	for from != "" && len(lines) > 0 && !strings.HasPrefix(lines[0], from) {
+		lines = lines[1:]
+	}
+	for _, line := range lines {
+		key, rest, _ := strings.Cut(line, ":")
+		fields := strings.Fields(rest)
+		if _, known := all[key]; !known && len(fields) == 2 && fields[1] == "kB" {
+			all[key], _ = strconv.Atoi(fields[0])
+		}
+	}
+	return all
+}
+
+// sharedStatus looks where the kernel counts shared memory that no file shows.
+func sharedStatus() {
+	const n, slack = 32 << 10, 4 << 10
+	before := amounts("/proc/self/status", "")
+	at, e := mmap(0, n<<10, rw, syscall.MAP_ANON|syscall.MAP_SHARED, -1, 0)
+	for i := uintptr(0); i < n<<10; i += page {
+		bytesAt(at+i, 1)[0] = 1
+	}
+	after := amounts("/proc/self/status", "")
+	for _, key := range []string{"RssShmem", "RssFile", "RssAnon"} {
+		grown := after[key] - before[key]
+		fmt.Println(key, grown > n-slack, grown < slack)
+	}
+	area := amounts("/proc/self/smaps", fmt.Sprintf("%08x-", at))
+	fmt.Println(prog.Name(e), area["Size"], area["Rss"], area["Private_Dirty"], area["Private_Clean"], area["Anonymous"])
+	sum := amounts("/proc/self/smaps_rollup", "")
+	fmt.Println(sum["Pss_Shmem"] >= n, sum["Pss_Shmem"] < n+slack)
 }

@@ -51,6 +51,11 @@ pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
     Ok(OpenFile::new(file, abi::O_RDWR | abi::O_LARGEFILE))
 }
 
+/// Whether a file is memory of this kind.
+pub fn holds(inode: &Inode) -> bool {
+    inode.file_system.device == MEMORY.device
+}
+
 fn unnamed(shown: &[u8], owner: Owner, data: FileData) -> Arc<Dentry> {
     let inode = Inode::new(&MEMORY, owner, Content::File(data));
     let dentry = Dentry::new(None, shown, inode);

@@ -197,7 +197,7 @@ fn continues(start: usize, area: &Area, at: usize, next: &Area) -> bool {
         && area.name == next.name;
     alike
         && match (&area.backing, &next.backing) {
-            (Backing::Anonymous, Backing::Anonymous) => !area.shared,
+            (Backing::Anonymous, Backing::Anonymous) => true,
             (
                 Backing::File {
                     source: a,

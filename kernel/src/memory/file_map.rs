@@ -22,6 +22,10 @@ impl MapSource for ReadOnly {
         self.0.is_over_lower()
     }
 
+    fn is_memory(&self) -> bool {
+        self.0.is_memory()
+    }
+
     fn id(&self) -> usize {
         self.0.id()
     }

@@ -50,6 +50,10 @@ pub trait MapSource: Send + Sync {
     fn is_over_lower(&self) -> bool {
         false
     }
+    /// Whether it is memory that no path leads to (shared anonymous memory, memfd_create(2)), and counts as such.
+    fn is_memory(&self) -> bool {
+        false
+    }
     /// Names the file among others, as an inode number does.
     fn id(&self) -> usize;
     /// The name that /proc/self/maps shows.
@@ -259,7 +263,7 @@ impl AddressSpace {
         };
         let end = start + length;
         let mut committed = false;
-        if request.fixed && anonymous && writable && !request.shared && inner.reserved(start, end) {
+        if request.fixed && anonymous && writable && inner.reserved(start, end) {
             committed = inner.can_promise(length / PAGE);
             if !committed && !inner.starts_small(length / PAGE) {
                 report::refused("a step of the heap", &inner);

@@ -35,10 +35,24 @@ fn is_stack(area: &Area) -> bool {
     area.name == "[stack]"
 }
 
-/// Whether the pages show the file itself, rather than copies of it.
-fn shows_file(area: &Area) -> bool {
+/// What an area's pages count as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A file, unchanged.
+    File,
+    /// Memory that is shared, but no file's.
+    Memory,
+    /// The program's own, copies of files as well.
+    Anonymous,
+}
+
+fn kind(area: &Area) -> Kind {
     let copies = !area.shared && area.protection & PROT_WRITE != 0;
-    matches!(area.backing, Backing::File { .. }) && !copies
+    match &area.backing {
+        Backing::File { source, .. } if source.is_memory() && !copies => Kind::Memory,
+        Backing::File { .. } if !copies => Kind::File,
+        _ => Kind::Anonymous,
+    }
 }
 
 /// What is in use now.
@@ -59,10 +73,10 @@ pub(super) fn usage() -> Usage {
         } else if !area.shared && area.protection & PROT_WRITE != 0 {
             usage.data += pages;
         }
-        if shows_file(area) {
-            usage.file += inner.touched(start, area.end);
-        } else if area.shared {
-            usage.shared += inner.touched(start, area.end);
+        match kind(area) {
+            Kind::File => usage.file += inner.touched(start, area.end),
+            Kind::Memory => usage.shared += inner.touched(start, area.end),
+            Kind::Anonymous => {}
         }
     }
     if let Some(loaded) = program::loaded() {
@@ -77,8 +91,6 @@ const NAME_COLUMN: usize = 73;
 
 /// The line of one area.
 fn line(out: &mut Text, start: usize, area: &Area) -> Result<(), Errno> {
-    /// Major 0, minor 1: the kernel's own tmpfs, where shared anonymous memory is a file.
-    const SHARED_ANONYMOUS: u64 = 1;
     let from = out.len();
     let right = |bit: u32, letter: char| {
         if area.protection & bit != 0 {
@@ -98,7 +110,6 @@ fn line(out: &mut Text, start: usize, area: &Area) -> Result<(), Errno> {
         Backing::File { source, page } if area.name.is_empty() => {
             (page * PAGE as u64, source.identity())
         }
-        Backing::Anonymous if area.shared => (0, (SHARED_ANONYMOUS, start as u64 / PAGE as u64)),
         _ => (0, (0, 0)),
     };
     // makedev's parts; see fs/dev.
@@ -112,10 +123,6 @@ fn line(out: &mut Text, start: usize, area: &Area) -> Result<(), Errno> {
         Backing::File { source, .. } => {
             out.pad(from, NAME_COLUMN)?;
             out.path(&source.name(), b"\n")?;
-        }
-        Backing::Anonymous if area.shared => {
-            out.pad(from, NAME_COLUMN)?;
-            out.put(b"/dev/zero (deleted)")?;
         }
         Backing::Anonymous => {}
     }
@@ -150,10 +157,10 @@ impl Resident {
             huge,
             ..Self::default()
         };
-        if shows_file(area) {
-            resident.clean = resident.pages;
-        } else if !area.shared {
-            resident.anonymous = resident.pages;
+        match kind(area) {
+            Kind::File => resident.clean = pages,
+            Kind::Memory => {}
+            Kind::Anonymous => resident.anonymous = pages,
         }
         resident
     }

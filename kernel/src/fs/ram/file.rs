@@ -3,7 +3,7 @@
 use super::data::FileData;
 use super::seals;
 use crate::fs::inode::Content;
-use crate::fs::{Dentry, FileOps, OpenFile, Stat, cache, notify};
+use crate::fs::{Dentry, FileOps, OpenFile, Stat, cache, memfd, notify};
 use crate::memory::frames::FRAME;
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
@@ -266,6 +266,10 @@ impl MapSource for Dentry {
 
     fn is_over_lower(&self) -> bool {
         self.data().is_ok_and(|data| data.lower().is_some())
+    }
+
+    fn is_memory(&self) -> bool {
+        memfd::holds(&self.inode)
     }
 
     fn resident(&self, index: u64) -> bool {
