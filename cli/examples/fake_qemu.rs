@@ -212,6 +212,13 @@ impl Guest {
             "cwd" => text(config.cwd),
             "program" => format!("{} {}", text(config.program.path), bundle.program().len()),
             "streams" => format!("{:?} {:?}", config.streams, config.flags),
+            "descriptors" => {
+                let directory = std::fs::read_dir("/proc/self/fd").expect("procfs");
+                directory
+                    .filter_map(|entry| std::fs::read_link(entry.expect("an entry").path()).ok())
+                    .map(|target| format!("{}\n", target.display()))
+                    .collect()
+            }
             "pid" => format!("{}", std::process::id()),
             _ => bundle
                 .entries()

@@ -94,9 +94,9 @@ pub fn run(options: &DoctorOptions) -> Result<u8> {
     let program = program::read(&options.program, World::Own)?;
     let findings = examine(&program.bytes, program.path.display().to_string());
     if options.json {
-        println!("{}", findings.json());
+        crate::print(&format!("{}\n", findings.json()))?;
     } else {
-        print!("{}", findings.text());
+        crate::print(&findings.text())?;
     }
     Ok(findings.code())
 }

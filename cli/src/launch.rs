@@ -24,6 +24,9 @@ pub enum World {
     Host,
 }
 
+/// How far beyond the VM's memory the bundle is still written, to say how large it is.
+const HOW_MUCH_TOO_MUCH: u64 = 64 << 20;
+
 const HOSTNAME: &str = "ringo";
 /// As Docker's images have it.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -38,7 +41,8 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
     let engine = std::thread::spawn(move || engine::choose(wanted));
     let streams = host::streams();
     let memory = options.memory.0.next_multiple_of(1 << 20);
-    let (bundle, length) = bundle(options, world, &program, &streams)?;
+    let (bundle, length) =
+        bundle(options, world, &program, &streams).map_err(|error| explain_limit(error, memory))?;
     check_memory(length, memory)?;
 
     let config = qemu::Config {
@@ -82,6 +86,8 @@ fn bundle(
     let now = host::realtime_ns();
     let file = qemu::anonymous_file("ringo-bundle")?;
     let mut writer = Writer::new(file, now as i64).context("the bundle can't be written")?;
+    // What won't fit in the VM must not fill the host's memory first.
+    writer.limit(options.memory.0.saturating_add(HOW_MUCH_TOO_MUCH));
     let program_data = writer
         .data(|out| std::io::Write::write_all(out, &program.bytes))
         .context("the bundle can't be written")?;
@@ -240,6 +246,24 @@ fn assignment(key: &OsStr, value: &OsStr) -> Vec<u8> {
     whole.push("=");
     whole.push(value);
     whole.into_vec()
+}
+
+/// The bundle's limit is the VM's memory.
+fn explain_limit(error: anyhow::Error, memory: u64) -> anyhow::Error {
+    let full = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            // Not the host's own ENOSPC.
+            error.kind() == std::io::ErrorKind::StorageFull && error.raw_os_error().is_none()
+        })
+    };
+    if error.chain().any(full) {
+        anyhow!(
+            "the program and its files take more than the VM's {} MiB: give it more with --memory",
+            memory >> 20
+        )
+    } else {
+        error
+    }
 }
 
 fn check_memory(bundle: u64, memory: u64) -> Result<()> {

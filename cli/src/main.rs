@@ -8,6 +8,22 @@
 //!
 //! Exit code: the program's own, 128 + n when signal n killed it, 125 when Ringo itself failed (one line says why).
 
+/// A line on stderr. Nobody may be reading there any more: that is no reason to fail, as it is with `eprintln!`.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
+/// The same for text that has its newlines.
+macro_rules! say_part {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = write!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod args;
 mod bench;
 mod crash;
@@ -31,7 +47,7 @@ const FAILED: u8 = 125;
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         terminal::restore();
-        eprintln!("ringo: internal error: {info}");
+        say!("ringo: internal error: {info}");
         // The VM goes with us: its parent's death is its own.
         std::process::exit(i32::from(FAILED));
     }));
@@ -51,7 +67,17 @@ fn run(command: args::Command) -> u8 {
     };
     terminal::restore();
     result.unwrap_or_else(|error| {
-        eprintln!("ringo: {error:#}");
+        say!("ringo: {error:#}");
         FAILED
     })
+}
+
+/// Prints a result. A reader that has gone wanted no more of it.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::{ErrorKind, Write};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

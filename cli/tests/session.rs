@@ -283,3 +283,30 @@ fn the_clock_is_the_hosts() {
         .as_nanos();
     assert!(now - told < 5_000_000_000, "{told} {now}");
 }
+
+#[test]
+fn nobody_at_standard_error_is_no_failure() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    for (options, script, code) in [
+        (&["-v"][..], &["log:words", "out:done", "exit:3"][..], 3),
+        (&["--stats"], &["out:done", "exit:4"], 4),
+        (&[], &["out:done", "crash"], 125),
+    ] {
+        let output = ringo()
+            .args(["run", "--engine", "tcg"])
+            .args(options)
+            .arg(program(directory.path()))
+            .args(script)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(writer.try_clone().expect("a descriptor"))
+            .spawn()
+            .expect("ringo starts")
+            .wait_with_output()
+            .expect("it ends");
+        assert_eq!(output.status.code(), Some(code), "{script:?}");
+        assert_eq!(text(&output.stdout), "done");
+    }
+}

@@ -198,3 +198,116 @@ fn one_output_is_recognised() {
             .ends_with(b"Flags(0)")
     );
 }
+
+#[test]
+fn qemu_has_no_descriptors_of_whoever_started_us() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    program(directory.path());
+    // A shell's descriptor 9 is open in all its children, as make's jobserver is.
+    let output = Command::new("sh")
+        .args(["-c", "exec 9<\"$1/prog\"; shift; \"$@\"", "sh"])
+        .arg(directory.path())
+        .arg(ringo().get_program())
+        .args(["run", "--engine", "tcg"])
+        .arg(directory.path().join("prog"))
+        .args(["show:descriptors", "exit:0"])
+        .envs(ringo().get_envs().filter_map(|(k, v)| Some((k, v?))))
+        .output()
+        .expect("sh starts");
+    let shown = text(&output.stdout);
+    assert!(shown.contains("memfd:ringo-kernel"), "{shown}");
+    assert!(!shown.contains("/prog"), "{shown}");
+}
+
+fn refused(root: &std::path::Path, memory: &str) -> String {
+    let root = root.to_str().expect("UTF-8");
+    let output = run(&["--memory", memory, "--root", root], &["exit:0"]);
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    text(&output.stderr)
+}
+
+/// A header of a tar archive, for a file of so many bytes.
+fn tar_header(name: &str, kind: u8, size: u64) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[100..108].copy_from_slice(b"0000644\0");
+    for at in [108, 116] {
+        header[at..at + 8].copy_from_slice(b"0000000\0");
+    }
+    header[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+    header[136..148].copy_from_slice(b"00000000000\0");
+    header[156] = kind;
+    header[257..265].copy_from_slice(b"ustar  \0");
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header
+}
+
+#[test]
+fn a_deep_archive_is_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let deep = vec!["d"; 60_000].join("/");
+    let mut archive = tar_header("././@LongLink", b'L', deep.len() as u64);
+    archive.extend(deep.bytes());
+    archive.resize(archive.len().next_multiple_of(512), 0);
+    archive.extend(tar_header("short", b'0', 0));
+    archive.resize(archive.len() + 1024, 0);
+    let file = directory.path().join("deep.tar");
+    fs::write(&file, archive).expect("a file");
+    assert!(refused(&file, "64M").contains("a path of 119999 bytes"));
+}
+
+#[test]
+fn what_does_not_fit_is_not_unpacked_first() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // Terabytes of nothing: only the directory's entry and the archive's header say so.
+    let root = directory.path().join("root");
+    fs::create_dir(&root).expect("a directory");
+    let sparse = fs::File::create(root.join("sparse")).expect("a file");
+    sparse.set_len(1 << 42).expect("a sparse file");
+    let words = "more than the VM's 64 MiB: give it more with --memory";
+    assert!(refused(&root, "64M").contains(words));
+
+    let file = directory.path().join("sparse.tar");
+    let status = Command::new("tar")
+        .args(["-S", "-cf"])
+        .arg(&file)
+        .arg("-C")
+        .arg(&root)
+        .arg("sparse")
+        .status();
+    assert!(status.expect("tar").success());
+    assert!(fs::metadata(&file).expect("it is there").len() < 1 << 20);
+    assert!(refused(&file, "64M").contains(words));
+}
+
+#[test]
+fn what_is_no_archive_is_not_quoted() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("main.go");
+    fs::write(&file, "package main // secret\n".repeat(100)).expect("a file");
+    let said = refused(&file, "64M");
+    assert!(said.contains("is not a directory, a .tar or a .tar.gz") && !said.contains("secret"));
+}
+
+#[test]
+fn what_a_root_leaves_out_is_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        directory.path().join("queue"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .expect("a pipe");
+    let root = directory.path().to_str().expect("UTF-8");
+    let output = run(&["--root", root], &["exit:0"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("--root: left out: /queue (neither file, directory nor link)"),
+        "{said}"
+    );
+}

@@ -75,11 +75,11 @@ pub fn run(options: &BenchOptions) -> Result<u8> {
     );
     let circumstances = Circumstances::here(engine, cpus, options.runs);
     if options.json {
-        println!("{}", report::json(&results, &circumstances));
+        crate::print(&format!("{}\n", report::json(&results, &circumstances)))?;
     } else if options.markdown {
-        print!("{}", report::markdown(&results, &circumstances));
+        crate::print(&report::markdown(&results, &circumstances))?;
     } else {
-        print!("{}", report::table(&results, &circumstances));
+        crate::print(&report::table(&results, &circumstances))?;
     }
     Ok(0)
 }

@@ -34,7 +34,7 @@ pub fn choose(wanted: args::Engine) -> Result<Engine> {
         args::Engine::Auto => Ok(match probe() {
             Ok(()) => Engine::Kvm,
             Err(why) => {
-                eprintln!("ringo: using the slower engine tcg: {why}");
+                say!("ringo: using the slower engine tcg: {why}");
                 Engine::Tcg
             }
         }),

@@ -1,7 +1,8 @@
 //! The virtual machine as a child process.
 //!
 //! Promises: no file is left behind (kernel and bundle are memfds, the streams socket pairs), and QEMU dies with this process, whatever kills it
-//! (the parent's death signal); it runs confined, and in its own process group, so that a terminal's Ctrl-C reaches the program only.
+//! (the parent's death signal); it runs confined, has no descriptors but those it is given, and its own process group, so that a terminal's Ctrl-C
+//! reaches the program only.
 
 mod backlog;
 mod command;
@@ -9,7 +10,7 @@ pub mod engine;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, Stdio};
@@ -77,11 +78,6 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
     let capture = config.capture.as_ref().map(File::try_clone).transpose()?;
     let capture_fd = capture.as_ref().map(AsRawFd::as_raw_fd);
     inherited.extend(capture.map(OwnedFd::from));
-    for fd in &inherited {
-        // QEMU keeps these; it is the only child.
-        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
-    }
-
     let mut command = std::process::Command::new(&program);
     command
         .args(command::arguments(
@@ -97,7 +93,10 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0);
-    die_with_parent(&mut command);
+    prepare_child(
+        &mut command,
+        inherited.iter().map(|fd| fd.as_raw_fd()).collect(),
+    );
     let started = Instant::now();
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -134,11 +133,18 @@ fn ports() -> Result<Ports> {
     })
 }
 
-/// The child gets SIGKILL when this thread, the main one, ends.
+/// The child gets SIGKILL when this thread, the main one, ends; and of our descriptors only `keep`: not those that whoever
+/// started us left open, which would stay open as long as the VM, within its reach.
 #[allow(unsafe_code)]
-fn die_with_parent(command: &mut std::process::Command) {
+fn prepare_child(command: &mut std::process::Command, keep: Vec<RawFd>) {
     let parent = rustix::process::getpid();
     let set = move || {
+        close_at_exec();
+        for &fd in &keep {
+            // SAFETY: it is open, in `inherited` of the caller.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // It may have died before that took effect.
         if rustix::process::getppid() != Some(parent) {
@@ -146,8 +152,26 @@ fn die_with_parent(command: &mut std::process::Command) {
         }
         Ok(())
     };
-    // SAFETY: between fork and exec the closure makes two system calls; it neither allocates on success nor takes locks.
+    // SAFETY: between fork and exec the closure makes system calls; it neither allocates on success nor takes locks.
     unsafe { command.pre_exec(set) };
+}
+
+/// Marks all descriptors behind the standard ones. Linux before 5.11 does not know the flag: then one by one, as far as the
+/// limit for new ones, or a large number, goes.
+#[allow(unsafe_code)]
+fn close_at_exec() {
+    const FIRST: libc::c_uint = 3;
+    // SAFETY: touches flags of descriptors only, in a child that is about to call exec.
+    let done =
+        unsafe { libc::close_range(FIRST, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+    if done == 0 {
+        return;
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    for fd in FIRST..limit.unwrap_or(u64::MAX).min(1 << 16) as libc::c_uint {
+        // SAFETY: as above; one that is not open gives EBADF.
+        unsafe { libc::fcntl(fd as i32, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
 
 impl Vm {

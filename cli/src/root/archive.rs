@@ -1,45 +1,73 @@
 //! `--root FILE.tar`, also compressed with gzip.
 //!
 //! Contents go into the bundle while the archive is read, once, front to back. A file that a later entry replaces leaves its bytes
-//! behind, unused; archives in which that matters are rare.
+//! behind, unused; archives in which that matters are rare. A small archive may unpack to anything, so the bundle's limit is looked at
+//! while it is read, for names as well as for contents.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use ringo_bundle::{Metadata, Writer};
 use tar::EntryType;
 
 use super::{Kind, Node, Source, Tree};
 
+/// PATH_MAX.
+const LONGEST: usize = 4095;
+
 /// Reads an archive into a tree and its contents into the bundle.
-pub fn read(path: &Path, writer: &mut Writer<File>) -> Result<Tree> {
+pub fn read(path: &Path, writer: &mut Writer<File>, left_out: &mut Vec<Vec<u8>>) -> Result<Tree> {
     let mut file = File::open(path)?;
     let mut magic = [0; 6];
     let read = file.read(&mut magic)?;
     file.rewind()?;
     let file = BufReader::with_capacity(1 << 18, file);
     match &magic[..read] {
-        [0x1f, 0x8b, ..] => entries(flate2::bufread::MultiGzDecoder::new(file), writer),
+        [0x1f, 0x8b, ..] => entries(flate2::bufread::MultiGzDecoder::new(file), writer, left_out),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!("is compressed with zstd; unpack it first: unzstd"),
         [0xfd, b'7', b'z', ..] => bail!("is compressed with xz; unpack it first: unxz"),
         [b'B', b'Z', b'h', ..] => bail!("is compressed with bzip2; unpack it first: bunzip2"),
         [b'P', b'K', 3, 4, ..] => bail!("is a zip archive; a directory, .tar or .tar.gz is wanted"),
-        _ => entries(file, writer),
+        _ => entries(file, writer, left_out),
     }
 }
 
-fn entries(input: impl Read, writer: &mut Writer<File>) -> Result<Tree> {
+fn entries(
+    input: impl Read,
+    writer: &mut Writer<File>,
+    left_out: &mut Vec<Vec<u8>>,
+) -> Result<Tree> {
     let mut tree = Tree::default();
+    let mut names = 0;
     let mut archive = tar::Archive::new(input);
     for entry in archive.entries()? {
-        let mut entry = entry.context("is not a directory, a .tar or a .tar.gz")?;
+        // What the reader quotes of a file that is no archive helps nobody.
+        let mut entry = entry
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::Other => anyhow!("no header of an archive where one should be"),
+                _ => error.into(),
+            })
+            .context("is not a directory, a .tar or a .tar.gz")?;
         let path = entry.path_bytes().into_owned();
+        if path.len() > LONGEST {
+            bail!(
+                "a path of {} bytes, which no program could open: {}...",
+                path.len(),
+                String::from_utf8_lossy(&path[..60])
+            );
+        }
+        names += path.len() as u64;
+        if names > writer.room() {
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+        }
         let node = node(&mut entry, writer)
             .with_context(|| String::from_utf8_lossy(&path).into_owned())?;
-        if let Some(node) = node {
-            tree.insert(&path, node);
+        match node {
+            Some(node) => tree.insert(&path, node),
+            None if is_special(entry.header().entry_type()) => left_out.push(path),
+            None => {}
         }
     }
     Ok(tree)
@@ -56,15 +84,24 @@ fn node(entry: &mut tar::Entry<'_, impl Read>, writer: &mut Writer<File>) -> Res
     };
     let kind = match header.entry_type() {
         EntryType::Directory => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File(
-            Source::Written(writer.data(|out| io::copy(entry, out).map(drop))?),
-        ),
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            Kind::File(Source::Written({
+                let room = writer.room();
+                writer
+                    .data(|out| io::copy(&mut entry.take(room.saturating_add(1)), out).map(drop))?
+            }))
+        }
         EntryType::Symlink => Kind::Symlink(target(entry)?),
         EntryType::Link => Kind::HardLink(target(entry)?),
-        // Devices and pipes mean nothing in the VM; the rest describes other entries.
+        // Devices and pipes (`is_special`); the rest describes other entries.
         _ => return Ok(None),
     };
     Ok(Some(Node { metadata, kind }))
+}
+
+/// Devices and pipes: they mean nothing in the VM.
+fn is_special(kind: EntryType) -> bool {
+    kind.is_fifo() || kind.is_character_special() || kind.is_block_special()
 }
 
 fn target(entry: &tar::Entry<'_, impl Read>) -> Result<Vec<u8>> {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use ringo_bundle::{Data, Metadata, Writer};
@@ -21,8 +22,8 @@ pub use defaults::complete;
 /// Where a file's contents come from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A file on the host.
-    Host(PathBuf),
+    /// A file on the host, in the root's directory.
+    Host(Arc<directory::Root>, PathBuf),
     /// These bytes.
     Bytes(Vec<u8>),
     /// Already in the bundle.
@@ -134,7 +135,9 @@ impl Tree {
                 Kind::Directory => writer.directory(path, metadata),
                 Kind::File(Source::Bytes(bytes)) => writer.file_of(path, metadata, bytes).map(drop),
                 Kind::File(Source::Written(data)) => writer.file_with(path, metadata, *data),
-                Kind::File(Source::Host(source)) => copy(writer, path, metadata, source),
+                Kind::File(Source::Host(root, inside)) => root
+                    .open(inside)
+                    .and_then(|file| copy(writer, path, metadata, file)),
                 Kind::Symlink(target) => writer.symlink(path, metadata, target),
                 Kind::HardLink(target) => {
                     links.push((path, metadata, target));
@@ -178,14 +181,14 @@ impl Tree {
     }
 }
 
-fn copy(
-    writer: &mut Writer<File>,
-    path: &[u8],
-    metadata: &Metadata,
-    source: &Path,
-) -> io::Result<()> {
-    let mut file = File::open(source)?;
+fn copy(writer: &mut Writer<File>, path: &[u8], metadata: &Metadata, file: File) -> io::Result<()> {
     let length = file.metadata()?.len();
+    let room = writer.room();
+    if length > room {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    // It may grow meanwhile.
+    let mut file = file.take(room.saturating_add(1));
     if length < 64 << 10 {
         // Small ones are many: no system call a file for the writing.
         let mut bytes = Vec::with_capacity(length as usize + 1);
@@ -202,11 +205,23 @@ fn copy(
 pub fn read(path: &Path, writer: &mut Writer<File>) -> Result<Tree> {
     let named = || format!("--root {}", path.display());
     let metadata = path.metadata().with_context(named)?;
-    if metadata.is_dir() {
-        directory::read(path).with_context(named)
+    let mut left_out = Vec::new();
+    let tree = if metadata.is_dir() {
+        directory::read(path, &mut left_out)
     } else {
-        archive::read(path, writer).with_context(named)
+        archive::read(path, writer, &mut left_out)
+    };
+    if let Some(first) = left_out.first() {
+        let more = match left_out.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        say!(
+            "ringo: --root: left out: /{}{more} (neither file, directory nor link)",
+            String::from_utf8_lossy(first)
+        );
     }
+    tree.with_context(named)
 }
 
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {

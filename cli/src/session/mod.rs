@@ -170,7 +170,7 @@ impl Session<'_> {
                 Err(error @ DecodeError::TooLong(_)) => {
                     bail!("the kernel sends nonsense: {error:?}")
                 }
-                Err(error) if self.task.verbose => eprintln!("ringo: from the kernel: {error:?}"),
+                Err(error) if self.task.verbose => say!("ringo: from the kernel: {error:?}"),
                 Err(_) => {}
             }
             if ending.is_some() {
@@ -195,7 +195,7 @@ impl Session<'_> {
             }
             ToHost::Exit(status) => return Some(Ending::Exit(status)),
             ToHost::Stats(json) => self.guest_stats = Some(json.to_vec()),
-            ToHost::Log(line) => eprintln!("kernel: {}", String::from_utf8_lossy(line)),
+            ToHost::Log(line) => say!("kernel: {}", String::from_utf8_lossy(line)),
             ToHost::Crash(crash) => return Some(Ending::Crash(crash.into())),
             ToHost::TermiosSet {
                 stream,
@@ -274,7 +274,7 @@ impl Session<'_> {
             Ok(0) | Err(_) => false,
             Ok(n) => {
                 if self.task.verbose {
-                    eprint!("{}", String::from_utf8_lossy(&buffer[..n]));
+                    say_part!("{}", String::from_utf8_lossy(&buffer[..n]));
                 }
                 // A complaint repeated for ever is of no more use.
                 if self.qemu_said.len() < 1 << 16 {
@@ -360,11 +360,11 @@ impl Session<'_> {
                 bail!("{}", report.reason())
             }
             Ending::Crash(report) => {
-                eprint!("{}", report.render(&self.task.program));
+                say_part!("{}", report.render(&self.task.program));
                 FAILED
             }
             Ending::Unresponsive => {
-                eprintln!("ringo: the VM did not react to Ctrl-C and was ended");
+                say!("ringo: the VM did not react to Ctrl-C and was ended");
                 128 + SIGINT as u8
             }
         };
@@ -381,7 +381,7 @@ impl Session<'_> {
                 resident,
                 exit_code: code,
             };
-            eprintln!("{}", stats::render(&host, self.guest_stats.as_deref()));
+            say!("{}", stats::render(&host, self.guest_stats.as_deref()));
         }
         Ok(code)
     }

@@ -338,7 +338,7 @@ impl Output {
     fn reader_gone(&self, error: Errno) {
         // EPIPE is the reader's right; a full disk deserves a word.
         if error != Errno::PIPE && self.stream == Stream::Stdout {
-            eprintln!("ringo: stdout: {error}");
+            say!("ringo: stdout: {error}");
         }
         let _ = self.socket.shutdown(Shutdown::Both);
         self.guest.send(&ToGuest::StreamGone(self.stream));

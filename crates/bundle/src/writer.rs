@@ -11,6 +11,9 @@ use crate::{Data, Flags, MAGIC, PAGE, StreamKind, VERSION};
 /// Files below this size are collected before they are written.
 const SMALL: usize = 1 << 20;
 
+/// A longer path cannot be opened (PATH_MAX counts the slash in front and the zero behind it).
+const PATH_MAX: usize = 4096 - 2;
+
 /// What stat(2) says besides kind and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
@@ -59,6 +62,7 @@ pub struct Writer<W> {
     count: u64,
     paths: HashSet<Vec<u8>>,
     default_mtime_ns: i64,
+    limit: u64,
 }
 
 impl<W: Write + Seek> Writer<W> {
@@ -73,7 +77,21 @@ impl<W: Write + Seek> Writer<W> {
             count: 0,
             paths: HashSet::new(),
             default_mtime_ns,
+            limit: u64::MAX,
         })
+    }
+
+    /// No more than this many bytes, please: what goes beyond fails with [`io::ErrorKind::StorageFull`].
+    pub fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
+    /// How many bytes are left of the limit. Who copies from a source of unknown length takes at most one more than that, and
+    /// hears of the limit then.
+    pub fn room(&self) -> u64 {
+        self.limit
+            .saturating_sub(self.position)
+            .saturating_sub(self.records.len() as u64)
     }
 
     /// Is there an entry with this path?
@@ -108,6 +126,9 @@ impl<W: Write + Seek> Writer<W> {
 
     /// A file with these bytes.
     pub fn file_of(&mut self, path: &[u8], metadata: &Metadata, bytes: &[u8]) -> io::Result<Data> {
+        if bytes.len() as u64 > self.room() {
+            return Err(full());
+        }
         self.begin(path, 1, metadata)?;
         let data = if bytes.len() < SMALL {
             let data = Data {
@@ -147,7 +168,7 @@ impl<W: Write + Seek> Writer<W> {
     /// Data without a name: the program, when the tree doesn't show it.
     pub fn data(&mut self, fill: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<Data> {
         self.write_pending()?;
-        let offset = self.position;
+        let (offset, room) = (self.position, self.room());
         let filled = fill(&mut self.out);
         let end = self.out.stream_position()?;
         // A gap reads as zeros: the tail of the last page. What a failed `fill` wrote stays behind, unused.
@@ -155,6 +176,9 @@ impl<W: Write + Seek> Writer<W> {
         self.out.seek(SeekFrom::Start(self.position))?;
         filled?;
         let len = end.saturating_sub(offset);
+        if len > room {
+            return Err(full());
+        }
         Ok(if len == 0 {
             Data::default()
         } else {
@@ -210,26 +234,33 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     fn begin(&mut self, path: &[u8], kind: u8, metadata: &Metadata) -> io::Result<()> {
+        if path.len() > PATH_MAX {
+            return Err(invalid("the path is too long", &path[..100]));
+        }
         if !is_plain(path) || (path.is_empty() && kind != 0) {
             return Err(invalid("not a path that can be stored", path));
         }
-        if let Some(slash) = path.iter().rposition(|&b| b == b'/') {
-            let parent = &path[..slash];
-            if !self.paths.contains(parent) {
-                let (mode, mtime_ns) = (0o755, self.default_mtime_ns);
-                self.directory(
-                    parent,
-                    &Metadata {
-                        mode,
-                        uid: 0,
-                        gid: 0,
-                        mtime_ns,
-                    },
-                )?;
-            }
+        // Parents that nobody described, the uppermost first; most paths have none of them.
+        let slashes = || (0..path.len()).filter(|&at| path[at] == b'/');
+        let known = slashes().rfind(|&at| self.paths.contains(&path[..at]));
+        for slash in slashes().filter(|&at| known.is_none_or(|known| at > known)) {
+            let metadata = Metadata {
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+                mtime_ns: self.default_mtime_ns,
+            };
+            self.record(&path[..slash], 0, &metadata)?;
         }
+        self.record(path, kind, metadata)
+    }
+
+    fn record(&mut self, path: &[u8], kind: u8, metadata: &Metadata) -> io::Result<()> {
         if !self.paths.insert(path.to_vec()) {
             return Err(invalid("the path occurs twice", path));
+        }
+        if self.room() < path.len() as u64 {
+            return Err(full());
         }
         self.count += 1;
         let records = &mut self.records;
@@ -246,6 +277,10 @@ impl<W: Write + Seek> Writer<W> {
         self.records.extend(data.offset.to_le_bytes());
         self.records.extend(data.len.to_le_bytes());
     }
+}
+
+fn full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
 }
 
 fn invalid(what: &str, path: &[u8]) -> io::Error {

@@ -242,3 +242,43 @@ fn a_file_that_cannot_be_read_leaves_the_archive_sound() {
         .collect();
     assert_eq!(lengths, [0, 8]);
 }
+
+#[test]
+fn a_deep_path_is_refused_and_a_long_one_gets_its_parents() {
+    let mut writer = Writer::new(Cursor::new(Vec::new()), 0).expect("memory");
+    let deep = [&b"d"[..]; 60_000].join(&b'/');
+    let error = writer
+        .file_of(&deep, &METADATA, b"x")
+        .expect_err("too deep");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    let long = [&b"d"[..]; 2_000].join(&b'/');
+    writer.file_of(&long, &METADATA, b"x").expect("2,000 deep");
+    let bytes = writer.finish(&circumstances()).expect("memory").0;
+    let bytes = bytes.into_inner();
+    let bundle = Bundle::parse(&bytes).expect("valid");
+    let paths: Vec<_> = bundle.entries().map(|entry| entry.path.len()).collect();
+    assert_eq!(paths, (0..2_000).map(|n| 2 * n + 1).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_limit_is_for_contents_and_names() {
+    let full = |result: std::io::Result<Data>| {
+        result.expect_err("beyond the limit").kind() == std::io::ErrorKind::StorageFull
+    };
+    let mut writer = Writer::new(Cursor::new(Vec::new()), 0).expect("memory");
+    writer.limit(1 << 20);
+    writer
+        .file_of(b"small", &METADATA, &[1; 1 << 19])
+        .expect("it has room");
+    assert!(full(writer.file_of(b"a", &METADATA, &[1; 1 << 20])));
+    let mut endless = std::io::Read::take(std::io::repeat(1), writer.room() + 1);
+    assert!(full(
+        writer.data(|out| std::io::copy(&mut endless, out).map(drop))
+    ));
+
+    let mut writer = Writer::new(Cursor::new(Vec::new()), 0).expect("memory");
+    writer.limit(1 << 20);
+    let name = |n: usize| format!("{n:0200}").into_bytes();
+    let stored = (0..100_000).find(|&n| writer.file_of(&name(n), &METADATA, b"").is_err());
+    assert!(stored.is_some_and(|n| n > 1_000 && n < 6_000), "{stored:?}");
+}

@@ -81,6 +81,12 @@ impl Transmit {
         }
     }
 
+    fn forget_used(&mut self) {
+        while let Some((_, chain, _)) = self.queue.pop() {
+            core::mem::forget(chain);
+        }
+    }
+
     fn buffer(&mut self, message: &ToHost<'_>) -> Option<(DmaBuffer, usize)> {
         let mut buffer = match self.free.pop() {
             Some(buffer) => buffer,
@@ -144,13 +150,16 @@ impl Control {
         }
     }
 
-    /// The transmit side with room for a message.
-    fn with_room(&self) -> SpinGuard<'_, Transmit> {
+    /// The transmit side with room for a message; none if the device broke the rules, for it will take no more.
+    fn with_room(&self) -> Option<SpinGuard<'_, Transmit>> {
         loop {
             let mut transmit = self.transmit.lock();
             transmit.collect();
             if transmit.queue.room() > 0 {
-                return transmit;
+                return Some(transmit);
+            }
+            if transmit.queue.is_broken() {
+                return None;
             }
             drop(transmit);
             core::hint::spin_loop();
@@ -158,7 +167,9 @@ impl Control {
     }
 
     fn send(&self, message: &ToHost<'_>) {
-        let mut transmit = self.with_room();
+        let Some(mut transmit) = self.with_room() else {
+            return;
+        };
         let kick = match transmit.buffer(message) {
             Some((buffer, length)) => transmit.put(buffer, length),
             None => None,
@@ -185,7 +196,7 @@ impl Control {
         loop {
             let mut transmit = self.transmit.lock();
             transmit.collect();
-            if transmit.queue.in_flight() == 0 {
+            if transmit.queue.in_flight() == 0 || transmit.queue.is_broken() {
                 return;
             }
             drop(transmit);
@@ -194,22 +205,33 @@ impl Control {
     }
 
     /// Sends the last message of a kernel that can go on no further; other CPUs have been told to stop.
+    ///
+    /// What comes back of the queue is forgotten, not freed: the frames' lock may be held by whoever was stopped.
     pub fn send_last(&self, message: &ToHost<'_>) {
         let mut transmit = lock_by_force(&self.transmit);
-        transmit.collect();
+        transmit.forget_used();
         let Some(mut buffer) = transmit.reserve.take() else {
             return;
         };
         let Ok(length) = encode(message, buffer.bytes_mut()) else {
+            core::mem::forget(buffer);
             return;
         };
-        if let Some(kick) = transmit.put(buffer, length) {
+        let part = Part {
+            buffer,
+            length,
+            device_writes: false,
+        };
+        if let Err(chain) = transmit.queue.add(Chain::from_iter([part])) {
+            core::mem::forget(chain);
+        }
+        if let Some(kick) = transmit.queue.publish() {
             kick.ring();
         }
         // Bounded: a host that takes nothing will not take this.
         for _ in 0..100_000_000u64 {
-            transmit.collect();
-            if transmit.queue.in_flight() == 0 {
+            transmit.forget_used();
+            if transmit.queue.in_flight() == 0 || transmit.queue.is_broken() {
                 return;
             }
             core::hint::spin_loop();

@@ -89,9 +89,9 @@ impl State {
         self.ends.front().is_some_and(|&end| self.read >= end)
     }
 
-    /// Whether a read would find something.
+    /// Whether a read would find something: input, its end, or that the device broke the rules.
     fn is_ready(&self) -> bool {
-        !self.ready.is_empty() || self.at_end()
+        !self.ready.is_empty() || self.at_end() || self.queue.is_broken()
     }
 
     /// What is to be asked for so that something may come, `wanted` bytes at most: nothing while the host may still send.
@@ -278,6 +278,7 @@ impl InPort {
                 }
                 match state.ready.pop_front() {
                     Some(filled) => filled,
+                    None if done == 0 && state.queue.is_broken() => return Err(Errno::EIO),
                     None => return Ok(done),
                 }
             };

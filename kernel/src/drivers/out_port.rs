@@ -143,7 +143,7 @@ impl OutPort {
             return true;
         }
         let mut state = self.state.lock();
-        state.has_room() || !state.queue.want_interrupt()
+        state.has_room() || state.queue.is_broken() || !state.queue.want_interrupt()
     }
 
     /// Writes all of the program's bytes, or as many as go without waiting if `nonblocking`.
@@ -174,6 +174,8 @@ impl OutPort {
             }
             let mut state = self.state.lock();
             match state.take() {
+                // The device broke the rules: nothing more goes through this port.
+                _ if state.queue.is_broken() => Some(Err(Errno::EIO)),
                 Some(buffer) => Some(Ok(buffer)),
                 // False: one came back just now.
                 None if !state.queue.want_interrupt() => state.take().map(Ok),
@@ -252,7 +254,8 @@ impl OutPort {
             let mut state = self.state.lock();
             state.collect();
             let kick = state.send();
-            (kick, state.queue.in_flight() == 0 || self.is_gone())
+            let done = state.queue.in_flight() == 0 || state.queue.is_broken();
+            (kick, done || self.is_gone())
         };
         if let Some(kick) = kick {
             kick.ring();

@@ -177,7 +177,7 @@ impl Queue {
         self.broken = true;
     }
 
-    /// Chains the device has.
+    /// Chains the device has, or keeps for ever if it is broken.
     pub fn in_flight(&self) -> usize {
         self.size as usize - self.free.len()
     }
@@ -236,15 +236,15 @@ impl Queue {
         wanted.then_some(self.kick)
     }
 
-    /// Whether the device has given something back.
+    /// Whether the device has given something back. A broken one never has: who looks until it is quiet comes to an end.
     #[inline]
     pub fn has_used(&self) -> bool {
-        self.used_index() != self.taken
+        self.used_index() != self.taken && !self.broken
     }
 
     /// Takes a chain that the device is done with: its number, itself, and how many bytes the device wrote.
     pub fn pop(&mut self) -> Option<(u16, Chain, usize)> {
-        if self.broken || !self.has_used() {
+        if !self.has_used() {
             return None;
         }
         let entry = layout(self.size).used + 4 + USED_SIZE * (self.taken % self.size) as usize;
@@ -280,6 +280,7 @@ impl Queue {
                     .load(Ordering::Relaxed);
                 if at >= self.size {
                     self.broken = true;
+                    STRAY.store(u64::from(at) | STRAYED, Ordering::Relaxed);
                     return;
                 }
             }
