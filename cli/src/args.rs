@@ -1,8 +1,10 @@
 //! The command line.
 //!
-//! Options end at PROGRAM: everything behind it is the program's, as with env(1) and docker run.
+//! Options end at PROGRAM: everything behind it is the program's, as with env(1) and docker run. An option that is given again
+//! replaces what it said before, unless it is repeatable.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -13,7 +15,7 @@ use crate::FAILED;
 
 /// Run a Go program in ring 0 of a virtual machine.
 #[derive(Parser)]
-#[command(name = "ringo", version, max_term_width = 100, after_long_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "ringo", version, max_term_width = 100, after_long_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -31,16 +33,16 @@ Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself f
 #[derive(Subcommand)]
 pub enum Command {
     /// Boot a VM with PROGRAM in ring 0
-    #[command(after_long_help = RUN_HELP)]
+    #[command(after_long_help = RUN_HELP, args_override_self = true)]
     Run(RunOptions),
     /// The same as `run`, in the host's environment: its variables, working directory and files
-    #[command(after_long_help = EXEC_HELP)]
+    #[command(after_long_help = EXEC_HELP, args_override_self = true)]
     Exec(RunOptions),
     /// Say what a program is and whether it will run
-    #[command(after_long_help = DOCTOR_HELP)]
+    #[command(after_long_help = DOCTOR_HELP, args_override_self = true)]
     Doctor(DoctorOptions),
     /// Measure a benchmark program on Linux and in ring 0, and compare
-    #[command(after_long_help = BENCH_HELP)]
+    #[command(after_long_help = BENCH_HELP, args_override_self = true)]
     Bench(BenchOptions),
 }
 
@@ -48,7 +50,7 @@ const RUN_HELP: &str = "\
 PROGRAM is a static linux/amd64 executable on the host; a name without a slash is looked for in the
 current directory, then in PATH. It sees a file system of RAM: what --root gave, else an almost
 empty one with CA certificates, zone data, /etc/passwd and /tmp. What it writes is gone when it ends.
-It sees no variables of yours but those given by --env.
+It sees no variables of yours but those given by --env, and TERM at a terminal.
 
 Signals (Ctrl-C, Ctrl-\\, kill) go to the program. A third Ctrl-C within two seconds ends a VM that
 does not react.
@@ -265,7 +267,7 @@ impl FromStr for Size {
                 Err(format!("that is {number} bytes; did you mean {number}M?"))
             }
             ..0x80_0000 => Err("at least 8M, please".into()),
-            0x100_0000_0000.. => Err("at most 1T, please".into()),
+            0x100_0000_0000.. => Err("less than 1T, please".into()),
             _ => Ok(Size(bytes)),
         }
     }
@@ -317,7 +319,7 @@ pub fn parse() -> Result<Command, u8> {
 }
 
 fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let cli = Cli::try_parse_from(args)?;
+    let cli = Cli::try_parse_from(detach_values(args.into_iter().collect()))?;
     if let Command::Run(options) | Command::Exec(options) = &cli.command {
         let name = if matches!(cli.command, Command::Run(_)) {
             "run"
@@ -327,6 +329,67 @@ fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap:
         check(options, name)?;
     }
     Ok(cli.command)
+}
+
+/// Separates `-m1G` and `-m=1G` into `-m 1G`, as far as the options of `run` and `exec` go. Behind them everything is the
+/// program's; since that may begin with a hyphen, clap takes a cluster of letters with a value in it for the program.
+fn detach_values(args: Vec<OsString>) -> Vec<OsString> {
+    let definition = Cli::command();
+    let name = args.get(1).and_then(|name| name.to_str());
+    let Some(command) = name
+        .filter(|&name| name == "run" || name == "exec")
+        .and_then(|name| definition.find_subcommand(name))
+    else {
+        return args;
+    };
+    let takes_value = |is: &dyn Fn(&clap::Arg) -> bool| {
+        let mut all = command.get_arguments();
+        all.find(|arg| is(arg))
+            .map(|arg| arg.get_action().takes_values())
+    };
+    let mut done = Vec::with_capacity(args.len());
+    let mut rest = args.into_iter();
+    done.extend(rest.by_ref().take(2));
+    while let Some(arg) = rest.next() {
+        let text = arg.to_string_lossy().into_owned();
+        let mut value_follows = false;
+        if let Some(name) = text.strip_prefix("--").filter(|name| !name.is_empty()) {
+            value_follows = takes_value(&|arg| arg.get_long() == Some(name)) == Some(true);
+            done.push(arg);
+        } else if text.starts_with('-') && text != "-" && text != "--" {
+            let mut letters = &arg.as_bytes()[1..];
+            while let [letter, behind @ ..] = letters {
+                let option = OsString::from_vec(vec![b'-', *letter]);
+                match takes_value(&|arg| arg.get_short() == Some(char::from(*letter))) {
+                    // Unknown: clap says so.
+                    None => {
+                        done.push(OsString::from_vec([b"-", letters].concat()));
+                        break;
+                    }
+                    Some(false) => done.push(option),
+                    Some(true) if behind.is_empty() => {
+                        done.push(option);
+                        value_follows = true;
+                    }
+                    Some(true) => {
+                        let value = behind.strip_prefix(b"=").unwrap_or(behind);
+                        done.extend([option, OsString::from_vec(value.to_vec())]);
+                        break;
+                    }
+                }
+                letters = behind;
+            }
+        } else {
+            // PROGRAM, or `--` in front of it.
+            done.push(arg);
+            break;
+        }
+        if value_follows {
+            done.extend(rest.next());
+        }
+    }
+    done.extend(rest);
+    done
 }
 
 fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
@@ -404,6 +467,44 @@ mod tests {
             options.command,
             ["./prog", "--cpus", "3", "-v", "--", "--help"]
         );
+    }
+
+    #[test]
+    fn values_may_stand_right_behind_a_letter() {
+        let line = [
+            "exec", "-vm1G", "-eA=-m2G", "-w=/tmp", "-e", "B", "-vm", "3G",
+        ];
+        let options = options(&[&line[..], &["./prog", "-m4G", "-vm1G"]].concat());
+        assert_eq!(options.memory, Size(3 << 30));
+        assert!(options.verbose);
+        assert_eq!(options.env, ["A=-m2G", "B"]);
+        assert_eq!(options.workdir, Some("/tmp".into()));
+        assert_eq!(options.command, ["./prog", "-m4G", "-vm1G"]);
+        for line in [
+            &["run", "-mem", "1G", "p"][..],
+            &["run", "-x1", "p"],
+            &["run", "-v\u{e9}", "p"],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_one_counts() {
+        let line = [
+            "run",
+            "--stats",
+            "-m",
+            "1G",
+            "--stats",
+            "--memory=2G",
+            "--net",
+            "user",
+            "--net=none",
+            "p",
+        ];
+        let options = options(&line);
+        assert!(options.stats && options.memory == Size(2 << 30) && options.net == Some(Net::None));
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::program;
 
 /// Something a program can want that Ringo has not.
 struct Need {
-    /// Functions that show it: a full name, or a prefix ending in '.' or '*'.
+    /// Functions that show it: a full name, or all of a package by a prefix that ends in '.'.
     shown_by: &'static [&'static str],
+    /// It works after all, with the options that `then` names.
+    works: bool,
     what: &'static str,
     then: &'static str,
 }
@@ -31,16 +33,19 @@ const NEEDS: [Need; 7] = [
             "syscall.forkExec",
             "syscall.StartProcess",
         ],
+        works: false,
         what: "starts other programs",
         then: "fork and exec give ENOSYS: there is one program in the VM",
     },
     Need {
         shown_by: &["net.socket", "golang.org/x/sys/unix.Socket"],
+        works: true,
         what: "uses sockets",
-        then: "there is no network in this version",
+        then: "loopback works as it is; what is beyond it takes --net user, or --publish for a server",
     },
     Need {
         shown_by: &["plugin.open", "plugin.Open"],
+        works: false,
         what: "loads plugins",
         then: "they need cgo and a dynamic linker",
     },
@@ -51,11 +56,13 @@ const NEEDS: [Need; 7] = [
             "syscall.Chroot",
             "golang.org/x/sys/unix.Unshare",
         ],
+        works: false,
         what: "changes mounts or namespaces",
         then: "there is one file system and one namespace",
     },
     Need {
         shown_by: &["syscall.PtraceAttach", "golang.org/x/sys/unix.PtraceAttach"],
+        works: false,
         what: "traces other processes",
         then: "there are no others",
     },
@@ -64,15 +71,20 @@ const NEEDS: [Need; 7] = [
             "github.com/cilium/ebpf.",
             "golang.org/x/sys/unix.PerfEventOpen",
         ],
+        works: false,
         what: "uses eBPF or perf events",
         then: "they are the Linux kernel's own",
     },
     Need {
         shown_by: &["github.com/ebitengine/purego.", "modernc.org/libc/dlfcn."],
+        works: false,
         what: "loads C libraries at run time",
         then: "there is no dynamic linker",
     },
 ];
+
+const NOT_GO: &str =
+    "Ringo is made for and tested with Go; a static C library may ask for what it has not";
 
 /// All that was found out.
 struct Findings {
@@ -87,6 +99,12 @@ struct Findings {
     /// Instructions that make a system call, which the kernel rewrites; none if the kernel would refuse the file.
     sites: Option<usize>,
     missing: Vec<(String, &'static str)>,
+    /// What needs an option.
+    notes: Vec<(String, &'static str)>,
+    /// C code is linked in.
+    has_c: bool,
+    /// There is something to say of it as an ELF file.
+    is_elf: bool,
 }
 
 /// Looks, prints, and returns the exit code.
@@ -106,9 +124,6 @@ fn examine(bytes: &[u8], path: String) -> Findings {
     let names: Vec<&[u8]> = table.iter().flat_map(|table| table.names()).collect();
     let go = BuildInfo::find(bytes);
     let mut refusal = program::explain(bytes).err();
-    if refusal.is_none() && go.is_none() && names.is_empty() {
-        refusal = Some("is no Go program, or one older than Go 1.20".into());
-    }
     if let Some(version) = go.as_ref().and_then(|go| minor(&go.version))
         && version < 21
     {
@@ -116,19 +131,33 @@ fn examine(bytes: &[u8], path: String) -> Findings {
             format!("is built by Go 1.{version}; Ringo wants 1.21 or later")
         });
     }
-    let shows = |need: &Need| {
+    let shows = |need: &&Need| {
         names.iter().any(|name| {
             need.shown_by
                 .iter()
                 .any(|shown| matches(shown.as_bytes(), name))
         })
     };
-    let mut missing: Vec<_> = NEEDS
-        .iter()
-        .filter(|need| shows(need))
-        .map(|n| (n.what.to_owned(), n.then))
-        .collect();
+    let (works, lacks): (Vec<&Need>, Vec<&Need>) =
+        NEEDS.iter().filter(shows).partition(|need| need.works);
+    let lines = |needs: Vec<&Need>| -> Vec<(String, &'static str)> {
+        let line = |need: &Need| (need.what.to_owned(), need.then);
+        needs.into_iter().map(line).collect()
+    };
+    let (notes, mut missing) = (lines(works), lines(lacks));
     missing.extend(refused_calls(&names));
+    let has_c = names
+        .iter()
+        .any(|name| memchr::memmem::find(name, b"._Cfunc_").is_some());
+    if has_c {
+        missing.insert(0, ("has C code in it".into(), NOT_GO));
+    } else if go.is_none() && names.is_empty() {
+        missing.insert(0, ("is no Go program".into(), NOT_GO));
+    }
+    if refusal.is_some() && !runs_on_linux(bytes) {
+        // What it would call there says nothing here.
+        missing.clear();
+    }
     let header = elf::FileHeader64::<object::LittleEndian>::parse(bytes).ok();
     Findings {
         path,
@@ -140,6 +169,9 @@ fn examine(bytes: &[u8], path: String) -> Findings {
         functions: names.len(),
         sites: count_sites(bytes),
         missing,
+        notes,
+        has_c,
+        is_elf: bytes.starts_with(&elf::ELFMAG),
     }
 }
 
@@ -199,6 +231,12 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
+/// An ELF file for this kind of machine, whatever else is wrong with it.
+fn runs_on_linux(bytes: &[u8]) -> bool {
+    let header = elf::FileHeader64::<object::LittleEndian>::parse(bytes);
+    header.is_ok_and(|h| h.e_machine(object::LittleEndian) == elf::EM_X86_64)
+}
+
 fn has_symbols(bytes: &[u8]) -> bool {
     use object::Object;
     object::File::parse(bytes).is_ok_and(|file| file.symbols().next().is_some())
@@ -252,7 +290,7 @@ impl Findings {
                 line("module", format!("{module}{}", version(at)));
             }
             if let Some(cgo) = self.cgo() {
-                let text = match (cgo, self.refusal.is_some()) {
+                let text = match (cgo, self.refusal.is_some() || self.has_c) {
                     (false, _) => "off",
                     (true, true) => "on",
                     (true, false) => "on, but nothing in it uses C",
@@ -268,26 +306,12 @@ impl Findings {
                 line("dependency", format!("{path}{}", version(at)));
             }
         }
-        let kind = if self.position_independent {
-            "position-independent"
-        } else {
-            "fixed address"
-        };
-        let symbols = if self.stripped {
-            "stripped"
-        } else {
-            "with symbols"
-        };
-        let size = self.size as f64 / f64::from(1 << 20);
-        line(
-            "file",
-            format!(
-                "{size:.1} MiB, {kind}, {symbols}, {} functions",
-                self.functions
-            ),
-        );
+        line("file", self.file());
         if let Some(sites) = self.sites {
             line("calls", format!("{sites} system-call sites"));
+        }
+        for (what, then) in &self.notes {
+            line("note", format!("{what}: {then}"));
         }
         for (what, then) in &self.missing {
             line("may miss", format!("{what}: {then}"));
@@ -305,7 +329,32 @@ impl Findings {
             .collect()
     }
 
+    fn file(&self) -> String {
+        let size = self.size as f64 / f64::from(1 << 20);
+        if !self.is_elf {
+            return format!("{size:.1} MiB");
+        }
+        let kind = if self.position_independent {
+            "position-independent"
+        } else {
+            "fixed address"
+        };
+        let symbols = if self.stripped {
+            "stripped"
+        } else {
+            "with symbols"
+        };
+        format!(
+            "{size:.1} MiB, {kind}, {symbols}, {} functions",
+            self.functions
+        )
+    }
+
     fn json(&self) -> Value {
+        let pairs = |pairs: &[(String, &str)]| -> Vec<Value> {
+            let pair = |(what, then): &(String, &str)| json!({"what": what, "then": then});
+            pairs.iter().map(pair).collect()
+        };
         let versioned =
             |(path, version): &(String, String)| json!({"path": path, "version": version});
         json!({
@@ -323,7 +372,8 @@ impl Findings {
             "stripped": self.stripped,
             "functions": self.functions,
             "sites": self.sites,
-            "may_miss": self.missing.iter().map(|(what, then)| json!({"what": what, "then": then})).collect::<Vec<_>>(),
+            "notes": pairs(&self.notes),
+            "may_miss": pairs(&self.missing),
             "refusal": self.refusal,
             "verdict": self.verdict(),
             "exit_code": self.code(),
@@ -357,10 +407,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_go_program_may_run() {
+        // A static executable of one segment, without a line of Go.
+        let mut bytes = vec![0; 4096];
+        bytes[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
+        bytes[16..24].copy_from_slice(&[2, 0, 62, 0, 1, 0, 0, 0]);
+        bytes[24..32].copy_from_slice(&0x40_0800u64.to_le_bytes());
+        bytes[32] = 64;
+        bytes[52..57].copy_from_slice(&[64, 0, 56, 0, 1]);
+        bytes[64..69].copy_from_slice(&[1, 0, 0, 0, 5]);
+        for field in [80, 88] {
+            bytes[field..field + 8].copy_from_slice(&0x40_0000u64.to_le_bytes());
+        }
+        for field in [96, 104, 112] {
+            bytes[field..field + 8].copy_from_slice(&4096u64.to_le_bytes());
+        }
+        let findings = examine(&bytes, "x".into());
+        assert_eq!(findings.code(), 1, "{}", findings.text());
+        assert!(findings.text().contains("is no Go program"));
+        // Built for another machine, it runs nowhere here, and nothing more is said of it.
+        bytes[18] = 183;
+        let findings = examine(&bytes, "x".into());
+        assert_eq!((findings.code(), findings.missing.len()), (2, 0));
+    }
+
+    #[test]
     fn what_is_no_program_gets_a_verdict() {
         let findings = examine(b"#!/bin/sh\n", "x".into());
         assert_eq!(findings.code(), 2);
         assert!(findings.text().contains("can't run: it is a script"));
+        assert!(!findings.text().contains("functions"));
         assert!(findings.json()["refusal"].is_string());
     }
 }

@@ -36,6 +36,7 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
     let typed = &options.command[0];
     let program = program::read(typed, world)?;
     program::check(&program.bytes, &typed.to_string_lossy())?;
+    program::check_permission(&program, &typed.to_string_lossy())?;
     // Asking KVM takes as long as packing the files.
     let wanted = options.engine;
     let engine = std::thread::spawn(move || engine::choose(wanted));

@@ -98,6 +98,16 @@ pub fn check(bytes: &[u8], shown: &str) -> Result<()> {
     explain(bytes).map_err(|reason| anyhow!("{shown}: {reason}"))
 }
 
+/// Says that the file is not marked as a program, if it isn't: execve(2) would not start it, either.
+pub fn check_permission(program: &Program, shown: &str) -> Result<()> {
+    let allowed = rustix::fs::access(&program.path, rustix::fs::Access::EXEC_OK);
+    ensure!(
+        allowed.is_ok(),
+        "{shown}: permission denied: it is not marked as a program: chmod +x {shown}"
+    );
+    Ok(())
+}
+
 const REBUILD: &str = "rebuild with GOOS=linux GOARCH=amd64 CGO_ENABLED=0 go build";
 
 /// The reason, to follow the program's name.

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use common::{program, ringo, text};
@@ -31,6 +32,8 @@ fn help_is_complete_and_succeeds() {
         &["exec", "--help"],
         &["doctor", "--help"],
         &["bench", "--help"],
+        &["help"],
+        &["help", "run"],
     ] {
         let output = ringo().args(args).output().expect("ringo starts");
         assert_eq!(output.status.code(), Some(0));
@@ -87,6 +90,18 @@ fn programs_that_cannot_run_are_explained() {
         let said = line(&["run", &program]);
         assert!(said.contains(word), "{said}");
     }
+}
+
+#[test]
+fn a_file_that_is_not_marked_as_a_program_does_not_run() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let program = program(directory.path());
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o644)).expect("its owner");
+    let said = line(&["run", "--engine", "tcg", program.to_str().expect("UTF-8")]);
+    assert!(
+        said.contains("permission denied") && said.contains("chmod +x"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn the_program_is_a_file_in_the_tree() {
     let tree = text(&output.stdout);
     let path = program.to_str().expect("UTF-8");
     assert!(
-        tree.contains(&format!("f644 {} 4096\n", &path[1..])),
+        tree.contains(&format!("f755 {} 4096\n", &path[1..])),
         "{tree}"
     );
     assert!(

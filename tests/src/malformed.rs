@@ -4,6 +4,7 @@
 //! there the program may do anything, but the kernel neither falls nor hangs. RINGO_E2E_SEED picks another chance.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -67,6 +68,7 @@ fn attempt(engine: Engine, options: &[&str], bytes: &[u8]) -> Result<Outcome> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("program");
     fs::write(&file, bytes)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     attempt_file(engine, options, &file)
 }
 
@@ -411,6 +413,7 @@ fn survives(engine: Engine, bytes: &[u8]) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("program");
     fs::write(&file, bytes)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     let mut command = ringo_run(engine, &["--cpus", "1", "--memory", "64M"]);
     command
         .arg(&file)

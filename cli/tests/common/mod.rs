@@ -23,6 +23,8 @@ pub fn program(directory: &Path) -> PathBuf {
     elf[112..120].copy_from_slice(&4096u64.to_le_bytes());
     let path = directory.join("prog");
     std::fs::write(&path, elf).expect("a temporary file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).expect("its owner");
     path
 }
 
