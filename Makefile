@@ -12,8 +12,8 @@ setup: ; @tools/setup.sh
 build: setup ; @cargo build --release -q -p ringo
 run: build ; @go -C go build -o ../target/go/tour ./examples/tour && $(RINGO) run target/go/tour hello from the host
 test: build ; @tools/test.sh
-bench: build ; @$(RINGO) bench --runs 9 --markdown > target/performance.md && mv target/performance.md docs/performance.md && tools/readme-results.sh && cat docs/performance.md
-check: setup ; @cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./...
+bench: build ; @tools/setup.sh linux-guest && tools/bench.sh
+check: build ; @cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./... && tools/test.sh icount
 conformance: build ; @cargo run --release -q -p ringo-conformance
 fuzz: ; @tools/setup.sh fuzz && tools/fuzz.sh
 clean: ; @cargo clean -q; rm -rf target

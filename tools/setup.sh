@@ -8,6 +8,7 @@
 #   tools/setup.sh                everything
 #   tools/setup.sh fuzz           that, and what fuzzing needs besides: a C++ compiler
 #   tools/setup.sh go VERSION...  these Go versions only (the tests ask for older ones)
+#   tools/setup.sh linux-guest    only the Linux kernel that the benchmark's guest runs: Debian's, into .cache/linux-guest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
@@ -84,11 +85,36 @@ go_version() {
 	exec 9>&-
 }
 
+# Fetched as a package and unpacked here: nothing is installed.
+linux_guest() {
+	local dir=.cache/linux-guest work package kernel
+	compgen -G "$dir/vmlinuz-*" >/dev/null && return
+	have apt-get && have dpkg-deb || die "this is not Debian: put a Linux kernel (bzImage) into $dir as vmlinuz-VERSION, or name one by RINGO_LINUX_KERNEL"
+	package=$(apt-cache depends --important linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: *\(linux-image-[0-9].*-cloud-amd64\)$/\1/p' | head -n 1)
+	[ -n "$package" ] || die "apt knows no linux-image-cloud-amd64 (Debian has it; 'apt-get update' may help): put a Linux kernel into $dir as vmlinuz-VERSION"
+	say "fetching $package into $dir"
+	mkdir -p "$dir"
+	work=$(mktemp -d "$dir/unpack.XXXXXX")
+	if ! (cd "$work" && apt-get download -qq "$package" 2>apt.log); then
+		cat "$work/apt.log" >&2
+		rm -rf "$work"
+		die "$package could not be fetched: 'apt-get update' may help"
+	fi
+	dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards './boot/vmlinuz-*'
+	kernel=$(echo "$work"/boot/vmlinuz-*)
+	mv "$kernel" "$dir/"
+	rm -rf "$work"
+}
+
 [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || die "Ringo builds and runs on Linux x86-64; this is $(uname -s) $(uname -m)"
 newest=$(grep -v '^#' tools/go-versions | head -n 1)
 if [ "${1:-}" = go ]; then
 	shift
 	for version in "$@"; do go_version "$version"; done
+	exit
+fi
+if [ "${1:-}" = linux-guest ]; then
+	linux_guest
 	exit
 fi
 packages "$@"

@@ -132,6 +132,11 @@ pub struct RunOptions {
     #[arg(short, long)]
     pub verbose: bool,
 
+    /// Count instructions: a nanosecond of the VM's time is one instruction, whatever else the host does (needs
+    /// the engine tcg and one CPU; time in which nothing runs is skipped)
+    #[arg(long)]
+    pub icount: bool,
+
     /// QEMU's machine type: microvm boots fastest, q35 has PCI
     #[arg(short = 'M', long, value_enum, default_value_t = Machine::Microvm)]
     pub machine: Machine,
@@ -157,13 +162,19 @@ The same executable runs alternately as a Linux process and in ring 0, with as m
 table has the medians; a ratio above 1 means that ring 0 took less time. The limit is the same source built so that
 system calls return at once: what is left is Go's own work.
 
-PROGRAM prints lines `NAME<tab>NANOSECONDS` and understands `-case PREFIX`. Ringo's own is go/bench in its source
-tree; without PROGRAM it is built from there.
+With --icount the table has instructions for each operation, too: counted by QEMU on one CPU, they are within about 2 % the same on any
+machine at any load. --linux-guest adds a Linux kernel in a VM, Debian's for clouds, with the program as its first
+process, under the same QEMU: `tools/setup.sh linux-guest` fetches the kernel, and RINGO_LINUX_KERNEL names another.
+
+PROGRAM prints lines `NAME<tab>NANOSECONDS` and understands `-case PREFIX` and, for --icount, `-difference`. Ringo's own is
+go/bench in its source tree; without PROGRAM it is built from there.
 
 Examples:
   ringo bench
   ringo bench --case syscall/ --case threads/ --runs 9
-  ringo bench --engine tcg --json > results.json
+  ringo bench --icount --runs 0 --linux-guest          instructions only
+  ringo bench --engine tcg --linux-guest --json > results.json
+  ringo bench --from results.json --markdown           what was measured, again
 
 Exit code: 0, or 125 if a run failed.";
 
@@ -185,9 +196,21 @@ pub struct BenchOptions {
     #[arg(long = "case", value_name = "NAME")]
     pub cases: Vec<String>,
 
-    /// How many times either side runs
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How many times either side runs; 0, with --icount, is instructions only
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub runs: u32,
+
+    /// Count the instructions of each operation
+    #[arg(long)]
+    pub icount: bool,
+
+    /// Measure a Linux guest as well
+    #[arg(long)]
+    pub linux_guest: bool,
+
+    /// Measure nothing: show what --json printed earlier
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["icount", "linux_guest", "cases", "program"])]
+    pub from: Option<PathBuf>,
 
     /// Print one JSON object, with every single measurement
     #[arg(long)]

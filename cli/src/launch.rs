@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 
-use crate::args::RunOptions;
+use crate::args::{self, RunOptions};
 use crate::host::{self, Streams};
 use crate::program::{self, Program};
 use crate::qemu::{self, engine};
@@ -38,7 +38,11 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
     program::check(&program.bytes, &typed.to_string_lossy())?;
     program::check_permission(&program, &typed.to_string_lossy())?;
     // Asking KVM takes as long as packing the files.
-    let wanted = options.engine;
+    let (wanted, default_cpus) = if options.icount {
+        counted(options)?
+    } else {
+        (options.engine, host::cpus())
+    };
     let engine = std::thread::spawn(move || engine::choose(wanted));
     let streams = host::streams();
     let memory = options.memory.0.next_multiple_of(1 << 20);
@@ -51,8 +55,9 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
             .join()
             .map_err(|_| anyhow!("the question to KVM went wrong"))??,
         machine: options.machine,
-        cpus: options.cpus.unwrap_or_else(host::cpus),
+        cpus: options.cpus.unwrap_or(default_cpus),
         memory,
+        icount: options.icount,
         host_files: world == World::Host,
         network: options.has_network(),
         publish: options.publish.clone(),
@@ -69,6 +74,19 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
             verbose: options.verbose,
         },
     )
+}
+
+/// Engine and number of CPUs with which instructions can be counted.
+fn counted(options: &RunOptions) -> Result<(args::Engine, u32)> {
+    ensure!(
+        options.engine != args::Engine::Kvm,
+        "--icount needs --engine tcg: QEMU counts only instructions that it runs itself"
+    );
+    ensure!(
+        options.cpus.is_none_or(|cpus| cpus == 1),
+        "--icount needs --cpus 1: with more, time has no one count"
+    );
+    Ok((args::Engine::Tcg, 1))
 }
 
 /// The file that frames are written to.

@@ -144,6 +144,21 @@ pub fn third(package: &str) -> Result<PathBuf> {
     })
 }
 
+/// The benchmark, go/bench.
+pub fn benchmark() -> Result<PathBuf> {
+    once(&PROGRAMS, "bench", || {
+        toolchain(newest())?;
+        let file = top().join("target/e2e").join(newest()).join("bench");
+        let mut go = command(newest());
+        go.current_dir(top().join("go"))
+            .args(["build", "-o"])
+            .arg(&file)
+            .arg("./bench");
+        run(go)?;
+        Ok(file)
+    })
+}
+
 /// A tool of the Go distribution itself: `bin/gofmt`, `pkg/tool/linux_amd64/compile`.
 pub fn tool(path: &str) -> Result<PathBuf> {
     toolchain(newest())?;

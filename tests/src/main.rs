@@ -7,6 +7,7 @@
 //!   with broken executables; `crashes.rs` those of the kernel's own fall.
 //! * `case.rs` is the shape of a case, `execute.rs` starts programs under a time limit, `compare.rs` normalises and
 //!   shows differences, `go.rs` builds the programs with every Go version in `tools/go-versions`.
+//! * `icount.rs` guards what operations cost, in instructions.
 //! * `trial.rs`: a trial that fails gets a second try, alone, and is named at the end.
 //!
 //! A trial's name is `engine-cpus/case`, or `engine-cpus/go-version/case`: `make test` runs all of them,
@@ -19,6 +20,7 @@ mod compare;
 mod crashes;
 mod execute;
 mod go;
+mod icount;
 mod machine;
 mod malformed;
 mod overlay;
@@ -37,6 +39,7 @@ fn main() {
     trials.extend(commands::trials());
     trials.extend(malformed::trials());
     trials.extend(crashes::trials());
+    trials.extend(icount::trials());
     let listing = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !listing {

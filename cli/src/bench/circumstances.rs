@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::qemu::engine::Engine;
 
@@ -11,12 +11,15 @@ use crate::qemu::engine::Engine;
 pub struct Circumstances {
     pub date: String,
     pub cpu: String,
+    pub cpus: u32,
     pub kernel: String,
     pub mitigations: String,
     pub hypervisor: String,
+    pub engine: String,
+    pub qemu: String,
     pub go: String,
-    pub engine: Engine,
-    pub cpus: u32,
+    /// Empty if there was none.
+    pub linux_guest: String,
     pub runs: u32,
 }
 
@@ -30,37 +33,78 @@ impl Circumstances {
         Circumstances {
             date: first_line("date", &["-u", "+%Y-%m-%d"]),
             cpu: cpu_field("model name").unwrap_or_else(|| "unknown".into()),
+            cpus,
             kernel: format!("Linux {release}"),
             mitigations: mitigations(),
             hypervisor: hypervisor(),
+            engine: engine.name().into(),
+            qemu: first_line("qemu-system-x86_64", &["--version"])
+                .trim_start_matches("QEMU emulator version ")
+                .to_owned(),
             go: first_line("go", &["version"])
                 .trim_start_matches("go version ")
                 .to_owned(),
-            engine,
-            cpus,
+            linux_guest: String::new(),
             runs,
         }
     }
 
     /// As lines for people.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut lines = vec![
             ("Date", self.date.clone()),
             ("CPU", format!("{}, {} used", self.cpu, self.cpus)),
             ("Host", format!("{}; {}", self.kernel, self.hypervisor)),
             ("Mitigations", self.mitigations.clone()),
-            ("Engine", self.engine.name().to_owned()),
+            ("Engine", format!("{}; QEMU {}", self.engine, self.qemu)),
             ("Go", self.go.clone()),
-            ("Runs", format!("{} of each side, alternating", self.runs)),
-        ]
+        ];
+        if self.runs > 0 {
+            lines.push(("Runs", format!("{} of each side, alternating", self.runs)));
+        }
+        if !self.linux_guest.is_empty() {
+            lines.push(("Linux guest", self.linux_guest.clone()));
+        }
+        lines
+    }
+
+    /// What a table's last line says of them.
+    pub fn summary(&self) -> String {
+        match self.runs {
+            0 => "Instructions, counted under tcg on one CPU.\n".to_owned(),
+            runs => format!(
+                "Medians of {runs} runs of either side, {} on {} CPUs; a ratio above 1 means that ring 0 took less time.\n",
+                self.engine, self.cpus
+            ),
+        }
     }
 
     /// As JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> Value {
         json!({
             "date": self.date, "cpu": self.cpu, "cpus": self.cpus, "kernel": self.kernel, "mitigations": self.mitigations,
-            "hypervisor": self.hypervisor, "engine": self.engine.name(), "go": self.go, "runs": self.runs,
+            "hypervisor": self.hypervisor, "engine": self.engine, "qemu": self.qemu, "go": self.go,
+            "linux_guest": self.linux_guest, "runs": self.runs,
         })
+    }
+
+    /// What [`Circumstances::json`] wrote; what is missing there is empty here.
+    pub fn from_json(all: &Value) -> Circumstances {
+        let text = |key: &str| all[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| all[key].as_u64().unwrap_or(0) as u32;
+        Circumstances {
+            date: text("date"),
+            cpu: text("cpu"),
+            cpus: number("cpus"),
+            kernel: text("kernel"),
+            mitigations: text("mitigations"),
+            hypervisor: text("hypervisor"),
+            engine: text("engine"),
+            qemu: text("qemu"),
+            go: text("go"),
+            linux_guest: text("linux_guest"),
+            runs: number("runs"),
+        }
     }
 }
 

@@ -2,15 +2,17 @@
 //! faster does so for both.
 //!
 //! - limit.rs: the same source with system calls that return at once: what is left is Go's own work.
+//! - linux_guest.rs: a Linux kernel in a VM as Ringo's is, the program as its first process.
 //! - results.rs: what was measured; medians, and how sure their ratio is. report.rs: as a table, as JSON, as a page.
 //! - circumstances.rs: on what.
 
 mod circumstances;
 mod limit;
+mod linux_guest;
 mod report;
 mod results;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -19,53 +21,88 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::args::{self, BenchOptions};
+use crate::args::BenchOptions;
 use crate::host;
 use crate::qemu::engine::{self, Engine};
 use circumstances::Circumstances;
-use results::{Results, Side};
+use linux_guest::{LinuxGuest, Machine};
+use results::{Results, Side, Unit};
+
+/// How much of the guest's time a case takes when instructions are counted: there is nothing to average.
+const COUNTED: [&str; 3] = ["-difference", "-time", "20ms"];
 
 /// Measures, prints, and returns the exit code.
 pub fn run(options: &BenchOptions) -> Result<u8> {
-    let program = program(options.program.as_deref())?;
+    let (results, circumstances) = match &options.from {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            report::from_json(&text).with_context(|| file.display().to_string())?
+        }
+        None => measure(options)?,
+    };
+    if options.json {
+        crate::print(&format!("{:#}\n", report::json(&results, &circumstances)))?;
+    } else if options.markdown {
+        crate::print(&report::markdown(&results, &circumstances))?;
+    } else {
+        crate::print(&report::table(&results, &circumstances))?;
+    }
+    Ok(0)
+}
+
+fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
+    ensure!(
+        options.runs > 0 || options.icount,
+        "--runs 0 measures nothing; with --icount it counts instructions only"
+    );
     let engine = engine::choose(options.engine)?;
     let cpus = options.cpus.unwrap_or_else(host::cpus);
-    let mut sides = vec![
-        (Side::Linux, vec![program.clone().into_os_string()]),
-        (Side::Ring0, ring0(&program, engine, cpus, options)?),
-    ];
-    // A program of somebody else's has no such build.
-    if options.program.is_none() {
-        sides.push((Side::Limit, vec![limit::build()?.into_os_string()]));
-    }
+    let bench = Bench {
+        program: program(options.program.as_deref())?,
+        // A program of somebody else's has no such build.
+        limit: options.program.is_none().then(limit::build).transpose()?,
+        guest: options.linux_guest.then(LinuxGuest::find).transpose()?,
+        cases: &options.cases,
+        machine: Machine {
+            engine,
+            cpus,
+            memory: options.memory.0.next_multiple_of(1 << 20),
+            icount: false,
+        },
+    };
+    let mut sides = bench.sides();
+    let counted = if options.icount {
+        bench.counted()
+    } else {
+        Vec::new()
+    };
 
-    let progress = ProgressBar::new(u64::from(options.runs) * sides.len() as u64);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?;
-    progress.set_style(style);
+    let progress =
+        ProgressBar::new(u64::from(options.runs) * sides.len() as u64 + counted.len() as u64);
+    progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     progress.enable_steady_tick(Duration::from_millis(200));
     let mut results = Results::default();
     for _ in 0..options.runs {
-        for (side, line) in &sides {
+        for side in sides.clone() {
             progress.set_message(side.doing());
-            let _limit = match side {
-                Side::Ring0 => None,
-                Side::Linux | Side::Limit => Some(Limit::to(cpus)?),
-            };
-            match side {
-                Side::Limit => {
-                    for case in limit::CASES
-                        .iter()
-                        .filter(|case| wanted(case, &options.cases))
-                    {
-                        results.add(&measure(line, &[(*case).to_owned()])?, *side)?;
-                    }
+            match bench.time(side) {
+                Ok(output) => results.add(&output, side, Unit::Nanoseconds)?,
+                // Not every KVM runs a kernel that was not made for it.
+                Err(error) if side == Side::LinuxGuest && engine == Engine::Kvm => {
+                    progress.suspend(|| eprintln!("ringo: no times of a Linux guest: {error:#}"));
+                    sides.retain(|&other| other != side);
                 }
-                _ => results.add(&measure(line, &options.cases)?, *side)?,
+                Err(error) => return Err(error),
             }
             progress.inc(1);
         }
         // Another side goes first in turn: what one leaves in the host's caches helps nobody always.
         sides.rotate_left(1);
+    }
+    for side in counted {
+        progress.set_message(format!("{}, counting", side.doing()));
+        results.add(&bench.count(side)?, side, Unit::Instructions)?;
+        progress.inc(1);
     }
     progress.finish_and_clear();
     ensure!(
@@ -73,15 +110,109 @@ pub fn run(options: &BenchOptions) -> Result<u8> {
         "no case has a name beginning with {}",
         options.cases.join(" or ")
     );
-    let circumstances = Circumstances::here(engine, cpus, options.runs);
-    if options.json {
-        crate::print(&format!("{}\n", report::json(&results, &circumstances)))?;
-    } else if options.markdown {
-        crate::print(&report::markdown(&results, &circumstances))?;
-    } else {
-        crate::print(&report::table(&results, &circumstances))?;
+    let mut circumstances = Circumstances::here(engine, cpus, options.runs);
+    circumstances.linux_guest = bench
+        .guest
+        .as_ref()
+        .map(LinuxGuest::describe)
+        .unwrap_or_default();
+    Ok((results, circumstances))
+}
+
+/// What is measured, and how each side is run.
+struct Bench<'a> {
+    program: PathBuf,
+    limit: Option<PathBuf>,
+    guest: Option<LinuxGuest>,
+    /// Beginnings of the wanted cases' names; none is all.
+    cases: &'a [String],
+    machine: Machine,
+}
+
+impl Bench<'_> {
+    fn sides(&self) -> Vec<Side> {
+        let has = |side: &Side| match side {
+            Side::Linux | Side::Ring0 => true,
+            Side::Limit => self.limit.is_some() && !self.limit_cases().is_empty(),
+            Side::LinuxGuest => self.guest.is_some(),
+        };
+        Side::ALL.into_iter().filter(has).collect()
     }
-    Ok(0)
+
+    /// QEMU counts a guest's instructions only.
+    fn counted(&self) -> Vec<Side> {
+        let mut sides = self.sides();
+        sides.retain(|&side| side != Side::Linux);
+        sides
+    }
+
+    /// One run of a side.
+    fn time(&self, side: Side) -> Result<String> {
+        let _limit = match side {
+            Side::Ring0 | Side::LinuxGuest => None,
+            Side::Linux | Side::Limit => Some(Limit::to(self.machine.cpus)?),
+        };
+        match side {
+            Side::Linux => execute(&[self.program.clone().into()], &case_arguments(self.cases)),
+            Side::Ring0 => execute(
+                &ring0(&self.program, self.machine)?,
+                &case_arguments(self.cases),
+            ),
+            Side::Limit => execute(
+                &[self.limit()?.into()],
+                &case_arguments(&self.limit_cases()),
+            ),
+            Side::LinuxGuest => self.in_linux_guest(self.machine, &case_arguments(self.cases)),
+        }
+    }
+
+    /// The same, counting.
+    fn count(&self, side: Side) -> Result<String> {
+        let machine = Machine {
+            engine: Engine::Tcg,
+            cpus: 1,
+            icount: true,
+            ..self.machine
+        };
+        let arguments = |cases: &[String]| {
+            let mut all: Vec<String> = COUNTED.map(str::to_owned).into();
+            all.extend(case_arguments(cases));
+            all
+        };
+        match side {
+            Side::Linux => bail!("a process's instructions are not counted"),
+            Side::Ring0 => execute(&ring0(&self.program, machine)?, &arguments(self.cases)),
+            Side::Limit => execute(
+                &ring0(self.limit()?, machine)?,
+                &arguments(&self.limit_cases()),
+            ),
+            Side::LinuxGuest => self.in_linux_guest(machine, &arguments(self.cases)),
+        }
+    }
+
+    fn in_linux_guest(&self, machine: Machine, arguments: &[String]) -> Result<String> {
+        let guest = self.guest.as_ref().context("there is no Linux guest")?;
+        guest.measure(&machine, &self.program, arguments)
+    }
+
+    fn limit(&self) -> Result<&Path> {
+        self.limit
+            .as_deref()
+            .context("there is no build of the limit")
+    }
+
+    /// Those that are wanted of the cases for which the limit means something.
+    fn limit_cases(&self) -> Vec<String> {
+        let cases = limit::CASES.iter().map(|&case| case.to_owned());
+        cases.filter(|case| wanted(case, self.cases)).collect()
+    }
+}
+
+fn case_arguments(cases: &[String]) -> Vec<String> {
+    cases
+        .iter()
+        .flat_map(|case| ["-case".to_owned(), case.clone()])
+        .collect()
 }
 
 fn wanted(case: &str, prefixes: &[String]) -> bool {
@@ -114,31 +245,29 @@ fn program(named: Option<&Path>) -> Result<PathBuf> {
     Ok(target)
 }
 
-fn ring0(
-    program: &Path,
-    engine: Engine,
-    cpus: u32,
-    options: &BenchOptions,
-) -> Result<Vec<std::ffi::OsString>> {
-    let args::Size(memory) = options.memory;
-    let mut line: Vec<std::ffi::OsString> = vec![std::env::current_exe()?.into(), "run".into()];
-    line.extend(["--engine".into(), engine.name().into()]);
-    line.extend(["--cpus".into(), cpus.to_string().into()]);
-    line.extend(["--memory".into(), format!("{}k", memory >> 10).into()]);
+/// The command that runs it in ring 0, but for its own arguments.
+fn ring0(program: &Path, machine: Machine) -> Result<Vec<OsString>> {
+    let mut line: Vec<OsString> = vec![std::env::current_exe()?.into(), "run".into()];
+    line.extend(["--engine".into(), machine.engine.name().into()]);
+    line.extend(["--cpus".into(), machine.cpus.to_string().into()]);
+    line.extend([
+        "--memory".into(),
+        format!("{}k", machine.memory >> 10).into(),
+    ]);
+    if machine.icount {
+        line.push("--icount".into());
+    }
     line.push(program.into());
     Ok(line)
 }
 
-fn measure(line: &[std::ffi::OsString], cases: &[String]) -> Result<String> {
-    let mut command = Command::new(&line[0]);
-    command
+/// What a command prints.
+fn execute(line: &[OsString], arguments: &[String]) -> Result<String> {
+    let output = Command::new(&line[0])
         .args(&line[1..])
+        .args(arguments)
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit());
-    for case in cases {
-        command.args([OsStr::new("-case"), OsStr::new(case)]);
-    }
-    let output = command
+        .stderr(Stdio::inherit())
         .output()
         .with_context(|| line[0].to_string_lossy().into_owned())?;
     if !output.status.success() {

@@ -1,8 +1,9 @@
-//! What was measured: nanoseconds per operation by case and side, a value a run.
+//! What was measured: nanoseconds per operation by case and side, a value a run; and instructions, which one run tells.
 
 use std::collections::HashMap;
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 /// Who ran it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,27 +12,51 @@ pub enum Side {
     Linux,
     /// Ringo.
     Ring0,
-    /// A Linux process whose calls return at once.
+    /// A Linux process whose calls return at once; where instructions are counted, in ring 0.
     Limit,
+    /// A process of a Linux guest.
+    LinuxGuest,
 }
 
 impl Side {
+    /// Each, in the order of their discriminants.
+    pub const ALL: [Side; 4] = [Side::Linux, Side::Ring0, Side::Limit, Side::LinuxGuest];
+
     /// For the progress bar.
     pub fn doing(self) -> &'static str {
         match self {
             Side::Linux => "on Linux",
             Side::Ring0 => "in ring 0",
             Side::Limit => "the limit",
+            Side::LinuxGuest => "in a Linux guest",
         }
     }
+
+    /// Its name in JSON.
+    fn key(self) -> &'static str {
+        match self {
+            Side::Linux => "linux",
+            Side::Ring0 => "ring0",
+            Side::Limit => "limit",
+            Side::LinuxGuest => "linux_guest",
+        }
+    }
+}
+
+/// What a run's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Nanoseconds,
+    Instructions,
 }
 
 /// One case.
 #[derive(Default)]
 pub struct Case {
-    pub linux: Vec<f64>,
-    pub ring0: Vec<f64>,
-    pub limit: Vec<f64>,
+    /// Nanoseconds, a value a run.
+    times: [Vec<f64>; 4],
+    /// Instructions.
+    counts: [Option<f64>; 4],
 }
 
 /// All cases, in the order in which they came.
@@ -42,8 +67,8 @@ pub struct Results {
 }
 
 impl Results {
-    /// Takes the output of one run: lines `NAME<tab>NANOSECONDS`.
-    pub fn add(&mut self, output: &str, side: Side) -> Result<()> {
+    /// Takes the output of one run: lines `NAME<tab>VALUE`.
+    pub fn add(&mut self, output: &str, side: Side, unit: Unit) -> Result<()> {
         for line in output.lines() {
             let (name, value) = line
                 .split_once('\t')
@@ -52,17 +77,20 @@ impl Results {
                 .trim()
                 .parse()
                 .with_context(|| format!("not a result: {line}"))?;
-            if !self.cases.contains_key(name) {
-                self.order.push(name.to_owned());
-            }
-            let case = self.cases.entry(name.to_owned()).or_default();
-            match side {
-                Side::Linux => case.linux.push(value),
-                Side::Ring0 => case.ring0.push(value),
-                Side::Limit => case.limit.push(value),
+            let case = self.case(name);
+            match unit {
+                Unit::Nanoseconds => case.times[side as usize].push(value),
+                Unit::Instructions => case.counts[side as usize] = Some(value),
             }
         }
         Ok(())
+    }
+
+    fn case(&mut self, name: &str) -> &mut Case {
+        if !self.cases.contains_key(name) {
+            self.order.push(name.to_owned());
+        }
+        self.cases.entry(name.to_owned()).or_default()
     }
 
     /// Whether there are none.
@@ -75,6 +103,49 @@ impl Results {
         self.order
             .iter()
             .map(|name| (name.as_str(), &self.cases[name]))
+    }
+
+    /// An object a case: every single measurement, and what follows from them.
+    pub fn json(&self) -> Value {
+        let object = |(name, case): (&str, &Case)| {
+            let mut object = json!({ "case": name });
+            for side in Side::ALL {
+                if let Some(time) = case.time(side) {
+                    object[format!("{}_ns", side.key())] = json!(time);
+                    object[format!("{}_runs", side.key())] = json!(case.times[side as usize]);
+                }
+                if let Some(count) = case.count(side) {
+                    object[format!("{}_instructions", side.key())] = json!(count);
+                }
+            }
+            if let Some(ratio) = case.ratio(Side::Linux) {
+                let (low, high) = case.interval();
+                object["ratio"] = json!(ratio);
+                object["ratio_low"] = json!(low);
+                object["ratio_high"] = json!(high);
+            }
+            object
+        };
+        self.iter().map(object).collect::<Vec<_>>().into()
+    }
+
+    /// The same from such objects.
+    pub fn from_json(cases: &Value) -> Result<Results> {
+        let mut results = Results::default();
+        for object in cases.as_array().context("no list of cases")? {
+            let case = results.case(object["case"].as_str().context("a case has no name")?);
+            for side in Side::ALL {
+                let runs = object[format!("{}_runs", side.key())].as_array();
+                case.times[side as usize] = runs
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_f64)
+                    .collect();
+                case.counts[side as usize] =
+                    object[format!("{}_instructions", side.key())].as_f64();
+            }
+        }
+        Ok(results)
     }
 }
 
@@ -90,9 +161,25 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 impl Case {
-    /// How many times as long Linux takes, by the medians.
-    pub fn ratio(&self) -> f64 {
-        median(&self.linux) / median(&self.ring0)
+    /// The median of a side's runs, if it ran.
+    pub fn time(&self, side: Side) -> Option<f64> {
+        let times = &self.times[side as usize];
+        (!times.is_empty()).then(|| median(times))
+    }
+
+    /// A side's instructions, if they were counted.
+    pub fn count(&self, side: Side) -> Option<f64> {
+        self.counts[side as usize]
+    }
+
+    /// How many times as long that side takes as ring 0.
+    pub fn ratio(&self, side: Side) -> Option<f64> {
+        Some(self.time(side)? / self.time(Side::Ring0)?)
+    }
+
+    /// How many times as many instructions.
+    pub fn count_ratio(&self, side: Side) -> Option<f64> {
+        Some(self.count(side)? / self.count(Side::Ring0)?)
     }
 
     /// The ratio's 95 % confidence interval, by bootstrap: both sides' runs are drawn again a thousand times. The
@@ -109,7 +196,7 @@ impl Case {
                         .collect();
                     median(&again)
                 };
-                draw(&self.linux) / draw(&self.ring0)
+                draw(&self.times[Side::Linux as usize]) / draw(&self.times[Side::Ring0 as usize])
             })
             .collect();
         ratios.sort_by(f64::total_cmp);
@@ -145,25 +232,54 @@ mod tests {
     fn results_are_collected_by_case_and_side() {
         let mut results = Results::default();
         results
-            .add("b\t200.5\na\t10\n", Side::Linux)
+            .add("b\t200.5\na\t10\n", Side::Linux, Unit::Nanoseconds)
             .expect("results");
         results
-            .add("b\t100.25\na\t20\n", Side::Ring0)
+            .add("b\t100.25\na\t20\n", Side::Ring0, Unit::Nanoseconds)
             .expect("results");
         let ratios: Vec<_> = results
             .iter()
-            .map(|(name, case)| (name.to_owned(), case.ratio()))
+            .map(|(name, case)| (name.to_owned(), case.ratio(Side::Linux)))
             .collect();
-        assert_eq!(ratios, [("b".to_owned(), 2.0), ("a".to_owned(), 0.5)]);
-        assert!(results.add("panic: oh\n", Side::Ring0).is_err());
+        assert_eq!(
+            ratios,
+            [("b".to_owned(), Some(2.0)), ("a".to_owned(), Some(0.5))]
+        );
+        let bad = results.add("panic: oh\n", Side::Ring0, Unit::Nanoseconds);
+        assert!(bad.is_err());
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let mut results = Results::default();
+        for (line, side, unit) in [
+            ("a\t3", Side::Linux, Unit::Nanoseconds),
+            ("a\t5", Side::Linux, Unit::Nanoseconds),
+            ("a\t2", Side::Ring0, Unit::Nanoseconds),
+            ("a\t40", Side::Ring0, Unit::Instructions),
+            ("b\t320", Side::LinuxGuest, Unit::Instructions),
+        ] {
+            results.add(line, side, unit).expect("a result");
+        }
+        let json = results.json();
+        let again = Results::from_json(&json).expect("cases");
+        assert_eq!(again.json(), json);
+        assert_eq!(
+            (json[0]["ratio"].as_f64(), json[1].get("ratio")),
+            (Some(2.0), None)
+        );
     }
 
     #[test]
     fn the_interval_holds_the_ratio_and_grows_with_the_spread() {
         let case = |ring0: &[f64]| Case {
-            linux: vec![10.0, 10.0, 10.0],
-            ring0: ring0.to_vec(),
-            limit: Vec::new(),
+            times: [
+                vec![10.0, 10.0, 10.0],
+                ring0.to_vec(),
+                Vec::new(),
+                Vec::new(),
+            ],
+            ..Case::default()
         };
         assert_eq!(case(&[5.0, 5.0, 5.0]).interval(), (2.0, 2.0));
         let (low, high) = case(&[4.0, 5.0, 8.0]).interval();

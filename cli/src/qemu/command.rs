@@ -30,6 +30,9 @@ pub fn program() -> Result<PathBuf> {
     }
 }
 
+/// One instruction is one nanosecond, and time goes straight on to the next timer when nothing runs.
+pub const ICOUNT: &str = "shift=0,sleep=off";
+
 /// What QEMU inherits.
 pub struct Files {
     pub kernel: RawFd,
@@ -50,17 +53,12 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
     let mut arguments = Arguments::default();
     let pci = config.machine == Machine::Q35;
     arguments.option("-machine", machine(config));
-    // On AMD hosts QEMU 7.2 can't set the MSR behind arch-capabilities, which means nothing to this guest anyway.
-    // migratable=off shows the invariant TSC.
-    arguments.option(
-        "-cpu",
-        match config.engine {
-            Engine::Kvm => "host,migratable=off,-arch-capabilities",
-            Engine::Tcg => "max",
-        },
-    );
+    arguments.option("-cpu", cpu(config.engine));
     arguments.option("-smp", config.cpus.to_string());
     arguments.option("-m", format!("{}k", config.memory >> 10));
+    if config.icount {
+        arguments.option("-icount", ICOUNT);
+    }
     for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
         arguments.flag(flag);
     }
@@ -114,6 +112,16 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
         }
     }
     arguments.0
+}
+
+/// The model of the guest's CPUs.
+pub fn cpu(engine: Engine) -> &'static str {
+    match engine {
+        // On AMD hosts QEMU 7.2 can't set the MSR behind arch-capabilities, which means nothing to this guest anyway.
+        // migratable=off shows the invariant TSC.
+        Engine::Kvm => "host,migratable=off,-arch-capabilities",
+        Engine::Tcg => "max",
+    }
 }
 
 /// The network that QEMU makes up: the guest gets 10.0.2.15 by DHCP, 10.0.2.2 is the host.

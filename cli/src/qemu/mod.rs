@@ -7,6 +7,7 @@
 mod backlog;
 mod command;
 pub mod engine;
+pub mod linux;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -30,6 +31,8 @@ pub struct Config {
     pub machine: Machine,
     pub cpus: u32,
     pub memory: u64,
+    /// The VM's clock counts instructions.
+    pub icount: bool,
     /// Offer the host's files by 9p.
     pub host_files: bool,
     /// A card in QEMU's user network.
