@@ -266,6 +266,7 @@ fn scheduling() -> Vec<Case> {
         "locked-threads mutexes conditions select affinity execution-trace thread-exit futex syscall-handoff goroutines yield \
          thread-ids priorities rwmutex once pools stacks names futex-requeue futex-errors",
     );
+    all.push(ours("scheduling", "confine").cpus(&[1, 2, 4]).code(0));
     all.push(ours("scheduling", "spin").every_version().code(0));
     all.push(
         ours("scheduling", "spin-many")

@@ -29,6 +29,7 @@ func main() {
 		"futex": futex, "syscall-handoff": syscallHandoff, "goroutines": goroutines, "yield": yield, "thread-ids": threadIDs,
 		"priorities": priorities, "rwmutex": rwmutex, "once": once, "pools": pools, "stacks": stacks, "names": names,
 		"futex-requeue": futexRequeue, "futex-errors": futexErrors, "usage": usage,
+		"confine": confine,
 	})
 }
 
@@ -379,6 +380,63 @@ func affinity() {
 	fmt.Println(prog.Name(e))
 	_, _, e = syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, 1024, uintptr(unsafe.Pointer(&set)))
 	fmt.Println(prog.Name(e))
+}
+
+// confine: a thread that computes is told by another where it may run, and goes there; two that share a processor do.
+func confine() {
+	const cpus = 2
+	if runtime.NumCPU() < cpus {
+		runtime.GOMAXPROCS(cpus)
+	}
+	last := min(runtime.NumCPU(), cpus) - 1
+	var wg sync.WaitGroup
+	var tids [3]atomic.Int32
+	var seen [3]atomic.Int64
+	var stop atomic.Bool
+	for i := range tids {
+		wg.Add(1)
+		go func(i int) {
+			defer wg.Done()
+			runtime.LockOSThread()
+			tids[i].Store(int32(syscall.Gettid()))
+			for !stop.Load() {
+				for x := 0; x < 1000; x++ {
+					seen[i].Add(0)
+				}
+				var cpu uint32
+				syscall.RawSyscall(309, uintptr(unsafe.Pointer(&cpu)), 0, 0)
+				seen[i].Store(int64(cpu) + 1)
+			}
+		}(i)
+	}
+	for i := range tids {
+		for tids[i].Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for round := 0; round < 20; round++ {
+		cpu := round % (last + 1)
+		for i := range tids {
+			mask := uint64(1) << cpu
+			_, _, e := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, uintptr(tids[i].Load()), 8, uintptr(unsafe.Pointer(&mask)))
+			prog.Check(e == 0, "sched_setaffinity: %v", e)
+		}
+		for i := range tids {
+			// What it sees from now on: first it must have looked again.
+			for again := 0; again < 2; {
+				seen[i].Store(0)
+				for seen[i].Load() == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				if seen[i].Load() == int64(cpu)+1 {
+					again++
+				}
+			}
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
+	fmt.Println("all went")
 }
 
 //go:noinline

@@ -60,6 +60,14 @@ pub fn note(vector: usize) {
     apic::end_of_interrupt();
 }
 
+/// Makes a CPU look at its pending work before it goes on in the program.
+pub fn poke(target: &PerCpu) {
+    target.pending.store(1, Ordering::SeqCst);
+    if !core::ptr::eq(target, this_cpu()) {
+        apic::send_ipi(target, RESCHEDULE);
+    }
+}
+
 /// Whether this CPU has noted interrupts.
 #[inline]
 pub fn any_noted() -> bool {

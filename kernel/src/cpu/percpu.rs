@@ -7,7 +7,7 @@ use crate::task::{RunQueue, Thread};
 use crate::time::TimerQueue;
 use core::cell::Cell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 pub use ringo_abi::MAX_CPUS;
 
@@ -67,8 +67,6 @@ pub struct PerCpu {
     pub switches: AtomicU64,
     /// For /proc/PID/io: calls that read and that write, and bytes of each.
     pub transfers: [Transfers; 2],
-    /// The CPU has been started and schedules.
-    pub online: AtomicBool,
 }
 
 /// Calls that moved bytes one way, and how many.
@@ -140,7 +138,6 @@ impl PerCpu {
             interrupts: AtomicU64::new(0),
             switches: AtomicU64::new(0),
             transfers: [const { Transfers::new() }; 2],
-            online: AtomicBool::new(false),
         }
     }
 

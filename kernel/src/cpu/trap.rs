@@ -487,6 +487,7 @@ pub extern "C" fn exit_work(frame: &mut TrapFrame) {
         interrupts::handle_noted();
         crate::time::run_expired();
         task::preempt_if_due();
+        task::move_to_allowed_cpu();
         task::signal::deliver(frame);
     }
     task::signal::restart_call(frame);

@@ -99,10 +99,7 @@ pub fn sched_setaffinity(pid: i32, len: usize, mask: usize) -> SysResult {
     if wanted == 0 {
         return Err(Errno::EINVAL);
     }
-    thread.affinity.store(wanted, Ordering::Relaxed);
-    if thread.tid() == task::current().tid() {
-        task::move_to_allowed_cpu();
-    }
+    task::set_affinity(thread, wanted);
     Ok(0)
 }
 

@@ -26,7 +26,7 @@ pub use process::{exit_group, process};
 pub use queue::RunQueue;
 pub use sched::{
     block, cancel_block, finish_switch, idle_forever, init_cpu, move_to_allowed_cpu,
-    preempt_if_due, prepare_block, sleep_until, wake, yield_now,
+    preempt_if_due, prepare_block, set_affinity, sleep_until, wake, yield_now,
 };
 pub use thread::{State, Thread, Tid};
 

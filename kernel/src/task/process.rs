@@ -1,7 +1,7 @@
 //! What all threads share: the one process, and its end.
 use super::signal::ProcessSignals;
 use super::thread::{self, Thread};
-use crate::cpu::{apic, interrupts, percpu};
+use crate::cpu::{interrupts, percpu};
 use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 pub use ringo_control::ExitStatus;
@@ -132,9 +132,7 @@ pub fn exit_group(status: ExitStatus) -> ! {
     }
     let me = percpu::this_cpu().id.get();
     for id in (0..percpu::cpu_count()).filter(|&id| id != me) {
-        let cpu = percpu::cpu(id);
-        cpu.pending.store(1, Ordering::SeqCst);
-        apic::send_ipi(cpu, interrupts::RESCHEDULE);
+        interrupts::poke(percpu::cpu(id));
     }
     crate::drivers::power::exit(status, &crate::program::stats::json())
 }

@@ -65,6 +65,12 @@ impl RunQueue {
         false
     }
 
+    /// What `look` finds at the thread that has waited longest.
+    pub fn first<R>(&self, look: impl FnOnce(&Thread) -> R) -> Option<R> {
+        let list = self.list.lock();
+        list.head.checked_sub(1).and_then(by_index).map(look)
+    }
+
     /// Takes the first thread for which `wanted` holds.
     pub fn remove_first(&self, wanted: impl Fn(&Thread) -> bool) -> Option<&'static Thread> {
         let mut list = self.list.lock();

@@ -6,12 +6,17 @@
 //!
 //! Waking puts the thread on its old CPU if that one idles, else on the waker's: a waker that blocks right away hands
 //! over for the price of one switch, and idle CPUs that poll take what waits elsewhere ([`steal`]). A halted CPU is only
-//! kicked by interrupt if nobody polls and the waker is not one of those that block soon after waking.
+//! kicked by interrupt if nobody polls. Whoever takes a thread, and leaves others waiting, kicks the next ([`spread`]): so
+//! a burst of wake-ups reaches all CPUs, though the waker kicks one (Go's scheduler wakes its Ps so).
+//!
+//! A thread whose affinity excludes the CPU it is on finishes its system call there, and moves before it goes on in the
+//! program.
 //!
 //! Idling: poll for a while, then halt; masked, the queues are looked at once more before the halt, so no wake-up is lost
 //! (xv6's and every kernel's rule). How long to poll is learnt (as Linux's virt/kvm halt polling does it): a halt that was
 //! over soon would better have been a poll, one that was not makes the next poll shorter, down to none in an idle VM.
 use super::context;
+use super::queue::RunQueue;
 use super::thread::{State, Thread};
 use crate::cpu::percpu::{PerCpu, cpu_count, this_cpu};
 use crate::cpu::{self, apic, interrupts, percpu};
@@ -26,9 +31,13 @@ const SLICE_NS: u64 = 3_000_000;
 const POLL_MAX_NS: u64 = 200_000;
 /// The first poll that is not nothing.
 const POLL_MIN_NS: u64 = 10_000;
-/// Halted CPUs, a bit each; and those that poll.
-static HALTED: AtomicU64 = AtomicU64::new(0);
-static POLLING: AtomicU64 = AtomicU64::new(0);
+/// A word that many CPUs write, in a cache line of its own.
+#[repr(align(64))]
+struct CpuSet(AtomicU64);
+
+/// Halted CPUs that nobody has kicked, a bit each; and those that poll.
+static HALTED: CpuSet = CpuSet(AtomicU64::new(0));
+static POLLING: CpuSet = CpuSet(AtomicU64::new(0));
 
 /// `PerCpu::idle`.
 const BUSY: u8 = 0;
@@ -46,7 +55,6 @@ pub fn init_cpu() -> Result<(), Errno> {
     let cpu = this_cpu();
     cpu.idle_thread.set(Some(thread));
     cpu.set_current(thread);
-    cpu.online.store(true, Ordering::Release);
     Ok(())
 }
 
@@ -140,8 +148,7 @@ pub fn enqueue(thread: &'static Thread) {
     } else if allowed(thread, here) {
         here
     } else {
-        let mask = thread.affinity.load(Ordering::Relaxed);
-        percpu::cpu((mask.trailing_zeros() as usize).min(cpu_count() - 1))
+        allowed_cpu(thread)
     };
     target.run_queue.push(thread);
     // The push before the look at who is idle; pairs with the fence in `idle`.
@@ -150,12 +157,34 @@ pub fn enqueue(thread: &'static Thread) {
         share_queue(here, thread);
     } else if target.idle.load(Ordering::SeqCst) == HALTS || !thread.on_cpu.load(Ordering::SeqCst) {
         kick(target);
+        if target.idle.load(Ordering::SeqCst) == BUSY {
+            // It has found something else meanwhile, or was busy all along.
+            kick_taker(thread.affinity.load(Ordering::Relaxed));
+        }
     }
     // Else it is still leaving its CPU, which looks at its queue after that (finish_switch).
 }
 
+#[inline]
 fn allowed(thread: &Thread, cpu: &PerCpu) -> bool {
     thread.affinity.load(Ordering::Relaxed) >> cpu.id.get() & 1 != 0
+}
+
+/// Where a thread shall go that may not run here: to an idle CPU of its mask, else where the fewest wait.
+#[cold]
+fn allowed_cpu(thread: &Thread) -> &'static PerCpu {
+    let mask = thread.affinity.load(Ordering::Relaxed);
+    for idle in [&POLLING, &HALTED] {
+        let usable = idle.0.load(Ordering::Relaxed) & mask;
+        if usable != 0 {
+            return percpu::cpu(usable.trailing_zeros() as usize);
+        }
+    }
+    (0..cpu_count())
+        .map(percpu::cpu)
+        .filter(|cpu| allowed(thread, cpu))
+        .min_by_key(|cpu| cpu.run_queue.len())
+        .unwrap_or_else(this_cpu)
 }
 
 /// `queued` waits here while another thread runs: see that it does not wait for long.
@@ -169,12 +198,32 @@ fn share_queue(here: &'static PerCpu, queued: &Thread) {
         // Mostly armed for something earlier already; no reason to leave the kernel the slow way.
         time::program_hardware();
     }
-    let takers = queued.affinity.load(Ordering::Relaxed);
-    if POLLING.load(Ordering::Relaxed) & takers == 0 {
-        let halted = HALTED.load(Ordering::Relaxed) & takers;
-        if halted != 0 {
-            kick(percpu::cpu(halted.trailing_zeros() as usize));
+    kick_taker(queued.affinity.load(Ordering::Relaxed));
+}
+
+/// One CPU of the set `takers` shall look for work: a halted one, if none of them polls.
+fn kick_taker(takers: u64) {
+    if POLLING.0.load(Ordering::Relaxed) & takers != 0 {
+        return;
+    }
+    let mut halted = HALTED.0.load(Ordering::Relaxed) & takers;
+    while halted != 0 {
+        let id = halted.trailing_zeros() as usize;
+        // Ours to kick: the next one to look for a halted CPU finds another. It announces its next halt itself.
+        if HALTED.0.fetch_and(!(1 << id), Ordering::SeqCst) >> id & 1 != 0 {
+            return kick(percpu::cpu(id));
         }
+        halted &= halted - 1;
+    }
+}
+
+/// A thread was taken to run, and others still wait in `queue`: another CPU shall take the first of them.
+fn spread(queue: &RunQueue) {
+    if queue.len() > 0
+        && HALTED.0.load(Ordering::Relaxed) != 0
+        && let Some(takers) = queue.first(|thread| thread.affinity.load(Ordering::Relaxed))
+    {
+        kick_taker(takers);
     }
 }
 
@@ -235,7 +284,7 @@ pub fn schedule(thread: &'static Thread) {
     account(thread, now);
     let next = match this_cpu().run_queue.pop() {
         Some(next) => next,
-        None if thread.moves_to.load(Ordering::Relaxed) != 0 => idle_thread(),
+        None if thread.moves.load(Ordering::Relaxed) => idle_thread(),
         None => idle(now),
     };
     if core::ptr::eq(next, thread) {
@@ -285,7 +334,7 @@ pub fn finish_switch() {
             previous.retire();
         } else {
             // Read first: stepped off, it may be picked elsewhere and move again.
-            let moves = previous.moves_to.swap(0, Ordering::Relaxed) != 0;
+            let moves = previous.moves.swap(false, Ordering::Relaxed);
             previous.on_cpu.store(false, Ordering::Release);
             if moves {
                 previous.set_state(State::Runnable);
@@ -321,9 +370,10 @@ fn after_pick(cpu: &PerCpu) {
     cpu.running_since.store(since, Ordering::Relaxed);
     time::cpu_alarm::arm_for_current(cpu);
     time::program_hardware();
-    // The new thread may have signals to take. It was made Running before this look, so a sender either sees that and
-    // tells this CPU, or is seen here.
-    if thread.signals.deliverable() || super::process().exiting() {
+    spread(&cpu.run_queue);
+    // The new thread may have signals to take, or to move. It was made Running before this look, so a sender either sees
+    // that and tells this CPU, or is seen here.
+    if thread.signals.deliverable() || super::process().exiting() || !allowed(thread, cpu) {
         cpu.pending.store(1, Ordering::Relaxed);
     }
 }
@@ -351,7 +401,7 @@ fn idle(now: u64) -> &'static Thread {
     let bit = 1u64 << cpu.id.get();
     let mut poll_until = now + cpu.poll_ns.get();
     cpu.idle.store(POLLS, Ordering::SeqCst);
-    POLLING.fetch_or(bit, Ordering::SeqCst);
+    POLLING.0.fetch_or(bit, Ordering::SeqCst);
     let next = loop {
         if let Some(next) = look_for_work(cpu) {
             break next;
@@ -372,17 +422,28 @@ fn idle(now: u64) -> &'static Thread {
         learn(cpu, halted);
         poll_until = now + halted + cpu.poll_ns.get().max(POLL_MIN_NS);
     };
-    POLLING.fetch_and(!bit, Ordering::SeqCst);
+    POLLING.0.fetch_and(!bit, Ordering::SeqCst);
     cpu.idle.store(BUSY, Ordering::SeqCst);
     cpu::tlb::catch_up();
+    stop_polling(cpu);
     next
+}
+
+/// This CPU has found a thread, and polls no longer. While it did nobody was kicked for others that wait.
+fn stop_polling(cpu: &PerCpu) {
+    if POLLING.0.load(Ordering::SeqCst) == 0 && HALTED.0.load(Ordering::Relaxed) != 0 {
+        others(cpu)
+            .filter(|other| stealable(other))
+            .for_each(|other| spread(&other.run_queue));
+    }
 }
 
 /// Halts until an interrupt comes, unless there is something to do.
 fn halt(cpu: &'static PerCpu, bit: u64) {
-    POLLING.fetch_and(!bit, Ordering::SeqCst);
-    HALTED.fetch_or(bit, Ordering::SeqCst);
+    POLLING.0.fetch_and(!bit, Ordering::SeqCst);
+    // Before the bit: whoever takes that sends the interrupt.
     cpu.idle.store(HALTS, Ordering::SeqCst);
+    HALTED.0.fetch_or(bit, Ordering::SeqCst);
     // Our announcement before the last look; pairs with the fence in `enqueue`.
     fence(Ordering::SeqCst);
     time::program_hardware();
@@ -393,8 +454,8 @@ fn halt(cpu: &'static PerCpu, bit: u64) {
         interrupts::unmask();
     }
     cpu.idle.store(POLLS, Ordering::SeqCst);
-    HALTED.fetch_and(!bit, Ordering::SeqCst);
-    POLLING.fetch_or(bit, Ordering::SeqCst);
+    HALTED.0.fetch_and(!bit, Ordering::SeqCst);
+    POLLING.0.fetch_or(bit, Ordering::SeqCst);
 }
 
 /// Makes the next poll longer after a halt that was over soon, shorter after a long one.
@@ -418,12 +479,16 @@ fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
     cpu.run_queue.pop().or_else(|| steal(cpu))
 }
 
+/// The other CPUs, the next one first.
+fn others(cpu: &PerCpu) -> impl Iterator<Item = &'static PerCpu> {
+    let (count, id) = (cpu_count(), cpu.id.get());
+    (1..count).map(move |step| percpu::cpu((id + step) % count))
+}
+
 /// Whether a thread waits for another CPU that could run here; one that is still stepping off its stack counts, since
 /// nobody tells when it has.
 fn others_have_work(cpu: &PerCpu) -> bool {
-    (0..cpu_count())
-        .filter(|&id| id != cpu.id.get())
-        .map(percpu::cpu)
+    others(cpu)
         .any(|victim| stealable(victim) && victim.run_queue.any(|thread| allowed(thread, cpu)))
 }
 
@@ -434,10 +499,7 @@ fn stealable(victim: &PerCpu) -> bool {
 
 /// Takes a thread that waits for another CPU, starting with the next one.
 fn steal(cpu: &'static PerCpu) -> Option<&'static Thread> {
-    let count = cpu_count();
-    let id = cpu.id.get();
-    (1..count)
-        .map(|step| percpu::cpu((id + step) % count))
+    others(cpu)
         .filter(|victim| stealable(victim))
         .find_map(|victim| {
             victim.run_queue.remove_first(|thread| {
@@ -446,20 +508,31 @@ fn steal(cpu: &'static PerCpu) -> Option<&'static Thread> {
         })
 }
 
-/// The running thread's affinity changed: leaves this CPU if it may not stay.
+/// sched_setaffinity(2): the thread runs on the CPUs of `mask` only. The running one moves at once; another one is told
+/// to, and does before it goes on in the program.
+pub fn set_affinity(thread: &'static Thread, mask: u64) {
+    thread.affinity.store(mask, Ordering::SeqCst);
+    if core::ptr::eq(thread, super::current()) {
+        move_to_allowed_cpu();
+    } else if matches!(thread.state(), State::Running | State::Blocking) {
+        // Else it looks when it is picked (after_pick).
+        let cpu = thread.last_cpu.load(Ordering::Relaxed) as usize;
+        interrupts::poke(percpu::cpu(cpu));
+    }
+}
+
+/// Leaves this CPU if the running thread may not stay.
+#[inline]
 pub fn move_to_allowed_cpu() {
     let thread = super::current();
-    let cpu = this_cpu();
-    if allowed(thread, cpu) {
-        return;
+    if !allowed(thread, this_cpu()) {
+        move_away(thread);
     }
-    let mask = thread.affinity.load(Ordering::Relaxed);
-    thread
-        .moves_to
-        .store(mask.trailing_zeros() + 1, Ordering::Relaxed);
-    thread
-        .last_cpu
-        .store(mask.trailing_zeros(), Ordering::Relaxed);
+}
+
+#[cold]
+fn move_away(thread: &'static Thread) {
+    thread.moves.store(true, Ordering::Relaxed);
     // Running until it has stepped off its stack (finish_switch): were it Blocked, a late wake-up would queue it elsewhere
     // meanwhile, and of two CPUs that pick each other's moving thread neither would ever leave its own.
     schedule(thread);

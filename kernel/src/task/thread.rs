@@ -88,8 +88,8 @@ pub struct Thread {
     pub name: SpinLock<[u8; 16]>,
     /// CPUs it may run on (sched_setaffinity(2)).
     pub affinity: AtomicU64,
-    /// It leaves its CPU because it may not stay there: not 0 until somebody else runs.
-    pub moves_to: AtomicU32,
+    /// It leaves its CPU because it may not stay there: until somebody else runs.
+    pub moves: AtomicBool,
     /// Timer of the deadline it sleeps for: see time/.
     pub sleep_timer: SleepTimer,
     /// Alarms by its CPU time.
@@ -200,7 +200,7 @@ impl Thread {
             started: AtomicU64::new(0),
             name: SpinLock::new([0; 16]),
             affinity: AtomicU64::new(u64::MAX),
-            moves_to: AtomicU32::new(0),
+            moves: AtomicBool::new(false),
             sleep_timer: SleepTimer::new(),
             cpu_alarms: CpuAlarms::new(),
             restart: Restart::new(),

@@ -12,7 +12,7 @@
 //! ```
 //! Both sides write before they read, so one of them sees the other.
 use super::SignalSet;
-use crate::cpu::{apic, interrupts, percpu};
+use crate::cpu::{interrupts, percpu};
 use crate::task::thread::{self, State, Thread};
 use crate::task::wake;
 use core::sync::atomic::Ordering;
@@ -26,11 +26,8 @@ pub fn notify(thread: &'static Thread) -> bool {
     }
     match thread.state() {
         State::Running | State::Blocking => {
-            let cpu = percpu::cpu(thread.last_cpu.load(Ordering::Relaxed) as usize);
-            cpu.pending.store(1, Ordering::SeqCst);
-            if !core::ptr::eq(cpu, percpu::this_cpu()) {
-                apic::send_ipi(cpu, interrupts::RESCHEDULE);
-            }
+            let cpu = thread.last_cpu.load(Ordering::Relaxed) as usize;
+            interrupts::poke(percpu::cpu(cpu));
             true
         }
         // It looks when it is switched in.

@@ -3,7 +3,7 @@ pub mod percpu {
     use crate::task::{RunQueue, Thread};
     use crate::time::TimerQueue;
     use core::cell::Cell;
-    use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+    use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
     use std::collections::BTreeMap;
     use std::sync::Mutex;
 
@@ -24,7 +24,6 @@ pub mod percpu {
         pub idle_thread: Cell<Option<&'static Thread>>,
         pub switched_from: Cell<Option<&'static Thread>>,
         pub switches: AtomicU64,
-        pub online: AtomicBool,
         /// An interrupt arrived and was not handled.
         pub line: shuttle::sync::Mutex<bool>,
         pub raised: shuttle::sync::Condvar,
@@ -53,7 +52,6 @@ pub mod percpu {
                 idle_thread: Cell::new(None),
                 switched_from: Cell::new(None),
                 switches: AtomicU64::new(0),
-                online: AtomicBool::new(false),
                 line: shuttle::sync::Mutex::new(false),
                 raised: shuttle::sync::Condvar::new(),
                 terminator: Cell::new(None),
@@ -126,9 +124,17 @@ pub mod apic {
 }
 
 pub mod interrupts {
-    use super::percpu::this_cpu;
+    use super::percpu::{PerCpu, this_cpu};
+    use core::sync::atomic::Ordering;
 
     pub const RESCHEDULE: u8 = 0x21;
+
+    pub fn poke(target: &PerCpu) {
+        target.pending.store(1, Ordering::SeqCst);
+        if !core::ptr::eq(target, this_cpu()) {
+            super::apic::send_ipi(target, RESCHEDULE);
+        }
+    }
 
     pub fn any_noted() -> bool {
         *this_cpu().line.lock().expect("the line")

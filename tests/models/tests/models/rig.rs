@@ -156,6 +156,7 @@ pub fn leave_kernel() -> u64 {
         interrupts::handle_noted();
         time::run_expired();
         task::preempt_if_due();
+        task::move_to_allowed_cpu();
         taken |= task::current().signals.take();
     }
     time::program_hardware();

@@ -258,3 +258,75 @@ fn a_pinned_thread_lets_other_cpus_halt_and_is_run_by_one_that_may() {
         });
     });
 }
+
+#[test]
+fn a_thread_that_another_confines_moves_before_it_goes_on() {
+    model(3, || {
+        for computes in [false, true] {
+            let moved = Arc::new(AtomicBool::new(false));
+            let told = moved.clone();
+            let thread = spawn(move || {
+                while this_cpu().id.get() != 2 {
+                    if !computes {
+                        // Wherever it is when it is told: asleep, about to sleep, being woken.
+                        let deadline = time::now() + 5000;
+                        prepare_block(current());
+                        block(Some(deadline), false);
+                    }
+                    leave_kernel_if_told();
+                    core::hint::spin_loop();
+                }
+                told.store(true, Ordering::SeqCst);
+            });
+            spawn(move || {
+                task::set_affinity(thread, 1 << 2);
+                while !moved.load(Ordering::SeqCst) {
+                    task::yield_now();
+                    leave_kernel();
+                    core::hint::spin_loop();
+                }
+            });
+        }
+    });
+}
+
+/// As [`leave_kernel`] for a program that makes no calls: only if something is pending.
+fn leave_kernel_if_told() {
+    if crate::cpu::interrupts::any_noted() || this_cpu().pending.load(Ordering::SeqCst) != 0 {
+        leave_kernel();
+    }
+}
+
+/// One waker, one kick; the others are passed on by those that came. No timer helps: nobody's slice ends.
+#[test]
+fn a_burst_of_wake_ups_reaches_every_halted_cpu() {
+    model(4, || {
+        let (arrived, ready) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let sleepers: Vec<&'static Thread> = (0..3)
+            .map(|_| {
+                let (arrived, ready) = (arrived.clone(), ready.clone());
+                spawn(move || {
+                    sleep_until(&ready, &Once(AtomicUsize::new(0)));
+                    arrived.fetch_add(1, Ordering::SeqCst);
+                    // None of the four gives its CPU up before all run.
+                    while arrived.load(Ordering::SeqCst) < 4 {
+                        core::hint::spin_loop();
+                    }
+                })
+            })
+            .collect();
+        spawn(move || {
+            ready.store(true, Ordering::SeqCst);
+            for thread in sleepers {
+                wake(thread);
+            }
+            arrived.fetch_add(1, Ordering::SeqCst);
+            while arrived.load(Ordering::SeqCst) < 4 {
+                core::hint::spin_loop();
+            }
+        });
+    });
+}

@@ -20,7 +20,7 @@ pub mod signal;
 pub use queue::RunQueue;
 pub use sched::{
     block, cancel_block, finish_switch, idle_forever, init_cpu, move_to_allowed_cpu,
-    preempt_if_due, prepare_block, wake, yield_now,
+    preempt_if_due, prepare_block, set_affinity, wake, yield_now,
 };
 pub use thread::{State, Thread, Tid};
 
