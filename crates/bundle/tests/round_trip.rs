@@ -141,6 +141,15 @@ proptest! {
 }
 
 #[test]
+fn entropy_is_where_its_offset_says() {
+    let bytes = archive(&BTreeMap::from([("a".to_owned(), b"x".to_vec())]));
+    let bundle = Bundle::parse(&bytes).expect("valid");
+    let at = bundle.entropy_offset() as usize;
+    assert_eq!(bytes[at..at + 32], bundle.config().entropy);
+    assert_eq!(bytes[at - 8..at], bundle.config().started_ns.to_le_bytes());
+}
+
+#[test]
 fn circumstances_round_trip() {
     let bytes = archive(&BTreeMap::new());
     let bundle = Bundle::parse(&bytes).expect("valid");

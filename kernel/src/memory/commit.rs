@@ -9,10 +9,12 @@ use super::paging::PAGE;
 use super::space::{Area, Inner};
 
 impl Inner {
-    /// Whether there are frames for so many pages when they are touched. As many again as the kernel reserves are left for
-    /// what nobody promised: tables for these pages, stacks, the runtime's own data.
+    /// Whether there are frames for so many pages when they are touched. Some more are left for what nobody promised: tables
+    /// for these pages, stacks, the runtime's own notes on its heap, which on a small machine are a large part.
     pub(super) fn can_promise(&mut self, pages: usize) -> bool {
-        let wanted = pages + frames::reserve();
+        const NOTES: usize = 512;
+        let (_, total) = frames::counts();
+        let wanted = pages + frames::reserve().max(NOTES.min(total / 8));
         frames::has_uncommitted(wanted)
             || self.unmap_forgettable() && frames::has_uncommitted(wanted)
     }

@@ -57,11 +57,34 @@ impl AddressSpace {
         if address >= USER_END {
             return Err(SEGV_MAPERR);
         }
+        let mut block = HugeBlock::None;
+        loop {
+            let outcome = self.try_fault(address, write, fetch, &mut block);
+            if let HugeBlock::Used(phys) = block {
+                frames::clear(phys, frames::MAX_ORDER);
+                block = HugeBlock::Zero(phys);
+                continue;
+            }
+            if let HugeBlock::Zero(phys) = block {
+                // Somebody else was faster, or the area went meanwhile.
+                frames::free(phys, frames::MAX_ORDER);
+            }
+            return outcome;
+        }
+    }
+
+    fn try_fault(
+        &self,
+        address: usize,
+        write: bool,
+        fetch: bool,
+        block: &mut HugeBlock,
+    ) -> Result<(), FaultSignal> {
         let mut inner = self.lock();
-        let mut outcome = inner.serve(address, write, fetch);
+        let mut outcome = inner.serve(address, write, fetch, block);
         // Mapped pages keep their frames; those that can be read again need not.
         if outcome == Err(OUT_OF_MEMORY) && inner.unmap_forgettable() {
-            outcome = inner.serve(address, write, fetch);
+            outcome = inner.serve(address, write, fetch, block);
         }
         if outcome == Err(OUT_OF_MEMORY) {
             report::refused("a page that was touched", &inner);
@@ -70,8 +93,25 @@ impl AddressSpace {
     }
 }
 
+/// 2 MiB for a fault. Zeroing takes longer than all else that happens under the lock of the address space: it is done
+/// without, and the fault looked at again.
+enum HugeBlock {
+    /// Nothing yet.
+    None,
+    /// Taken by the fault, which was put off: its frames hold what was there before.
+    Used(usize),
+    /// All zeros.
+    Zero(usize),
+}
+
 impl Inner {
-    fn serve(&mut self, address: usize, write: bool, fetch: bool) -> Result<(), FaultSignal> {
+    fn serve(
+        &mut self,
+        address: usize,
+        write: bool,
+        fetch: bool,
+        ready: &mut HugeBlock,
+    ) -> Result<(), FaultSignal> {
         if self.area_at(address).is_none() && !self.grow_down(address) {
             return Err(SEGV_MAPERR);
         }
@@ -92,11 +132,13 @@ impl Inner {
             Some(mapping) if !write || mapping.flags & WRITABLE != 0 => Ok(()),
             Some(mapping) => self.copy_on_write(page, mapping, &area),
             None => match &area.backing {
-                Backing::Anonymous => self.give_anonymous(page, start, &area),
+                Backing::Anonymous => self.give_anonymous(page, start, &area, ready),
                 Backing::File {
                     source,
                     page: first,
                 } => {
+                    // The page may be there already, but not the table for it.
+                    frames::check_spare().map_err(|_| OUT_OF_MEMORY)?;
                     let index = first + ((page - start) / PAGE) as u64;
                     let frame = source
                         .frame(index)
@@ -152,6 +194,7 @@ impl Inner {
         page: usize,
         start: usize,
         area: &Area,
+        ready: &mut HugeBlock,
     ) -> Result<(), FaultSignal> {
         let table = kernel_table();
         let flags = page_flags(area.protection);
@@ -164,14 +207,20 @@ impl Inner {
             && block >= start
             && block + HUGE_PAGE <= area.end
             && !table.has_small_pages(block)
-            && let Some(phys) = huge_block(area.committed)
         {
-            if table.map_divisible(block, phys, flags) {
-                self.anonymous += HUGE_PAGE / PAGE;
-                self.count(page, HUGE_PAGE / PAGE, area);
-                return Ok(());
+            if let HugeBlock::None = ready {
+                *ready = huge_block(area.committed);
             }
-            frames::free(phys, frames::MAX_ORDER);
+            match *ready {
+                HugeBlock::Used(_) => return Ok(()),
+                HugeBlock::Zero(phys) if table.map_divisible(block, phys, flags) => {
+                    *ready = HugeBlock::None;
+                    self.anonymous += HUGE_PAGE / PAGE;
+                    self.count(page, HUGE_PAGE / PAGE, area);
+                    return Ok(());
+                }
+                _ => {}
+            }
         }
         let around = if ample { FAULT_AROUND * PAGE } else { PAGE };
         let window = page / around * around;
@@ -257,12 +306,17 @@ impl Inner {
     }
 }
 
-/// 2 MiB of zeros: of what was promised, if the area was promised its pages.
-fn huge_block(promised: bool) -> Option<usize> {
-    if promised {
-        frames::alloc_spare_zeroed(frames::MAX_ORDER)
+/// 2 MiB, of what was promised if the area was promised its pages.
+fn huge_block(promised: bool) -> HugeBlock {
+    let block = if promised {
+        frames::alloc_spare(frames::MAX_ORDER)
     } else {
-        frames::alloc_unpromised_zeroed(frames::MAX_ORDER)
+        frames::alloc_unpromised(frames::MAX_ORDER)
+    };
+    match block {
+        Some(block) if block.zero => HugeBlock::Zero(block.phys),
+        Some(block) => HugeBlock::Used(block.phys),
+        None => HugeBlock::None,
     }
 }
 

@@ -24,6 +24,8 @@ pub const FRAME: usize = 4096;
 /// The largest order: 512 frames, 2 MiB.
 pub const MAX_ORDER: usize = 9;
 
+/// The least memory behind the infos: whether a program can run in it is found out later.
+const LEAST: usize = 1 << 20;
 /// The number of no frame.
 pub const NO_FRAME: u32 = u32::MAX;
 const NONE: u32 = NO_FRAME;
@@ -85,7 +87,7 @@ pub fn init(regions: &[(usize, usize)], ram_end: usize) {
     let mut used = 0;
     for &(start, end) in regions {
         let (mut start, end) = (start.next_multiple_of(FRAME), end / FRAME * FRAME);
-        if !placed && end.saturating_sub(start) > infos + (4 << 20) {
+        if !placed && end.saturating_sub(start) > infos + LEAST {
             INFOS.store(phys_to_virt(start), Ordering::Relaxed);
             start += infos;
             placed = true;
@@ -335,10 +337,15 @@ pub fn alloc_unpromised_zeroed(order: usize) -> Option<usize> {
 
 fn fill(block: Block, order: usize) -> usize {
     if !block.zero {
-        // SAFETY: a block of our own in the direct map.
-        unsafe { core::ptr::write_bytes(phys_to_virt(block.phys) as *mut u8, 0, FRAME << order) };
+        clear(block.phys, order);
     }
     block.phys
+}
+
+/// Zeroes a block of the caller's.
+pub fn clear(phys: usize, order: usize) {
+    // SAFETY: it lies in the direct map, and is the caller's.
+    unsafe { core::ptr::write_bytes(phys_to_virt(phys) as *mut u8, 0, FRAME << order) };
 }
 
 /// Gives a block back.
