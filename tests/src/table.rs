@@ -1,6 +1,7 @@
 //! The cases: what is run, with what, and what may differ. A line or two each.
 
 use std::fs;
+use std::path::Path;
 
 use crate::case::Program::{Ours, Variant};
 use crate::case::{Case, Stdin, case};
@@ -371,10 +372,12 @@ fn files() -> Vec<Case> {
     let mut all = acts(
         "files",
         "create rename links walk seek append truncate sparse modes readdir unnamed at loops errors times copy cwd unlinked flock records \
-         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall deep full-table",
+         devices vector dup statfs exchange paths temp fallocate owners fifo xattr self close-range removeall deep full-table replaced lock-files",
     );
     all.push(ours("files", "threads").cpus(&[1, 2, 4]).code(0));
     all.push(ours("files", "big").limit(60).code(0));
+    let big = |at: &Path| fs::write(at.join("big"), Stdin::Bytes(5_000_123).bytes());
+    all.push(ours("files", "holes").files(big).code(0));
     all
 }
 

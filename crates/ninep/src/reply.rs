@@ -48,6 +48,11 @@ impl Qids<'_> {
     }
 
     /// Whether none was.
+    pub const fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no more.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -152,6 +157,11 @@ impl<'a> Entries<'a> {
         let mut entries = Self { bytes };
         while entries.next().is_some() {}
         entries.bytes.is_empty().then_some(Self { bytes })
+    }
+
+    /// How long they are.
+    pub const fn length(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Whether there is none: the directory's end.

@@ -27,7 +27,7 @@ func main() {
 		"unlinked": in(unlinked), "threads": in(threads), "flock": in(flock), "records": in(records), "big": in(big),
 		"devices": in(devices), "vector": in(vector), "dup": in(dup), "statfs": in(statfs), "exchange": in(exchange),
 		"paths": in(paths), "temp": in(temp), "fallocate": in(fallocate), "owners": in(owners), "fifo": in(fifo),
-		"xattr": in(xattr), "self": in(self), "close-range": in(closeRange), "removeall": in(removeAll), "deep": in(deep), "full-table": in(fullTable),
+		"xattr": in(xattr), "self": in(self), "close-range": in(closeRange), "removeall": in(removeAll), "deep": in(deep), "full-table": in(fullTable), "replaced": in(replaced), "lock-files": in(lockFiles), "holes": holes,
 	})
 }
 

@@ -5,6 +5,7 @@
 //! and look again whenever a lock goes.
 use super::OpenFile;
 use super::ranges::{Owner, Range, Ranges};
+use crate::memory::spare::Spare;
 use crate::memory::user;
 use crate::sync::{SpinLock, Wait, WaitQueue};
 use crate::task;
@@ -100,7 +101,7 @@ pub fn descriptor_closed(file: &OpenFile) {
 /// flock(2).
 ///
 /// # Errors
-/// EINVAL, EWOULDBLOCK, ERESTARTSYS; EBADF for what has no inode.
+/// EINVAL, EWOULDBLOCK, ERESTARTSYS, ENOLCK; EBADF for what has no inode.
 pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
     // Locks of this kind never kept anybody out; since 6.0 Linux says yes and does nothing.
     if operation & abi::LOCK_MAND != 0 {
@@ -129,6 +130,7 @@ pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
             if held.whole.iter().any(|&(_, other)| other || exclusive) {
                 return Err(Errno::EAGAIN);
             }
+            held.whole.spare(1).map_err(|_| Errno::ENOLCK)?;
             held.whole.push((me, exclusive));
             Ok(())
         })
@@ -184,7 +186,7 @@ fn request(file: &OpenFile, at: usize, of_file: bool) -> Result<(u32, Range), Er
 /// fcntl(F_SETLK, F_SETLKW and those of open file descriptions).
 ///
 /// # Errors
-/// EINVAL, EBADF, EAGAIN, ERESTARTSYS, EFAULT.
+/// EINVAL, EBADF, EAGAIN, ERESTARTSYS, EFAULT, ENOLCK.
 pub fn set(file: &OpenFile, at: usize, of_file: bool, block: bool) -> SysResult {
     let dentry = file.ops.dentry().ok_or(Errno::EBADF)?;
     let (kind, range) = request(file, at, of_file)?;
@@ -195,6 +197,8 @@ pub fn set(file: &OpenFile, at: usize, of_file: bool, block: bool) -> SysResult 
         _ => return Err(Errno::EINVAL),
     }
     dentry.inode.locks.acquire(block, |held| {
+        let room = held.records.list().spare(2);
+        room.map_err(|_| Errno::ENOLCK)?;
         if kind == abi::F_UNLCK {
             held.records.unlock(range);
             Ok(())

@@ -47,20 +47,21 @@ pub fn open(
     let found = walk::walk(start, path, how)?;
     let slash = found.slash;
     if creates {
-        match create(&found, flags, mode) {
-            Ok(Some(dentry)) => {
-                // Just made: its permissions do not bind its maker.
-                return Ok(description(dentry, flags));
+        let mut made = create(&found, flags, mode);
+        // Somebody was faster, and perhaps it is gone again.
+        while matches!(made, Err(Errno::EEXIST))
+            && !exclusive
+            && found.dentry.is_none()
+            && let Last::Name(name) = &found.last
+        {
+            if let Some(dentry) = found.parent.lookup(name)? {
+                return open_existing(dentry, false, flags);
             }
-            Ok(None) => {}
-            // Somebody was faster.
-            Err(Errno::EEXIST) if !exclusive && found.dentry.is_none() => {
-                if let Last::Name(name) = &found.last {
-                    let dentry = found.parent.lookup(name)?.ok_or(Errno::ENOENT)?;
-                    return open_existing(dentry, false, flags);
-                }
-            }
-            Err(errno) => return Err(errno),
+            made = create(&found, flags, mode);
+        }
+        if let Some(dentry) = made? {
+            // Just made: its permissions do not bind its maker.
+            return Ok(description(dentry, flags));
         }
     }
     open_existing(found.dentry.ok_or(Errno::ENOENT)?, slash, flags)

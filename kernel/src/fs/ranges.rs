@@ -41,6 +41,11 @@ impl Ranges {
         Self(Vec::new())
     }
 
+    /// The ranges themselves, for whoever makes room for more: locking or unlocking one needs at most two places.
+    pub const fn list(&mut self) -> &mut Vec<Range> {
+        &mut self.0
+    }
+
     /// A lock that `wanted` cannot be held with; the first one in the file.
     pub fn conflict(&self, wanted: Range) -> Option<Range> {
         self.0

@@ -5,6 +5,8 @@
 //! tmpfs does it.
 use super::access;
 use super::inode::{Content, Inode};
+use crate::memory::frames;
+use crate::memory::spare::Spare;
 use crate::sync::SleepMutex;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -38,8 +40,8 @@ pub enum How {
     Replace,
 }
 
-/// Whether the name may be used on this inode: `read` gives what reading an attribute out of reach gives, and writing
-/// gives EPERM.
+/// Whether the name may be used on this inode: to read an attribute out of reach gives ENODATA, to write it (`writes`)
+/// EPERM.
 fn check(inode: &Inode, name: &[u8], writes: bool) -> Result<(), Errno> {
     let forbidden = if writes { Errno::EPERM } else { Errno::ENODATA };
     if matches!(inode.content, Content::Virtual(_) | Content::Descriptor(_)) {
@@ -89,6 +91,9 @@ impl Attributes {
         if total + cost(name, value) > TOTAL_MAX {
             return Err(Errno::ENOSPC);
         }
+        if !frames::has_unpromised(1 + cost(name, value).div_ceil(frames::FRAME)) {
+            return Err(Errno::ENOSPC);
+        }
         map.insert(name.into(), value.into());
         drop(slot);
         inode.changed();
@@ -98,26 +103,34 @@ impl Attributes {
     /// An attribute's value.
     ///
     /// # Errors
-    /// ENODATA; EACCES, EOPNOTSUPP, EINVAL for the name.
-    pub fn get(inode: &Inode, name: &[u8]) -> Result<Box<[u8]>, Errno> {
+    /// ENODATA, ENOMEM; EACCES, EOPNOTSUPP, EINVAL for the name.
+    pub fn get(inode: &Inode, name: &[u8]) -> Result<Vec<u8>, Errno> {
         check(inode, name, false)?;
         let slot = inode.attributes.0.lock();
         let value = slot.as_ref().and_then(|map| map.get(name));
-        value.cloned().ok_or(Errno::ENODATA)
+        let value = value.ok_or(Errno::ENODATA)?;
+        let mut copy = Vec::new();
+        copy.spare(value.len())?;
+        copy.extend_from_slice(value);
+        Ok(copy)
     }
 
     /// The names that the caller may know of, each with a zero behind it.
-    pub fn list(inode: &Inode) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn list(inode: &Inode) -> Result<Vec<u8>, Errno> {
         let slot = inode.attributes.0.lock();
         let mut names = Vec::new();
         let hidden = !access::privileged();
         for name in slot.iter().flat_map(|map| map.keys().rev()) {
             if !(hidden && name.starts_with(b"trusted.")) {
+                names.spare(name.len() + 1)?;
                 names.extend_from_slice(name);
                 names.push(0);
             }
         }
-        names
+        Ok(names)
     }
 
     /// Removes an attribute.

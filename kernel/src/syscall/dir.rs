@@ -141,8 +141,18 @@ pub fn unlinkat(dirfd: i32, name: usize, flags: u32) -> SysResult {
     if flags & !abi::AT_REMOVEDIR != 0 {
         return Err(Errno::EINVAL);
     }
-    let directory = flags & abi::AT_REMOVEDIR != 0;
-    let found = find(dirfd, name)?;
+    loop {
+        let found = find(dirfd, name)?;
+        match remove(&found, flags & abi::AT_REMOVEDIR != 0) {
+            // The name stands for something else by now.
+            Err(Errno::ESTALE) => {}
+            outcome => return outcome.map(|()| 0),
+        }
+    }
+}
+
+/// Removes what was found; a directory if that is asked for.
+fn remove(found: &Found, directory: bool) -> Result<(), Errno> {
     let name = match (&found.last, directory) {
         (Last::Name(name), _) => name,
         (_, false) => return Err(Errno::EISDIR),
@@ -157,12 +167,11 @@ pub fn unlinkat(dirfd: i32, name: usize, flags: u32) -> SysResult {
     }
     access::check_remove(&found.parent, victim)?;
     match (is_directory, directory) {
-        (true, false) => return Err(Errno::EISDIR),
-        (false, true) => return Err(Errno::ENOTDIR),
-        (true, true) => ram::remove_directory(&found.parent, name, victim)?,
-        (false, false) => ram::unlink(&found.parent, name, victim)?,
+        (true, false) => Err(Errno::EISDIR),
+        (false, true) => Err(Errno::ENOTDIR),
+        (true, true) => ram::remove_directory(&found.parent, name, victim),
+        (false, false) => ram::unlink(&found.parent, name, victim),
     }
-    Ok(0)
 }
 
 /// rename(2).

@@ -97,7 +97,7 @@ fn list(on: On, buffer: usize, size: usize) -> SysResult {
         Err(Errno::EOPNOTSUPP) => return Ok(0),
         found => found?,
     };
-    give(&Attributes::list(&dentry.inode), buffer, size)
+    give(&Attributes::list(&dentry.inode)?, buffer, size)
 }
 
 fn remove(on: On, attribute: usize) -> SysResult {

@@ -11,6 +11,7 @@ mod clone;
 mod context;
 pub mod credentials;
 pub mod futex;
+pub mod host;
 pub mod limits;
 pub mod load;
 pub mod process;

@@ -407,7 +407,7 @@ fn idle(now: u64) -> &'static Thread {
             break next;
         }
         let now = time::now();
-        if now < poll_until {
+        if now < poll_until && !super::host::works() {
             core::hint::spin_loop();
             continue;
         }

@@ -7,6 +7,7 @@
 //! Locks: `state`, then a wait queue's own.
 use super::{Chain, Device, DmaBuffer, Part, Queue, feature};
 use crate::sync::{SpinLock, Wait, WaitQueue};
+use crate::task::host::HostWorks;
 use crate::{klog, task, time};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -290,6 +291,7 @@ impl Channel for Ninep {
             COUNTS[1].fetch_add(1, Ordering::Relaxed);
             let (now, later) = rest.split_at_mut(slots.len());
             let mut outcome = Ok(());
+            let _works = HostWorks::new();
             for (call, slot) in now.iter_mut().zip(slots) {
                 // All are waited for, whatever becomes of one: the slots are ours.
                 match self.wait(slot) {

@@ -19,6 +19,8 @@ use ringo_ninep::{Attach, Attributes, Getattr, Open, Qid, Readdir, Readlink, Wal
 
 /// Bytes of entries asked for at once.
 const LISTING: usize = 64 << 10;
+/// The longest entry: a qid, an offset, a type, and a name with its length.
+const ENTRY_MAX: usize = 13 + 8 + 1 + 2 + 255;
 
 /// See the module's head.
 struct HostDirectory {
@@ -260,9 +262,8 @@ impl LowerDirectory for HostDirectory {
             batch.send()?;
             let before = request.offset;
             let entries = batch.reply(index, &request)?;
-            if entries.is_empty() {
-                return Ok(names);
-            }
+            // Where one more would have found room there is none.
+            let ended = entries.length() + ENTRY_MAX <= request.count as usize;
             for entry in entries {
                 request.offset = entry.next;
                 if entry.is_plain() {
@@ -273,6 +274,9 @@ impl LowerDirectory for HostDirectory {
                         kind: u32::from(entry.kind & 15) << 12,
                     });
                 }
+            }
+            if ended {
+                return Ok(names);
             }
             // A host that sends us in circles.
             if request.offset == before {

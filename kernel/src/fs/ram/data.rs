@@ -347,11 +347,8 @@ impl FileData {
             return self.blank(first, last);
         }
         if first < last {
-            let removed = {
-                let mut pages = self.pages.lock();
-                pages.adopt_all();
-                pages.remove(first, last)
-            };
+            while self.pages.lock().adopt_some() {}
+            let removed = self.pages.lock().remove(first, last);
             if self.mapped.load(Ordering::Acquire) {
                 space().unmap_file(id, first, last, false);
             }

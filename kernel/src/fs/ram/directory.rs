@@ -1,7 +1,8 @@
 //! The entries of a directory in RAM.
 //!
 //! By name for look-up and by a number that only grows for reading: the position in a directory is the number to go on
-//! at, so entries that come and go never make another one show twice or not at all. A directory may lie over a lower one
+//! at, so entries that come and go never make another one show twice or not at all. What replaces an entry takes over its
+//! number: who reads meanwhile finds the one or the other. A directory may lie over a lower one
 //! (fs/lower.rs): then its map also says what is below and was not looked up, what was removed, and what is known not to
 //! be there; lower_names.rs asks.
 //! Lock: one spin lock a directory. The operations on names (names.rs) say when two are held.
@@ -21,8 +22,10 @@ use ringo_abi::Errno;
 const MAX_ABSENT: usize = 32;
 /// Names asked for at once, when a directory is looked through in order.
 const MAX_AHEAD: usize = 30;
-/// And when the first one is looked up.
-const FIRST_AHEAD: usize = 7;
+/// Names looked up one by one before the lower directory is listed: the next ones are known by then, and come along.
+const MAX_SINGLE: u32 = 8;
+/// But not a directory that is longer, in bytes.
+const MAX_LISTED: u64 = 128 << 10;
 /// Files read at once, when all of a directory are.
 const MAX_READ_AHEAD: usize = 16;
 
@@ -72,6 +75,8 @@ pub(super) struct Entries {
     by_number: BTreeMap<u64, Arc<[u8]>>,
     next: u64,
     absent: usize,
+    /// Names that were asked for one by one.
+    single: u32,
     /// Every name below is in the map, or there is nothing below.
     pub complete: bool,
     /// Removed: takes no entries any more.
@@ -85,6 +90,7 @@ impl Entries {
             by_number: BTreeMap::new(),
             next: 0,
             absent: 0,
+            single: 0,
             complete,
             dead: false,
         }
@@ -117,34 +123,36 @@ impl Entries {
         self.by_number.is_empty()
     }
 
-    /// Sets what a name is, at a position of its own if it is there; gives the dentry it had.
+    /// Sets what a name is, at a position of its own if it was not there before; gives the dentry it had.
     fn set(&mut self, name: &[u8], state: State, below: Option<bool>) -> Option<Arc<Dentry>> {
         let shown = matches!(state, State::Here(_) | State::Below(..));
         self.absent += usize::from(matches!(state, State::Absent));
-        let number = self.next;
-        self.next += u64::from(shown);
         let (key, old) = match self.by_name.remove_entry(name) {
             Some((key, old)) => (key, Some(old)),
             None => (Arc::from(name), None),
         };
         let had_below = old.as_ref().is_some_and(|old| old.below);
-        let old = old.and_then(|old| match old.state {
-            State::Here(dentry) => {
-                self.by_number.remove(&old.number);
-                Some(dentry)
-            }
-            State::Below(..) => {
-                self.by_number.remove(&old.number);
-                None
-            }
-            State::Absent => {
+        let old_number = old.as_ref().map(|old| old.number);
+        let (was_shown, old) = match old.map(|old| old.state) {
+            Some(State::Here(dentry)) => (true, Some(dentry)),
+            Some(State::Below(..)) => (true, None),
+            Some(State::Absent) => {
                 self.absent -= 1;
-                None
+                (false, None)
             }
-            State::Gone => None,
-        });
-        if shown {
-            self.by_number.insert(number, key.clone());
+            Some(State::Gone) | None => (false, None),
+        };
+        let number = match old_number {
+            Some(number) if was_shown => number,
+            _ => self.next,
+        };
+        match (was_shown, shown) {
+            (true, false) => drop(self.by_number.remove(&number)),
+            (false, true) => {
+                self.next += 1;
+                self.by_number.insert(number, key.clone());
+            }
+            _ => {}
         }
         let named = Named {
             state,
@@ -155,9 +163,9 @@ impl Entries {
         old
     }
 
-    /// Gives a name to a dentry, instead of the one that has it.
-    pub fn insert(&mut self, name: &[u8], dentry: Arc<Dentry>) {
-        drop(self.set(name, State::Here(dentry), None));
+    /// Gives a name to a dentry; gives the one that had it.
+    pub fn insert(&mut self, name: &[u8], dentry: Arc<Dentry>) -> Option<Arc<Dentry>> {
+        self.set(name, State::Here(dentry), None)
     }
 
     /// Takes a dentry's name away; what is below it stays hidden.
@@ -254,7 +262,7 @@ impl Entries {
     }
 
     /// Names of its kind that are likely to be looked up after `name`, one that was listed and not looked up: twice as many
-    /// as were looked up directly before it, and a few after the first of all.
+    /// as were looked up directly before it, and as many as can be after the first of all: who begins there goes on.
     pub fn names_ahead(&self, name: &[u8]) -> Vec<Arc<[u8]>> {
         let Some(kind) = self.by_name.get(name).map(Named::kind) else {
             return Vec::new();
@@ -268,7 +276,7 @@ impl Entries {
                     .take(MAX_AHEAD / 2)
                     .count()
             }
-            None => FIRST_AHEAD,
+            None => MAX_AHEAD,
         };
         after
             .filter(|(_, named)| named.kind() == kind)
@@ -368,14 +376,29 @@ impl Directory {
         rest: &[u8],
     ) -> Result<Option<Arc<Dentry>>, Errno> {
         let ahead = {
-            let entries = self.entries.lock();
+            let mut entries = self.entries.lock();
             match entries.known(name) {
                 Known::Here(dentry) => return Ok(Some(dentry)),
                 Known::No => return Ok(None),
-                Known::Ask => entries.names_ahead(name),
+                Known::Ask if entries.complete => entries.names_ahead(name),
+                Known::Ask => {
+                    entries.single += 1;
+                    let many = entries.single == MAX_SINGLE;
+                    drop(entries);
+                    // One that may not be listed is asked for each.
+                    if many && self.is_short() && self.list().is_ok() {
+                        return self.lookup(at, name, rest);
+                    }
+                    Vec::new()
+                }
             }
         };
         self.ask(at, name, rest, &ahead)
+    }
+
+    fn is_short(&self) -> bool {
+        let lower = self.lower.as_ref();
+        lower.is_some_and(|lower| lower.size().0 <= MAX_LISTED)
     }
 
     /// Calls `f`, which must not block, for every entry that was looked up.

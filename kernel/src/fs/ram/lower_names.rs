@@ -7,10 +7,13 @@
 use super::directory::{Directory, directory};
 use crate::fs::inode::{Content, Inode};
 use crate::fs::{Dentry, cache, notify};
+use crate::memory::frames::{self, check_spare};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
 
+/// Bytes that a name costs in its directory's maps, about.
+const NAME_COST: usize = 256;
 /// Steps of a path asked for at once.
 const MAX_STEPS: usize = 16;
 
@@ -77,6 +80,7 @@ impl Directory {
         name: &[u8],
         answer: Option<Arc<Inode>>,
     ) -> Result<Option<(Arc<Dentry>, bool)>, Errno> {
+        check_spare()?;
         let Some(inode) = answer else {
             let few = self.entries.lock().adopt_absent(name);
             if !few && self.list().is_err() {
@@ -109,6 +113,9 @@ impl Directory {
             return Ok(());
         }
         let names = lower.list()?;
+        if !frames::has_spare(1 + (names.len() * NAME_COST).div_ceil(frames::FRAME)) {
+            return Err(Errno::ENOMEM);
+        }
         self.entries.lock().complete(names);
         Ok(())
     }

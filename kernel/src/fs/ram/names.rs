@@ -3,6 +3,7 @@
 //! Each changes the entries of its directories (directory.rs) under their spin locks. What changes two directories or
 //! looks into one that is to go (rename, rmdir) holds `TREE` as well, and only under it are two of the spin locks nested;
 //! so their order does not matter. Where a name may be below (fs/lower.rs) that is asked for first, without a spin lock.
+//! ESTALE says that a name stands for something else than the look-up found: who looked it up does so again.
 use super::directory::{Entries, Known, directory};
 use crate::fs::inode::Inode;
 use crate::fs::{Dentry, notify};
@@ -53,7 +54,8 @@ fn add(parent: &Arc<Dentry>, name: &[u8], inode: Arc<Inode>) -> Result<Arc<Dentr
         .inode
         .links
         .fetch_add(if is_directory { 2 } else { 1 }, Ordering::Relaxed);
-    entries.insert(name, dentry.clone());
+    let none = entries.insert(name, dentry.clone());
+    debug_assert!(none.is_none(), "the name was free");
     drop(entries);
     if is_directory {
         parent.inode.links.fetch_add(1, Ordering::Relaxed);
@@ -72,9 +74,7 @@ pub fn mount(parent: &Arc<Dentry>, name: &[u8], root: Arc<Inode>) -> Result<(), 
     dentry.mounted.store(true, Ordering::Relaxed);
     let replaced = {
         let mut entries = entries(parent)?;
-        let replaced = entries.remove(name);
-        entries.insert(name, dentry);
-        replaced
+        entries.insert(name, dentry)
     };
     let had_directory = replaced.is_some_and(|old| old.inode.is_directory());
     if !had_directory {
@@ -98,7 +98,7 @@ pub fn link(parent: &Arc<Dentry>, name: &[u8], inode: &Arc<Inode>) -> Result<(),
 /// unlink(2) of `victim`, which a look-up found.
 ///
 /// # Errors
-/// ENOENT when it is gone meanwhile; EBUSY for a mount point.
+/// ESTALE; EBUSY for a mount point.
 pub fn unlink(parent: &Arc<Dentry>, name: &[u8], victim: &Arc<Dentry>) -> Result<(), Errno> {
     if victim.mounted.load(Ordering::Relaxed) {
         return Err(Errno::EBUSY);
@@ -106,7 +106,7 @@ pub fn unlink(parent: &Arc<Dentry>, name: &[u8], victim: &Arc<Dentry>) -> Result
     let removed = {
         let mut entries = entries(parent)?;
         if !entries.is(name, victim) {
-            return Err(Errno::ENOENT);
+            return Err(Errno::ESTALE);
         }
         entries.remove(name)
     };
@@ -149,7 +149,7 @@ fn kill(directory: &Dentry) -> Result<(), Errno> {
 /// rmdir(2) of `victim`, which a look-up found.
 ///
 /// # Errors
-/// ENOTDIR, ENOTEMPTY, ENOENT when it is gone meanwhile, EBUSY for a mount point.
+/// ENOTDIR, ENOTEMPTY, ESTALE, EBUSY for a mount point.
 pub fn remove_directory(
     parent: &Arc<Dentry>,
     name: &[u8],
@@ -160,7 +160,7 @@ pub fn remove_directory(
     }
     let _tree = TREE.lock();
     if !entries(parent)?.is(name, victim) {
-        return Err(Errno::ENOENT);
+        return Err(Errno::ESTALE);
     }
     directory(victim)?.list()?;
     // Under TREE nobody else removes the directory; somebody may fill it until it is marked.
@@ -195,6 +195,20 @@ pub fn exchange_or_rename(
     how: RenameHow,
 ) -> Result<(), Errno> {
     let _tree = TREE.lock();
+    loop {
+        match try_rename(from, to, how) {
+            Err(Errno::ESTALE) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// `TREE` is held.
+fn try_rename(
+    from: (&Arc<Dentry>, &[u8]),
+    to: (&Arc<Dentry>, &[u8]),
+    how: RenameHow,
+) -> Result<(), Errno> {
     directory(from.0)?;
     directory(to.0)?;
     let moved = from.0.lookup(from.1)?.ok_or(Errno::ENOENT)?;
@@ -256,7 +270,7 @@ fn replace(
         (first, second)
     };
     if !old.is(from.1, moved) {
-        return Err(Errno::ENOENT);
+        return Err(Errno::ESTALE);
     }
     let into = new.as_deref_mut().unwrap_or(&mut old);
     if into.dead {
@@ -272,10 +286,9 @@ fn replace(
     {
         return Err(Errno::EEXIST);
     }
-    let removed = into.remove(to.1);
     old.remove(from.1);
     let into = new.as_deref_mut().unwrap_or(&mut old);
-    into.insert(to.1, moved.clone());
+    let removed = into.insert(to.1, moved.clone());
     moved.set_place(to.0, to.1);
     drop(new);
     drop(old);
@@ -324,13 +337,12 @@ fn exchange(
     let mut second = if same { None } else { Some(entries(to.0)?) };
     let there = second.as_deref().unwrap_or(&first).is(to.1, b);
     if !first.is(from.1, a) || !there {
-        return Err(Errno::ENOENT);
+        return Err(Errno::ESTALE);
     }
-    first.insert(from.1, b.clone());
-    second
-        .as_deref_mut()
-        .unwrap_or(&mut first)
-        .insert(to.1, a.clone());
+    // Both are held by the caller, too.
+    drop(first.insert(from.1, b.clone()));
+    let into = second.as_deref_mut().unwrap_or(&mut first);
+    drop(into.insert(to.1, a.clone()));
     a.set_place(to.0, to.1);
     b.set_place(from.0, from.1);
     drop(second);

@@ -13,6 +13,8 @@ const CHUNK: usize = 64;
 /// A part of a file's pages.
 pub struct Chunk {
     pages: [Option<Page>; CHUNK],
+    /// A bit a page: it is there.
+    present: u64,
     /// A bit a page: the same as below.
     clean: u64,
 }
@@ -21,12 +23,29 @@ impl Chunk {
     const fn new() -> Self {
         Self {
             pages: [const { None }; CHUNK],
+            present: 0,
             clean: 0,
         }
     }
 
     fn present(&self) -> u64 {
-        self.pages.iter().flatten().count() as u64
+        u64::from(self.present.count_ones())
+    }
+
+    fn has(&self, slot: usize) -> bool {
+        self.present & 1 << slot != 0
+    }
+
+    fn put(&mut self, slot: usize, page: Page) {
+        self.pages[slot] = Some(page);
+        self.present |= 1 << slot;
+        self.clean &= !(1 << slot);
+    }
+
+    fn take(&mut self, slot: usize) -> Option<Page> {
+        self.present &= !(1 << slot);
+        self.clean &= !(1 << slot);
+        self.pages[slot].take()
     }
 }
 
@@ -116,9 +135,7 @@ impl Pages {
     /// Whether page `index` is a hole, or comes from below and is not here.
     fn is_missing(&self, index: u64) -> bool {
         let (chunk, slot) = split(index);
-        self.chunks
-            .get(&chunk)
-            .is_none_or(|chunk| chunk.pages[slot].is_none())
+        self.chunks.get(&chunk).is_none_or(|chunk| !chunk.has(slot))
     }
 
     /// Puts a page where none is.
@@ -128,8 +145,7 @@ impl Pages {
             .chunks
             .entry(chunk)
             .or_insert_with(|| Box::new(Chunk::new()));
-        chunk.pages[slot] = Some(page);
-        chunk.clean &= !(1 << slot);
+        chunk.put(slot, page);
     }
 
     /// Puts a page that was fetched from below, unless it is not wanted any more.
@@ -151,43 +167,61 @@ impl Pages {
             .count()
     }
 
-    /// Takes the pages of [from, to) out, which become holes; at the end of the base or behind it. The whole chunks among
-    /// them are given to the caller, to be freed outside of the lock.
-    pub fn remove(&mut self, from: u64, to: u64) -> BTreeMap<u64, Box<Chunk>> {
+    /// Takes the pages of [from, to) out, which become holes; at the end of the base or behind it. Most of them are given to
+    /// the caller, to be freed outside of the lock.
+    pub fn remove(&mut self, from: u64, to: u64) -> Removed {
         let base_end = to.min(self.base_pages);
         if from < base_end {
-            match self.base {
-                // What was not adopted so far is adopted to be freed.
-                Base::Bundle(_) => (from..base_end).for_each(|index| drop(self.get(index))),
-                Base::Lower => self.count -= self.missing_in(from, base_end),
+            self.count -= self.missing_in(from, base_end);
+        }
+        let (first, slot) = split(from);
+        let (last, end) = split(to);
+        // The whole chunks in between, and the parts at both ends.
+        let whole = if slot == 0 { first } else { first + 1 };
+        let parts = if first == last {
+            [(first, slot..end), (first, 0..0)]
+        } else {
+            [
+                (first, if slot == 0 { 0..0 } else { slot..CHUNK }),
+                (last, 0..end),
+            ]
+        };
+        for (number, slots) in parts {
+            for slot in slots {
+                let index = number * CHUNK as u64 + slot as u64;
+                if index < base_end && self.is_missing(index) {
+                    self.free_below(index);
+                }
+                let chunk = self.chunks.get_mut(&number);
+                let page = chunk.and_then(|chunk| chunk.take(slot));
+                self.count -= u64::from(page.is_some());
             }
         }
         if to >= self.base_pages {
             self.base_pages = self.base_pages.min(from);
         }
-        let (first, slot) = split(from);
-        let (last, end) = split(to);
-        for (chunk, slots) in [
-            (first, slot..if first == last { end } else { CHUNK }),
-            (last, 0..if first == last { 0 } else { end }),
-        ] {
-            if let Some(chunk) = self.chunks.get_mut(&chunk) {
-                for page in &mut chunk.pages[slots] {
-                    self.count -= u64::from(page.take().is_some());
-                }
-            }
+        let mut removed = Removed {
+            chunks: BTreeMap::new(),
+            base: self.base,
+            end: base_end,
+            numbers: whole..last.max(whole),
+        };
+        if whole < last {
+            removed.chunks = self.chunks.split_off(&whole);
+            let mut rest = removed.chunks.split_off(&last);
+            self.chunks.append(&mut rest);
         }
-        let whole = if slot == 0 { first } else { first + 1 };
-        if whole >= last {
-            return BTreeMap::new();
-        }
-        let mut removed = self.chunks.split_off(&whole);
-        let mut rest = removed.split_off(&last);
-        self.chunks.append(&mut rest);
-        for chunk in removed.values() {
+        for chunk in removed.chunks.values() {
             self.count -= chunk.present();
         }
         removed
+    }
+
+    /// Frees a page of the bundle that nobody asked for.
+    fn free_below(&self, index: u64) {
+        if let Base::Bundle(phys) = self.base {
+            drop(Page::adopt(phys + index as usize * FRAME));
+        }
     }
 
     /// How many pages in [from, to) are missing.
@@ -198,9 +232,10 @@ impl Pages {
             .range(first..=last)
             .map(|(&number, chunk)| {
                 let base = number * CHUNK as u64;
-                let slots = from.saturating_sub(base).min(CHUNK as u64) as usize
-                    ..(to - base).min(CHUNK as u64) as usize;
-                chunk.pages[slots].iter().flatten().count()
+                let low = from.saturating_sub(base).min(CHUNK as u64);
+                let high = (to - base).min(CHUNK as u64);
+                let all = |count: u64| u64::MAX.checked_shr(64 - count as u32).unwrap_or(0);
+                (chunk.present & all(high) & !all(low)).count_ones() as usize
             })
             .sum();
         to - from - present as u64
@@ -214,35 +249,49 @@ impl Pages {
         }
     }
 
-    /// A hole cannot be told from a page of the bundle that was not asked for yet: asks for all.
-    pub fn adopt_all(&mut self) {
-        if matches!(self.base, Base::Bundle(_)) {
-            for index in 0..self.base_pages {
-                drop(self.get(index));
-            }
-            self.base_pages = 0;
+    /// A hole cannot be told from a page of the bundle that was not asked for yet: asks for some, the last first. False when
+    /// all have been.
+    pub fn adopt_some(&mut self) -> bool {
+        const STEP: u64 = 1024;
+        if !matches!(self.base, Base::Bundle(_)) {
+            return false;
         }
+        let from = self.base_pages.saturating_sub(STEP);
+        for index in from..self.base_pages {
+            drop(self.get(index));
+        }
+        self.base_pages = from;
+        from > 0
     }
 
     /// The first page from `index` on and below `end` that is a hole, or is none; None where there is none such.
-    pub fn find(&mut self, mut index: u64, end: u64, hole: bool) -> Option<u64> {
+    pub fn find(&self, mut index: u64, end: u64, hole: bool) -> Option<u64> {
+        if index < self.base_pages {
+            if !hole {
+                return Some(index).filter(|&index| index < end);
+            }
+            index = self.base_pages;
+        }
         while index < end {
-            let (chunk, _) = split(index);
-            if index >= self.base_pages && !self.chunks.contains_key(&chunk) {
+            let (number, slot) = split(index);
+            let Some((&next, chunk)) = self.chunks.range(number..).next() else {
+                break;
+            };
+            if next > number {
                 if hole {
                     return Some(index);
                 }
-                // The next chunk there is.
-                let (&next, _) = self.chunks.range(chunk..).next()?;
                 index = next * CHUNK as u64;
                 continue;
             }
-            if (index >= self.base_pages && self.is_missing(index)) == hole {
-                return Some(index);
+            let wanted = if hole { !chunk.present } else { chunk.present };
+            let found = (wanted >> slot).trailing_zeros() as usize;
+            if slot + found < CHUNK {
+                return Some(index + found as u64).filter(|&index| index < end);
             }
-            index += 1;
+            index = (number + 1) * CHUNK as u64;
         }
-        None
+        Some(index).filter(|&index| hole && index < end)
     }
 
     /// Gives up to `goal` pages back that are as they are below and that nobody else uses; how many.
@@ -269,11 +318,13 @@ impl Pages {
 impl Chunk {
     fn evict(&mut self) -> usize {
         let mut evicted = 0;
-        for (slot, page) in self.pages.iter_mut().enumerate() {
+        let mut clean = self.clean;
+        while clean != 0 {
+            let slot = clean.trailing_zeros() as usize;
+            clean &= clean - 1;
             let alone = |page: &Page| frames::references(page.phys()) == 1;
-            if self.clean & 1 << slot != 0 && page.as_ref().is_some_and(alone) {
-                *page = None;
-                self.clean &= !(1 << slot);
+            if self.pages[slot].as_ref().is_some_and(alone) {
+                self.take(slot);
                 evicted += 1;
             }
         }
@@ -283,12 +334,43 @@ impl Chunk {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        if self.base == Base::Lower {
+            return;
+        }
+        for index in 0..self.base_pages {
+            if self.is_missing(index) {
+                self.free_below(index);
+            }
+        }
+    }
+}
+
+/// Chunks that were taken out of a file, and the pages of the bundle in their place that nobody asked for: freed when
+/// dropped, outside of the file's lock.
+pub struct Removed {
+    chunks: BTreeMap<u64, Box<Chunk>>,
+    base: Base,
+    /// The end of the base's pages among them.
+    end: u64,
+    numbers: core::ops::Range<u64>,
+}
+
+impl Drop for Removed {
+    fn drop(&mut self) {
         let Base::Bundle(phys) = self.base else {
             return;
         };
-        for index in 0..self.base_pages {
-            if self.is_missing(index) {
-                drop(Page::adopt(phys + index as usize * FRAME));
+        for number in self.numbers.clone() {
+            let first = number * CHUNK as u64;
+            if first >= self.end {
+                break;
+            }
+            let chunk = self.chunks.get(&number);
+            let pages = (first..self.end).take(CHUNK);
+            for (slot, index) in pages.enumerate() {
+                if chunk.is_none_or(|chunk| !chunk.has(slot)) {
+                    drop(Page::adopt(phys + index as usize * FRAME));
+                }
             }
         }
     }
