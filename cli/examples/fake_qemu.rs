@@ -118,7 +118,7 @@ impl Guest {
                 let mut bytes = Vec::new();
                 self.stdin.read_to_end(&mut bytes).expect("stdin");
                 self.stdout.write_all(&bytes).expect("stdout");
-                if let ToGuest::StdinEof { after } = self.receive() {
+                if let ToGuest::StdinEof { after, errno: 0 } = self.receive() {
                     assert_eq!(after, bytes.len() as u64);
                     self.print("<end>");
                 }
@@ -128,7 +128,8 @@ impl Guest {
                 assert_eq!(
                     self.receive(),
                     ToGuest::StdinEof {
-                        after: number().into()
+                        after: number().into(),
+                        errno: 0
                     }
                 );
                 self.print("<eof>");
@@ -138,7 +139,13 @@ impl Guest {
                 let block = vec![b'x'; 1 << 20];
                 for _ in 0..number() {
                     if self.stdout.write_all(&block).is_err() {
-                        assert_eq!(self.receive(), ToGuest::StreamGone(Stream::Stdout));
+                        assert_eq!(
+                            self.receive(),
+                            ToGuest::StreamFailed {
+                                stream: Stream::Stdout,
+                                errno: 32
+                            }
+                        );
                         self.stderr.write_all(b"<gone>").expect("stderr");
                         self.send(&ToHost::Exit(ExitStatus::Signal(13)));
                     }
@@ -155,6 +162,7 @@ impl Guest {
                     }
                 }
             },
+            _ if verb.starts_with("keep") || verb == "discard" => self.leave(verb, argument),
             "deaf" => std::thread::sleep(std::time::Duration::from_secs(60)),
             "close" => {
                 self.stdout.shutdown(Shutdown::Write).expect("stdout");
@@ -200,6 +208,48 @@ impl Guest {
                 self.print(&format!("{answer:?}\n"));
             }
             other => panic!("no step {other}"),
+        }
+    }
+
+    /// What `--write` gets: `keep:PATH=TEXT` and so on; `keep@N` below place N.
+    fn leave(&mut self, verb: &str, argument: &str) {
+        let (path, text) = argument.split_once('=').unwrap_or((argument, ""));
+        let (verb, root) = match verb.split_once('@') {
+            Some((verb, root)) => (verb, root.parse().expect("a number")),
+            None => (verb, 0),
+        };
+        let (path, text) = (path.as_bytes(), text.as_bytes());
+        let place = Place { root, path };
+        let mut send = |kept| self.send(&ToHost::Kept(kept));
+        match verb {
+            "keep-dir" => send(Kept::Directory {
+                place,
+                mode: 0o2755,
+            }),
+            "keep-link" => send(Kept::Symlink {
+                place,
+                target: text,
+            }),
+            "keep-fail" => send(Kept::Failed { errno: 5 }),
+            "discard" => send(Kept::Discarded {
+                count: argument[..1].parse().expect("a digit"),
+                names: text,
+            }),
+            _ => {
+                send(Kept::File {
+                    place,
+                    mode: 0o6644,
+                    mtime_ns: 0,
+                });
+                send(Kept::Data {
+                    offset: 0,
+                    bytes: text,
+                });
+                if verb == "keep" {
+                    let size = text.len() as u64;
+                    send(Kept::End { size });
+                }
+            }
         }
     }
 

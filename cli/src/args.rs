@@ -49,7 +49,10 @@ pub enum Command {
 const RUN_HELP: &str = "\
 PROGRAM is a static linux/amd64 executable on the host; a name without a slash is looked for in the
 current directory, then in PATH. It sees a file system of RAM: what --root gave, else an almost
-empty one with CA certificates, zone data, /etc/passwd and /tmp. What it writes is gone when it ends.
+empty one with CA certificates, zone data, /etc/passwd and /tmp. What it writes is gone when it ends,
+but for what it makes or changes below the directories of --write: that is written to the host then,
+whatever the exit code. Nothing is removed there. --write DIR is the same place on both sides,
+--write DIR:AT has the program's AT written to DIR.
 It sees no variables of yours but those given by --env, and TERM at a terminal.
 
 Signals (Ctrl-C, Ctrl-\\, kill) go to the program. A third Ctrl-C within two seconds ends a VM that
@@ -60,7 +63,7 @@ Examples:
   ringo run --env DEBUG=1 --env HOME ./server --listen :8080
   ringo run --publish 8080:80 ./server         (curl http://localhost:8080 on the host)
   ringo run --net user ./client http://10.0.2.2:8000
-  ringo run --root site.tar --cpus 4 --memory 2G ./hugo build
+  ringo run --root site --write out:/public --memory 2G ./hugo build
   echo hello | ringo run ./upper | sort
   ringo run --stats ./bench 2>stats.json
 
@@ -69,11 +72,14 @@ Exit code: the program's own; 128+n if signal n killed it; 125 if Ringo itself f
 const EXEC_HELP: &str = "\
 The program finds the environment and the working directory of this command, and all of the host's files at
 their own paths. It can change them, but only for itself: the host's files are shared read-only, and what the
-program writes goes to RAM and is gone when it ends. What it has read of the host it remembers: files that others
+program writes goes to RAM and is gone when it ends, but for what is below the directories of --write: that is
+written to the host then, whatever the exit code. Nothing is removed there. The profiles, traces and coverage that
+`go test` and GOCOVERDIR ask for are kept as well. What it has read of the host it remembers: files that others
 change meanwhile may look as they were. /dev, /proc and /sys are Ringo's.
 
 Examples:
   go test -exec 'ringo exec' ./...
+  go test -exec 'ringo exec --write .' . -update
   go run -exec 'ringo exec --engine tcg' .
   ringo exec ./import data.csv
 
@@ -107,6 +113,10 @@ pub struct RunOptions {
     /// What the program sees at /: a directory, a .tar or a .tar.gz, copied in at the start
     #[arg(long, value_name = "DIR|FILE.tar")]
     pub root: Option<PathBuf>,
+
+    /// What the program changes below DIR is written there when it ends; with `run`, DIR may be AT to the program (repeatable)
+    #[arg(long, value_name = "DIR[:AT]")]
+    pub write: Vec<OsString>,
 
     /// Working directory of the program [default: / for run, the current one for exec]
     #[arg(short, long, value_name = "DIR")]

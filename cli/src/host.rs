@@ -68,7 +68,7 @@ pub fn streams() -> Streams {
                         size,
                     })
                 }
-                None => StreamKind::Pipe,
+                None => StreamKind::Device,
             },
             _ => StreamKind::Pipe,
         }

@@ -10,6 +10,7 @@ use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 
 use crate::args::{self, RunOptions};
 use crate::host::{self, Streams};
+use crate::keep::{self, Keeper};
 use crate::program::{self, Program};
 use crate::qemu::{self, engine};
 use crate::root::{self, Kind, Node, Source, Tree};
@@ -46,8 +47,10 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
     let engine = std::thread::spawn(move || engine::choose(wanted));
     let streams = host::streams();
     let memory = options.memory.0.next_multiple_of(1 << 20);
-    let (bundle, length) =
-        bundle(options, world, &program, &streams).map_err(|error| explain_limit(error, memory))?;
+    let cwd = working_directory(options, world)?;
+    let kept = kept(options, world, &cwd)?;
+    let (bundle, length) = bundle(options, world, &program, &streams, &cwd, &kept)
+        .map_err(|error| explain_limit(error, memory))?;
     check_memory(length, memory)?;
 
     let config = qemu::Config {
@@ -73,6 +76,7 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
             stats: options.stats,
             verbose: options.verbose,
         },
+        Keeper::new(kept),
     )
 }
 
@@ -101,6 +105,8 @@ fn bundle(
     world: World,
     program: &Program,
     streams: &Streams,
+    cwd: &Path,
+    kept: &[keep::Root],
 ) -> Result<(File, u64)> {
     let now = host::realtime_ns();
     let file = qemu::anonymous_file("ringo-bundle")?;
@@ -110,7 +116,6 @@ fn bundle(
     let program_data = writer
         .data(|out| std::io::Write::write_all(out, &program.bytes))
         .context("the bundle can't be written")?;
-    let cwd = working_directory(options, world)?;
     if world == World::Own {
         let mut tree = match &options.root {
             Some(root) => root::read(root, &mut writer)?,
@@ -123,8 +128,11 @@ fn bundle(
             &program.path.as_os_str().as_bytes()[1..],
             Node { metadata, kind },
         );
-        let directory = &cwd.as_os_str().as_bytes()[1..];
-        if !tree.contains(directory) {
+        for path in std::iter::once(cwd).chain(kept.iter().map(|root| &*root.inside)) {
+            let directory = &path.as_os_str().as_bytes()[1..];
+            if tree.contains(directory) {
+                continue;
+            }
             let metadata = Metadata {
                 mode: 0o755,
                 uid: 0,
@@ -149,6 +157,10 @@ fn bundle(
         (Flags::STATS, options.stats),
         (Flags::HOST_ROOT, world == World::Host),
         (Flags::ONE_OUTPUT, streams.one_output),
+        (
+            Flags::TELL_DISCARDED,
+            world == World::Host && keep::is_test(&options.command),
+        ),
     ] {
         if on {
             flags |= flag;
@@ -176,7 +188,7 @@ fn bundle(
         stream_flags: streams.flags,
         program_path: program.path.as_os_str().as_bytes().to_vec(),
         program_data,
-        cwd: cwd.into_os_string().into_vec(),
+        cwd: cwd.as_os_str().as_bytes().to_vec(),
         hostname: hostname(world).into_bytes(),
         args: options
             .command
@@ -184,10 +196,27 @@ fn bundle(
             .map(|arg| arg.as_bytes().to_vec())
             .collect(),
         env: environment(options, world, streams)?,
+        kept: kept
+            .iter()
+            .map(|root| root.inside.as_os_str().as_bytes().to_vec())
+            .collect(),
     };
     writer
         .finish(&circumstances)
         .context("the bundle can't be written")
+}
+
+/// Where what the program changes is kept: as the user says, and, from the host's environment, as `go test` does.
+fn kept(options: &RunOptions, world: World, cwd: &Path) -> Result<Vec<keep::Root>> {
+    let wanted = options.write.iter();
+    let mut roots = wanted
+        .map(|wanted| keep::parse(wanted, world == World::Host))
+        .collect::<Result<Vec<_>>>()?;
+    if world == World::Host {
+        let coverage = std::env::var_os("GOCOVERDIR").filter(|path| !path.is_empty());
+        roots.extend(keep::asked_for(&options.command, cwd, coverage.as_deref()));
+    }
+    Ok(roots)
 }
 
 fn hostname(world: World) -> String {

@@ -31,6 +31,7 @@ mod doctor;
 mod golang;
 mod host;
 mod image;
+mod keep;
 mod launch;
 mod program;
 mod qemu;

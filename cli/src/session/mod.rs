@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use ringo_control::{CrashKind, DecodeError, ExitStatus, Stream, ToGuest, ToHost};
+use ringo_control::{CrashKind, DecodeError, ExitStatus, Note, Stream, ToGuest, ToHost};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 
 use crate::crash::Report;
 use crate::host::{self, Streams};
+use crate::keep::Keeper;
 use crate::qemu::{self, Vm};
 use crate::{FAILED, stats, terminal};
 use control::{Guest, MessageDecoder};
@@ -43,7 +44,7 @@ enum Ending {
 }
 
 /// Runs the VM to its end and returns the exit code.
-pub fn run(vm: Vm, task: &Task) -> Result<u8> {
+pub fn run(vm: Vm, task: &Task, keeper: Keeper) -> Result<u8> {
     let signals = Signals::catch()?;
     let guest = Arc::new(Guest::new(vm.control.try_clone()?)?);
     let mut session = Session {
@@ -59,6 +60,8 @@ pub fn run(vm: Vm, task: &Task) -> Result<u8> {
         interrupts: Vec::new(),
         guest_stats: None,
         qemu_said: Vec::new(),
+        keeper,
+        out_of_memory: false,
     };
     let ending = session.until_end()?;
     session.finish(ending)
@@ -80,6 +83,10 @@ struct Session<'t> {
     guest_stats: Option<Vec<u8>>,
     /// Lines on QEMU's stderr, for the case that they explain its end.
     qemu_said: Vec<u8>,
+    /// Writes what the program leaves to the host.
+    keeper: Keeper,
+    /// The program was refused memory.
+    out_of_memory: bool,
 }
 
 impl Session<'_> {
@@ -230,6 +237,12 @@ impl Session<'_> {
             }
             ToHost::SignalTaken(signal) if i32::from(signal) == SIGINT => self.interrupts.clear(),
             ToHost::SignalTaken(_) => {}
+            ToHost::Settle { written } => {
+                self.streams.pass_on(written);
+                self.guest.send(&ToGuest::Settled);
+            }
+            ToHost::Kept(kept) => self.keeper.take(kept),
+            ToHost::Noted(Note::OutOfMemory) => self.out_of_memory = true,
         }
         None
     }
@@ -368,6 +381,22 @@ impl Session<'_> {
                 128 + SIGINT as u8
             }
         };
+        if code == 0 {
+            for (name, error) in self.streams.failures() {
+                say!("ringo: not all of {name} could be written: {error}");
+            }
+        }
+        let code = if self.keeper.report() || code != 0 {
+            code
+        } else {
+            FAILED
+        };
+        if self.out_of_memory && code != 0 {
+            say!(
+                "ringo: the program ran out of its {} MiB: give it more with --memory",
+                self.task.config.memory >> 20
+            );
+        }
         if self.task.stats {
             let booted = self.booted.unwrap_or(ended);
             let host = stats::Host {

@@ -8,7 +8,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -57,8 +57,11 @@ impl Threads {
         spawn("stdin", move || input.run())?;
         let (finished, running) = UnixStream::pair()?;
         for stream in [Stream::Stdout, Stream::Stderr] {
+            let kind = streams.kinds[stream as usize];
             let output = Output {
                 stream,
+                may_recover: matches!(kind, StreamKind::File | StreamKind::Device),
+                is_file: kind == StreamKind::File,
                 socket: sockets[stream as usize].try_clone()?,
                 outputs: outputs.clone(),
                 guest: guest.clone(),
@@ -102,6 +105,18 @@ impl Threads {
             Shutdown::Read
         };
         let _ = self.sockets[stream as usize].shutdown(how);
+    }
+
+    /// What could not be written, if anything: a program that did not write again never heard of it.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, Errno)> {
+        let names = ["stdout", "stderr"];
+        let failed = self
+            .outputs
+            .iter()
+            .map(|output| output.failed.load(Ordering::Acquire));
+        names.into_iter().zip(failed).filter_map(|(name, errno)| {
+            (errno != 0).then(|| (name, Errno::from_raw_os_error(errno)))
+        })
     }
 
     /// Waits until both outputs have passed on what has arrived, but not long for one that takes nothing (Ctrl-S).
@@ -160,6 +175,8 @@ struct Progress {
     moving: Mutex<()>,
     /// Bytes passed on so far; the maximum when there will be no more.
     passed: AtomicU64,
+    /// The first failure to write what is no pipe: an errno.
+    failed: AtomicI32,
 }
 
 fn wait_until_passed(outputs: &[Progress; 2], written: Written) {
@@ -252,7 +269,7 @@ impl Input {
                     // The guest forgets what it had asked for, too: a terminal that never waits (VMIN 0) is read when
                     // the program reads. Ours goes first, for the guest may ask again as soon as it has the message.
                     self.credit.reset();
-                    self.guest.send(&ToGuest::StdinEof { after: sent });
+                    self.tell_end(sent, 0);
                     // After Ctrl-D a terminal may give more; one that was hung up never will.
                     if !self.is_terminal || hung_up() {
                         break;
@@ -267,14 +284,18 @@ impl Input {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => wait_for(Stream::Stdin, PollFlags::IN),
-                // EIO from a lost terminal, EISDIR, EBADF: there is no more input.
-                Err(_) => {
-                    self.guest.send(&ToGuest::StdinEof { after: sent });
+                // EIO from a lost terminal, EISDIR: there is no more input, and that is why.
+                Err(error) => {
+                    self.tell_end(sent, error.raw_os_error() as u16);
                     break;
                 }
             }
         }
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    fn tell_end(&self, after: u64, errno: u16) {
+        self.guest.send(&ToGuest::StdinEof { after, errno });
     }
 }
 
@@ -300,6 +321,9 @@ fn wait_for(stream: Stream, what: PollFlags) {
 
 struct Output {
     stream: Stream,
+    /// A write that fails may be followed by one that does not: a disk has room again.
+    may_recover: bool,
+    is_file: bool,
     socket: UnixStream,
     outputs: Arc<[Progress; 2]>,
     guest: Arc<Guest>,
@@ -321,8 +345,23 @@ impl Output {
                 Ok(0) => break,
                 Ok(n) => {
                     if let Err(error) = write_all(self.stream, &buffer[..n]) {
-                        self.reader_gone(error);
-                        break;
+                        if !self.may_recover || error == Errno::PIPE {
+                            self.reader_gone(error);
+                            break;
+                        }
+                        // A device's answer is waited for; of a file's the program hears at its next write.
+                        let errno = if self.is_file {
+                            error.raw_os_error()
+                        } else {
+                            0
+                        };
+                        let _ = progress.failed.compare_exchange(
+                            0,
+                            errno,
+                            Ordering::AcqRel,
+                            Ordering::Relaxed,
+                        );
+                        self.tell(error);
                     }
                     progress.passed.fetch_add(n as u64, Ordering::Release);
                 }
@@ -336,12 +375,19 @@ impl Output {
     }
 
     fn reader_gone(&self, error: Errno) {
-        // EPIPE is the reader's right; a full disk deserves a word.
+        // EPIPE is the reader's right; anything else deserves a word.
         if error != Errno::PIPE && self.stream == Stream::Stdout {
             say!("ringo: stdout: {error}");
         }
         let _ = self.socket.shutdown(Shutdown::Both);
-        self.guest.send(&ToGuest::StreamGone(self.stream));
+        self.tell(Errno::PIPE);
+    }
+
+    fn tell(&self, error: Errno) {
+        self.guest.send(&ToGuest::StreamFailed {
+            stream: self.stream,
+            errno: error.raw_os_error() as u16,
+        });
     }
 }
 

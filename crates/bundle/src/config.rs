@@ -4,7 +4,8 @@
 //! u64 start time · 32 bytes entropy · u32 uid · u32 gid · u32 umask · u64 nofile soft · u64 nofile hard · u64 ignored signals ·
 //! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) ·
 //! bytes program path · u64 data offset · u64 data length · bytes cwd · bytes hostname ·
-//! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each
+//! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each ·
+//! u32 count of places to keep · that many bytes
 //! ```
 
 use ringo_control::{Stream, Termios, WinSize};
@@ -30,6 +31,8 @@ impl Flags {
     /// The host's stdout and stderr are one file (`2>&1`, a terminal): the kernel sends descriptor 2 through stdout's port,
     /// which keeps the order of what the program writes.
     pub const ONE_OUTPUT: Flags = Flags(8);
+    /// Tell of files that were written where nothing is kept.
+    pub const TELL_DISCARDED: Flags = Flags(16);
 
     /// Are all of `other`'s set?
     pub const fn contains(self, other: Flags) -> bool {
@@ -67,6 +70,8 @@ pub enum StreamKind {
     Socket,
     /// A terminal.
     Terminal(Terminal),
+    /// Another character device (/dev/full): each write waits for what the host says to it.
+    Device,
 }
 
 /// A terminal as it was at the start.
@@ -124,6 +129,8 @@ pub struct Config<'a> {
     pub env: Strings<'a>,
     /// The program's supplementary groups.
     pub groups: Groups<'a>,
+    /// Absolute paths below which what the program changed is sent at its end (`--write`).
+    pub kept: Strings<'a>,
 }
 
 impl<'a> Config<'a> {
@@ -164,6 +171,7 @@ impl<'a> Config<'a> {
             args: Strings::read(cursor)?,
             env: Strings::read(cursor)?,
             groups: Groups::read(cursor)?,
+            kept: Strings::read(cursor)?,
         })
     }
 }
@@ -187,6 +195,7 @@ fn read_stream(cursor: &mut Cursor<'_>) -> Option<(StreamKind, u32)> {
                 ypixel: cursor.u16()?,
             },
         }),
+        6 => StreamKind::Device,
         _ => return None,
     };
     Some((kind, flags))

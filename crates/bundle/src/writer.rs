@@ -48,6 +48,7 @@ pub struct Circumstances {
     pub args: Vec<Vec<u8>>,
     pub env: Vec<Vec<u8>>,
     pub groups: Vec<u32>,
+    pub kept: Vec<Vec<u8>>,
 }
 
 /// Writes an archive to a file that starts empty. Entries may come in any order: missing parents are made, and a second
@@ -311,17 +312,21 @@ fn config_record(config: &Circumstances) -> Vec<u8> {
     out.extend(config.program_data.len.to_le_bytes());
     put_bytes(&mut out, &config.cwd);
     put_bytes(&mut out, &config.hostname);
-    for list in [&config.args, &config.env] {
-        out.extend((list.len() as u32).to_le_bytes());
-        list.iter().for_each(|string| put_bytes(&mut out, string));
-    }
+    put_strings(&mut out, &config.args);
+    put_strings(&mut out, &config.env);
     let groups: Vec<u8> = config
         .groups
         .iter()
         .flat_map(|id| id.to_le_bytes())
         .collect();
     put_bytes(&mut out, &groups);
+    put_strings(&mut out, &config.kept);
     out
+}
+
+fn put_strings(out: &mut Vec<u8>, list: &[Vec<u8>]) {
+    out.extend((list.len() as u32).to_le_bytes());
+    list.iter().for_each(|string| put_bytes(out, string));
 }
 
 fn put_stream(out: &mut Vec<u8>, stream: &StreamKind, flags: u32) {
@@ -332,6 +337,7 @@ fn put_stream(out: &mut Vec<u8>, stream: &StreamKind, flags: u32) {
         StreamKind::File => (3, None),
         StreamKind::Socket => (4, None),
         StreamKind::Terminal(terminal) => (5, Some(terminal)),
+        StreamKind::Device => (6, None),
     };
     out.push(number);
     out.extend(flags.to_le_bytes());

@@ -48,6 +48,7 @@ fn circumstances() -> Circumstances {
         args: vec![b"hello".to_vec(), b"".to_vec(), b"\xff".to_vec()],
         env: vec![b"A=b".to_vec()],
         groups: vec![4, 70_000],
+        kept: vec![b"/out".to_vec(), b"/a b".to_vec()],
     }
 }
 

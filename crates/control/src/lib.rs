@@ -22,14 +22,16 @@
 extern crate std;
 
 mod codec;
+mod kept;
 mod terminal;
 mod to_guest;
 mod to_host;
 
 pub use codec::{DecodeError, Decoder, Message, NoSpace, encode};
+pub use kept::{Kept, PIECE, Place};
 pub use terminal::{Stream, Termios, WhenToSet, WinSize};
 pub use to_guest::ToGuest;
-pub use to_host::{Addresses, Crash, CrashKind, ExitStatus, ToHost, Written};
+pub use to_host::{Addresses, Crash, CrashKind, ExitStatus, Note, ToHost, Written};
 
 /// Bytes of a frame before its payload.
 pub const HEADER: usize = 8;

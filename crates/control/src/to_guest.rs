@@ -37,15 +37,24 @@ pub enum ToGuest {
         /// CLOCK_REALTIME when the answer was written.
         realtime_ns: u64,
     },
-    /// The reader of stdout or stderr went away: writes give EPIPE and SIGPIPE from now on. (The port itself is
-    /// closed, too; this message says so without a look at the port.)
-    StreamGone(Stream),
+    /// Something that was written to stdout or stderr did not arrive. EPIPE: the reader went away, and writes give that and
+    /// SIGPIPE from now on (the port is closed, too). Anything else: a disk is full or broken; the next write tells.
+    StreamFailed {
+        /// Which.
+        stream: Stream,
+        /// Why: the host's errno.
+        errno: u16,
+    },
     /// Standard input has given end of file after this many bytes in all. From anything but a terminal that is
     /// final (and the port is closed behind it); a terminal's Ctrl-D ends one read, and more may follow.
     StdinEof {
         /// Bytes sent through the stdin port before it.
         after: u64,
+        /// What read(2) says on the host; 0 if it says that this is the end.
+        errno: u16,
     },
+    /// The answer to [`crate::ToHost::Settle`].
+    Settled,
     /// End: send `Stats` and `Exit(Signal(SIGKILL))`, then halt.
     Shutdown,
 }
@@ -56,9 +65,10 @@ mod kind {
     pub const TERMIOS_ACK: u8 = 0x83;
     pub const TERMIOS_STATE: u8 = 0x84;
     pub const CLOCK: u8 = 0x85;
-    pub const STREAM_GONE: u8 = 0x86;
+    pub const STREAM_FAILED: u8 = 0x86;
     pub const STDIN_EOF: u8 = 0x87;
     pub const SHUTDOWN: u8 = 0x88;
+    pub const SETTLED: u8 = 0x89;
 }
 
 impl<'a> Message<'a> for ToGuest {
@@ -69,9 +79,10 @@ impl<'a> Message<'a> for ToGuest {
             ToGuest::TermiosAck { .. } => kind::TERMIOS_ACK,
             ToGuest::TermiosState { .. } => kind::TERMIOS_STATE,
             ToGuest::Clock { .. } => kind::CLOCK,
-            ToGuest::StreamGone(_) => kind::STREAM_GONE,
+            ToGuest::StreamFailed { .. } => kind::STREAM_FAILED,
             ToGuest::StdinEof { .. } => kind::STDIN_EOF,
             ToGuest::Shutdown => kind::SHUTDOWN,
+            ToGuest::Settled => kind::SETTLED,
         }
     }
 
@@ -94,14 +105,20 @@ impl<'a> Message<'a> for ToGuest {
                 out.u32(id)?;
                 out.u64(realtime_ns)
             }
-            ToGuest::StreamGone(stream) => out.u8(stream as u8),
-            ToGuest::StdinEof { after } => out.u64(after),
-            ToGuest::Shutdown => Ok(()),
+            ToGuest::StreamFailed { stream, errno } => {
+                out.u8(stream as u8)?;
+                out.u16(errno)
+            }
+            ToGuest::StdinEof { after, errno } => {
+                out.u64(after)?;
+                out.u16(errno)
+            }
+            ToGuest::Shutdown | ToGuest::Settled => Ok(()),
         }
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::SIGNAL..=kind::SHUTDOWN).contains(&kind) {
+        if !(kind::SIGNAL..=kind::SETTLED).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -127,11 +144,16 @@ fn read(kind: u8, input: &mut In<'_>) -> Option<ToGuest> {
             id: input.u32()?,
             realtime_ns: input.u64()?,
         },
-        kind::STREAM_GONE => ToGuest::StreamGone(Stream::from_u8(input.u8()?)?),
+        kind::STREAM_FAILED => ToGuest::StreamFailed {
+            stream: Stream::from_u8(input.u8()?)?,
+            errno: input.u16()?,
+        },
         kind::STDIN_EOF => ToGuest::StdinEof {
             after: input.u64()?,
+            errno: input.u16()?,
         },
         kind::SHUTDOWN => ToGuest::Shutdown,
+        kind::SETTLED => ToGuest::Settled,
         _ => return None,
     };
     input.end()?;

@@ -1,7 +1,7 @@
 //! Messages from the guest kernel to the `ringo` command.
 
 use crate::codec::{In, Out};
-use crate::{DecodeError, Message, NoSpace, Stream, Termios, WhenToSet, WinSize};
+use crate::{DecodeError, Kept, Message, NoSpace, Stream, Termios, WhenToSet, WinSize};
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +146,24 @@ pub enum ToHost<'a> {
     /// A [`crate::ToGuest::Signal`] was taken: handled, ignored, or pending on a live program. A third Ctrl-C
     /// without this answer makes the host kill the VM.
     SignalTaken(u8),
+    /// Has what was written been passed on? Answered by [`crate::ToGuest::Settled`] when it was, or failed; what failed is said
+    /// before.
+    Settle {
+        /// So much was written.
+        written: Written,
+    },
+    /// A piece of what the program leaves to the host. Precedes `Exit`.
+    Kept(Kept<'a>),
+    /// Something that explains the program's end, sent when it happens first.
+    Noted(Note),
+}
+
+/// See [`ToHost::Noted`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Note {
+    /// The program was refused memory, because there is no more of it.
+    OutOfMemory = 0,
 }
 
 mod kind {
@@ -162,6 +180,9 @@ mod kind {
     pub const CLOSED: u8 = 0x0b;
     pub const STOPPED: u8 = 0x0c;
     pub const SIGNAL_TAKEN: u8 = 0x0d;
+    pub const KEPT: u8 = 0x0e;
+    pub const NOTED: u8 = 0x0f;
+    pub const SETTLE: u8 = 0x10;
 }
 
 impl<'a> Message<'a> for ToHost<'a> {
@@ -180,6 +201,9 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::Closed(_) => kind::CLOSED,
             ToHost::Stopped { .. } => kind::STOPPED,
             ToHost::SignalTaken(_) => kind::SIGNAL_TAKEN,
+            ToHost::Kept(_) => kind::KEPT,
+            ToHost::Noted(_) => kind::NOTED,
+            ToHost::Settle { .. } => kind::SETTLE,
         }
     }
 
@@ -219,11 +243,14 @@ impl<'a> Message<'a> for ToHost<'a> {
                 write_written(written, out)
             }
             ToHost::SignalTaken(signal) => out.u8(signal),
+            ToHost::Kept(ref kept) => crate::kept::write(kept, out),
+            ToHost::Noted(note) => out.u8(note as u8),
+            ToHost::Settle { written } => write_written(written, out),
         }
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::BOOTED..=kind::SIGNAL_TAKEN).contains(&kind) {
+        if !(kind::BOOTED..=kind::SETTLE).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -267,6 +294,14 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
             written: read_written(input)?,
         },
         kind::SIGNAL_TAKEN => ToHost::SignalTaken(input.u8()?),
+        kind::KEPT => ToHost::Kept(crate::kept::read(input)?),
+        kind::SETTLE => ToHost::Settle {
+            written: read_written(input)?,
+        },
+        kind::NOTED => ToHost::Noted(match input.u8()? {
+            0 => Note::OutOfMemory,
+            _ => return None,
+        }),
         _ => return None,
     };
     input.end()?;

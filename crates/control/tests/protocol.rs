@@ -33,9 +33,11 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         (stream(), termios())
             .prop_map(|(stream, termios)| ToGuest::TermiosState { stream, termios }),
         any::<(u32, u64)>().prop_map(|(id, realtime_ns)| ToGuest::Clock { id, realtime_ns }),
-        stream().prop_map(ToGuest::StreamGone),
-        any::<u64>().prop_map(|after| ToGuest::StdinEof { after }),
+        (stream(), any::<u16>())
+            .prop_map(|(stream, errno)| ToGuest::StreamFailed { stream, errno }),
+        any::<(u64, u16)>().prop_map(|(after, errno)| ToGuest::StdinEof { after, errno }),
         Just(ToGuest::Shutdown),
+        Just(ToGuest::Settled),
     ]
 }
 
@@ -67,6 +69,10 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         (any::<u8>(), any::<[u64; 2]>())
             .prop_map(|(signal, written)| ToHost::Stopped { signal, written }),
         any::<u8>().prop_map(ToHost::SignalTaken),
+        Just(ToHost::Noted(Note::OutOfMemory)),
+        any::<[u64; 2]>().prop_map(|written| ToHost::Settle { written }),
+        any::<u64>().prop_map(|size| ToHost::Kept(Kept::End { size })),
+        any::<u16>().prop_map(|errno| ToHost::Kept(Kept::Failed { errno })),
     ]
 }
 
@@ -143,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn a_bad_payload_leaves_the_stream_in_step(kind in 1u8..=0x0d, junk in vec(any::<u8>(), 60..64)) {
+    fn a_bad_payload_leaves_the_stream_in_step(kind in 1u8..=0x10, junk in vec(any::<u8>(), 60..64)) {
         let mut wire = vec![kind, 0, 0, 0, junk.len() as u8, 0, 0, 0];
         wire.extend(&junk);
         let mut frame = [0; 16];
@@ -153,6 +159,41 @@ proptest! {
         decoder.feed(&wire);
         let _ = decoder.next::<ToHost>();
         prop_assert_eq!(decoder.next::<ToHost>(), Some(Ok(ToHost::ClockQuery { id: 7 })));
+    }
+}
+
+#[test]
+fn what_is_kept_round_trips() {
+    let place = Place {
+        root: 300,
+        path: b"a/b",
+    };
+    let all = [
+        Kept::Directory { place, mode: 0o755 },
+        Kept::File {
+            place,
+            mode: 0o600,
+            mtime_ns: u64::MAX,
+        },
+        Kept::Data {
+            offset: 1 << 40,
+            bytes: &[7; PIECE],
+        },
+        Kept::Symlink {
+            place,
+            target: b"../c",
+        },
+        Kept::Discarded {
+            count: 3,
+            names: b"/a\n/b",
+        },
+    ];
+    for kept in all {
+        let mut frame = vec![0; HEADER + MAX_PAYLOAD];
+        let n = encode(&ToHost::Kept(kept), &mut frame).expect("fits");
+        let mut decoder = Decoder::<{ HEADER + MAX_PAYLOAD }>::new();
+        decoder.feed(&frame[..n]);
+        assert_eq!(decoder.next::<ToHost>(), Some(Ok(ToHost::Kept(kept))));
     }
 }
 

@@ -24,6 +24,7 @@ func main() {
 	prog.Main(prog.Acts{
 		"flood": flood, "alternate": alternate, "take": take, "give": give, "machine": machine, "tree": tree, "echo": echo,
 		"where": where, "close": closeStdout, "hold": hold, "unknown-call": unknownCall, "write": write,
+		"leave": leave,
 	})
 }
 
@@ -152,6 +153,39 @@ func unknownCall() {
 		_, _, e = syscall.Syscall(400, 0, 0, 0)
 	}
 	fmt.Println(prog.Name(e))
+}
+
+// leave makes and changes files in a directory (tests/src/commands/kept.rs), and ends with a code.
+func leave() {
+	prog.Must(os.Chdir(os.Args[2]))
+	prog.Must(os.WriteFile("new", []byte("a new file\n"), 0o640))
+	prog.Must(os.WriteFile("empty", nil, 0o600))
+	prog.Must(os.MkdirAll("made/in/side", 0o755))
+	prog.Must(os.WriteFile("made/in/side/file", bytes.Repeat([]byte("0123456789"), 50000), 0o644))
+	prog.Must(os.Mkdir("made/empty", 0o700))
+	old, err := os.OpenFile("old", os.O_APPEND|os.O_WRONLY, 0)
+	prog.Must(err)
+	_, err = old.WriteString("appended\n")
+	prog.Must(err)
+	prog.Must(os.Truncate("long", 10000))
+	prog.Must(os.Chmod("script", 0o700))
+	prog.Must(os.Rename("moved", "made/moved"))
+	prog.Must(os.Rename("made/moved/inner", "renamed"))
+	prog.Must(os.Symlink("../old", "made/link"))
+	sparse, err := os.Create("sparse")
+	prog.Must(err)
+	_, err = sparse.WriteAt([]byte("far"), 3<<20)
+	prog.Must(err)
+	prog.Must(sparse.Truncate(5 << 20))
+	mapped, err := os.OpenFile("mapped", os.O_RDWR, 0)
+	prog.Must(err)
+	data, err := syscall.Mmap(int(mapped.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	prog.Must(err)
+	copy(data[100:], "through a mapping")
+	prog.Must(os.Chtimes("new", time.Unix(1e9, 0), time.Unix(1e9, 0)))
+	code, err := strconv.Atoi(os.Args[3])
+	prog.Must(err)
+	os.Exit(code)
 }
 
 // write changes files and reads them back.

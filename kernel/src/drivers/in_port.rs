@@ -14,7 +14,7 @@ use crate::memory::user::UserIo;
 use crate::sync::{SpinLock, Wait, WaitQueue};
 use crate::time;
 use alloc::collections::VecDeque;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use ringo_abi::{Errno, SysResult};
 use ringo_control::ToHost;
 
@@ -55,6 +55,8 @@ pub struct InPort {
     pub poll: PollQueue,
     /// An end of file is final.
     final_end: AtomicBool,
+    /// What the host's read(2) says at the end, instead of nothing; 0 if it is an ordinary one.
+    end_error: AtomicU16,
 }
 
 impl State {
@@ -125,6 +127,7 @@ impl InPort {
             changed: WaitQueue::new(),
             poll: PollQueue::new(),
             final_end: AtomicBool::new(true),
+            end_error: AtomicU16::new(0),
         }
     }
 
@@ -133,8 +136,9 @@ impl InPort {
         self.final_end.store(false, Ordering::Relaxed);
     }
 
-    /// The host's input ended (for now) behind `position` bytes.
-    pub fn end_at(&self, position: u64) {
+    /// The host's input ended (for now) behind `position` bytes; `errno` is why, if it is no ordinary end.
+    pub fn end_at(&self, position: u64, errno: u16) {
+        self.end_error.store(errno, Ordering::Relaxed);
         {
             let mut state = self.state.lock();
             state.ends.push_back(position);
@@ -274,7 +278,11 @@ impl InPort {
                     if done == 0 && !self.final_end.load(Ordering::Relaxed) {
                         state.ends.pop_front();
                     }
-                    return Ok(done);
+                    let error = Errno::from_number(self.end_error.load(Ordering::Relaxed).into());
+                    return match error {
+                        Some(errno) if done == 0 => Err(errno),
+                        _ => Ok(done),
+                    };
                 }
                 match state.ready.pop_front() {
                     Some(filled) => filled,

@@ -12,7 +12,7 @@ use super::virtio::{Chain, DmaBuffer, Kick, Part, Queue};
 use crate::fs::{PollEvents, PollQueue};
 use crate::memory::user::UserIo;
 use crate::sync::{SpinLock, Wait, WaitQueue};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use ringo_abi::{Errno, SysResult};
 
 const BUFFER: usize = 32 << 10;
@@ -37,6 +37,8 @@ pub struct OutPort {
     /// The same, for poll.
     pub poll: PollQueue,
     gone: AtomicBool,
+    /// What the host could not write of an earlier write, for the next one to tell: an errno, or 0.
+    error: AtomicU16,
     /// Bytes taken over from the program, in all.
     written: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl OutPort {
             changed: WaitQueue::new(),
             poll: PollQueue::new(),
             gone: AtomicBool::new(false),
+            error: AtomicU16::new(0),
             written: AtomicU64::new(0),
         }
     }
@@ -125,11 +128,24 @@ impl OutPort {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// The reader went away.
-    pub fn set_gone(&self) {
-        self.gone.store(true, Ordering::Release);
+    /// The host could not write: the reader went away (EPIPE), for good; or a disk is full, which the next write tells, as
+    /// with network file systems.
+    pub fn failed(&self, errno: u16) {
+        if i32::from(errno) == Errno::EPIPE.number() {
+            self.gone.store(true, Ordering::Release);
+        } else {
+            self.error.store(errno, Ordering::Release);
+        }
         self.changed.wake_all();
         self.tell(PollEvents::ERR | WRITABLE);
+    }
+
+    /// The failure that no write has told so far.
+    pub fn take_error(&self) -> Option<Errno> {
+        if self.error.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        Errno::from_number(self.error.swap(0, Ordering::AcqRel).into())
     }
 
     fn tell(&self, events: PollEvents) {
@@ -149,9 +165,12 @@ impl OutPort {
     /// Writes all of the program's bytes, or as many as go without waiting if `nonblocking`.
     ///
     /// # Errors
-    /// EPIPE, EAGAIN, EFAULT, ERESTARTSYS; each only if nothing was written.
+    /// EPIPE, EAGAIN, EFAULT, ERESTARTSYS; each only if nothing was written. What the host could not write earlier (ENOSPC).
     pub fn write(&self, io: &mut UserIo, nonblocking: bool) -> SysResult {
         let _turn = self.writers.take(nonblocking, &self.poll, WRITABLE)?;
+        if let Some(errno) = self.take_error() {
+            return Err(errno);
+        }
         let mut done = 0;
         while io.remaining() > 0 {
             let step = self

@@ -283,6 +283,11 @@ impl Inode {
         })
     }
 
+    /// Whether it stands for a file below.
+    pub fn is_over(&self) -> bool {
+        self.lower_ctime.is_some()
+    }
+
     /// Whether it stands for a file below and is as that is; so are its contents. (The time of the last access does not
     /// count.)
     pub fn is_pristine(&self) -> bool {

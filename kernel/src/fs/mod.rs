@@ -18,6 +18,7 @@ pub mod file;
 pub mod host;
 pub mod inode;
 pub mod inotify;
+pub mod keep;
 pub mod lock;
 pub mod lower;
 pub mod memfd;
@@ -32,7 +33,7 @@ pub mod proc;
 pub mod ram;
 mod ranges;
 pub mod signalfd;
-mod stdio;
+pub mod stdio;
 mod sys;
 pub mod terminal;
 mod text;
@@ -85,6 +86,7 @@ pub fn init(
         None
     };
     populate::tree(bundle, bundle_phys, root).map_err(InitError::Tree)?;
+    keep::init(config);
     stdio::init(config).map_err(InitError::Streams)?;
     terminal::publish().map_err(InitError::Streams)
 }

@@ -6,10 +6,11 @@
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, dev, fd, terminal};
 use crate::drivers::{console, control};
 use crate::memory::user::{self, UserIo};
+use crate::sync::{SleepMutex, Wait, WaitQueue};
 use crate::task::process;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use linux_raw_sys::general as abi;
 use linux_raw_sys::ioctl::FIONREAD;
 use ringo_abi::{Errno, SysResult};
@@ -50,6 +51,7 @@ pub fn init(config: &Config<'static>) -> Result<(), Errno> {
             StreamKind::Pipe => host_stream(stream, port, abi::S_IFIFO),
             StreamKind::File => host_stream(stream, port, abi::S_IFREG),
             StreamKind::Socket => host_stream(stream, port, abi::S_IFSOCK),
+            StreamKind::Device => host_stream(stream, port, abi::S_IFCHR),
         };
         let file = fd::open_file(OpenFile::new(ops, flags));
         fd::table().replace(stream as i32, fd::limit().max(3), file, false)?;
@@ -128,6 +130,40 @@ pub(super) fn poll_queue(stream: Stream, port: Stream) -> Option<&'static PollQu
     })
 }
 
+/// One question at a time.
+static SETTLING: SleepMutex<()> = SleepMutex::new(());
+static ANSWERED: WaitQueue = WaitQueue::new();
+static SETTLED: AtomicBool = AtomicBool::new(false);
+
+/// Waits until what was written so far has been passed on.
+///
+/// # Errors
+/// What the host could not write.
+fn settle(port: Stream) -> Result<(), Errno> {
+    let console = console().ok_or(Errno::EIO)?;
+    if port == Stream::Stdin {
+        return Ok(());
+    }
+    {
+        let _settling = SETTLING.lock();
+        SETTLED.store(false, Ordering::Release);
+        control::send(&ToHost::Settle {
+            written: crate::drivers::written(),
+        });
+        // An uninterruptible wait without a deadline has no error.
+        let _ = ANSWERED.wait_until(Wait::uninterruptible(), || {
+            SETTLED.load(Ordering::Acquire).then_some(())
+        });
+    }
+    console.output(port).take_error().map_or(Ok(()), Err)
+}
+
+/// The command's answer.
+pub fn settled() {
+    SETTLED.store(true, Ordering::Release);
+    ANSWERED.wake_all();
+}
+
 impl FileOps for HostStream {
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         if self.stream != Stream::Stdin {
@@ -141,7 +177,12 @@ impl FileOps for HostStream {
         if self.stream == Stream::Stdin {
             return Err(Errno::EBADF);
         }
-        write(self.port, file, io)
+        let done = write(self.port, file, io)?;
+        // A device has its own mind on each write; files and pipes take them as they come.
+        if self.kind == abi::S_IFCHR {
+            settle(self.port)?;
+        }
+        Ok(done)
     }
 
     fn poll(&self, _file: &OpenFile) -> PollEvents {
@@ -179,7 +220,7 @@ impl FileOps for HostStream {
 
     fn sync(&self) -> Result<(), Errno> {
         if self.kind == abi::S_IFREG {
-            Ok(())
+            settle(self.port)
         } else {
             Err(Errno::EINVAL)
         }
@@ -205,7 +246,7 @@ impl FileOps for HostStream {
     fn name(&self) -> Vec<u8> {
         match self.kind {
             abi::S_IFSOCK => alloc::format!("socket:[{}]", self.inode),
-            abi::S_IFREG => {
+            abi::S_IFREG | abi::S_IFCHR => {
                 alloc::format!("/dev/std{}", ["in", "out", "err"][self.stream as usize])
             }
             _ => alloc::format!("pipe:[{}]", self.inode),

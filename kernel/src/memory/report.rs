@@ -1,11 +1,14 @@
 //! Where the frames are, when there are none: a line of the log for `-v`, as Linux prints its counts before it kills.
 //!
-//! Nothing here allocates or waits: the caller holds the address space, and memory is short.
+//! The command hears of the first one in any case: it tells the user what to do about it.
+//! Nothing here allocates: the caller holds the address space, and memory is short.
 use super::space::{Backing, Inner};
 use super::{frames, heap, kernel_table};
+use crate::drivers::control;
 use crate::panic::Text;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use ringo_control::{Note, ToHost};
 
 /// Reports so far: what is refused once is often asked for again.
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
@@ -14,7 +17,11 @@ const MOST: usize = 8;
 /// Says what was refused, and who has the frames.
 #[cold]
 pub fn refused(what: &str, inner: &Inner) {
-    if REPORTS.fetch_add(1, Ordering::Relaxed) >= MOST {
+    let before = REPORTS.fetch_add(1, Ordering::Relaxed);
+    if before == 0 {
+        control::send(&ToHost::Noted(Note::OutOfMemory));
+    }
+    if before >= MOST {
         return;
     }
     let (free, total) = frames::counts();

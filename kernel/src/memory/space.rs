@@ -239,6 +239,7 @@ impl AddressSpace {
         // As Linux accounts: what cannot be written costs nothing yet (Starlark reserves 4 GiB readable for its integers).
         let reserves = writable && !request.no_reserve;
         if anonymous && reserves && exceeds_memory(length) {
+            report::refused("a mapping larger than memory", &inner);
             return Err(Errno::ENOMEM);
         }
         let start = if request.fixed || request.no_replace {

@@ -2,7 +2,7 @@
 //!
 //! [`receive`] runs where interrupts are handled, so it wakes and notes, and never blocks.
 use crate::drivers::{console, control};
-use crate::fs::terminal;
+use crate::fs::{stdio, terminal};
 use crate::task::signal::{SI_USER, SigInfo, send_process};
 use crate::time;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -20,16 +20,17 @@ pub fn receive(message: ToGuest) {
             time::set_realtime(realtime_ns);
             TIME_KNOWN.store(true, Ordering::Release);
         }
-        ToGuest::StreamGone(stream) => {
+        ToGuest::StreamFailed { stream, errno } => {
             if let Some(console) = console() {
-                console.output(stream).set_gone();
+                console.output(stream).failed(errno);
             }
         }
-        ToGuest::StdinEof { after } => {
+        ToGuest::StdinEof { after, errno } => {
             if let Some(console) = console() {
-                console.input.end_at(after);
+                console.input.end_at(after, errno);
             }
         }
+        ToGuest::Settled => stdio::settled(),
         ToGuest::Shutdown => signal(SIGKILL as u8),
     }
 }

@@ -134,6 +134,7 @@ pub fn exit_group(status: ExitStatus) -> ! {
     for id in (0..percpu::cpu_count()).filter(|&id| id != me) {
         interrupts::poke(percpu::cpu(id));
     }
+    crate::fs::keep::send();
     crate::drivers::power::exit(status, &crate::program::stats::json())
 }
 

@@ -1,7 +1,7 @@
 //! The control port, as the command and as the kernel read it.
 use ringo_control::{
-    Addresses, Crash, CrashKind, DecodeError, Decoder, ExitStatus, HEADER, MAX_PAYLOAD, Message,
-    Stream, Termios, ToGuest, ToHost, WhenToSet, WinSize, encode,
+    Addresses, Crash, CrashKind, DecodeError, Decoder, ExitStatus, HEADER, Kept, MAX_PAYLOAD,
+    Message, Note, Place, Stream, Termios, ToGuest, ToHost, WhenToSet, WinSize, encode,
 };
 
 /// The buffers' sizes on either side.
@@ -129,6 +129,19 @@ pub fn seeds() -> Vec<Vec<u8>> {
             written: [3, 4],
         },
         ToHost::SignalTaken(2),
+        ToHost::Noted(Note::OutOfMemory),
+        ToHost::Settle { written: [5, 6] },
+        ToHost::Kept(Kept::Symlink {
+            place: Place {
+                root: 1,
+                path: b"a/b",
+            },
+            target: b"c",
+        }),
+        ToHost::Kept(Kept::Data {
+            offset: 4096,
+            bytes: b"data",
+        }),
     ];
     let guest = [
         ToGuest::Signal(2),
@@ -139,8 +152,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
             id: 3,
             realtime_ns: 9,
         },
-        ToGuest::StreamGone(stream),
-        ToGuest::StdinEof { after: 1 },
+        ToGuest::StreamFailed { stream, errno: 32 },
+        ToGuest::StdinEof {
+            after: 1,
+            errno: 21,
+        },
         ToGuest::Shutdown,
     ];
     fn frame<'a>(message: &impl Message<'a>) -> Vec<u8> {

@@ -1,8 +1,9 @@
 //! Trials that drive the `ringo` command itself: signals, closed streams, terminals, what it leaves behind.
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
-//! * `signals.rs`, `streams.rs`, `terminal.rs`, `options.rs`, `large.rs`, `leftovers.rs`, `network.rs`: the trials.
+//! * `signals.rs`, `streams.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`, `network.rs`: the trials.
 
+mod kept;
 mod large;
 mod leftovers;
 mod network;
@@ -33,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
         terminal::trials(),
         options::trials(),
         large::trials(),
+        kept::trials(),
         leftovers::trials(),
         network::trials(),
     ]

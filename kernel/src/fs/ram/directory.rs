@@ -410,6 +410,30 @@ impl Directory {
         }
     }
 
+    /// The first entry at or after `cursor` that was looked up, and the position behind it.
+    pub fn next_known(&self, cursor: u64) -> Option<(u64, Arc<Dentry>)> {
+        let entries = self.entries.lock();
+        entries
+            .by_number
+            .range(cursor..)
+            .find_map(|(&number, name)| match &entries.by_name.get(name)?.state {
+                State::Here(dentry) => Some((number + 1, dentry.clone())),
+                _ => None,
+            })
+    }
+
+    /// Whether the lower directory has this inode by this name.
+    pub fn has_below(&self, name: &[u8], inode: u64) -> bool {
+        let Some(lower) = &self.lower else {
+            return false;
+        };
+        let answers = lower.lookup(&[name]);
+        answers.is_ok_and(|answers| {
+            let mut found = answers.into_iter().flatten().flatten();
+            found.next().is_some_and(|found| found.number == inode)
+        })
+    }
+
     /// The first entry at or after `cursor`; the names of the lower directory have been taken in by [`Directory::list`].
     pub fn entry(&self, cursor: u64) -> Option<Entry> {
         self.entries.lock().entry(cursor)
