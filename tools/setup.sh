@@ -7,6 +7,7 @@
 #
 #   tools/setup.sh                everything
 #   tools/setup.sh fuzz           that, and what fuzzing needs besides: a C++ compiler
+#   tools/setup.sh apps           that, and the clients and servers of make test-apps
 #   tools/setup.sh go VERSION...  these Go versions only (the tests ask for older ones)
 #   tools/setup.sh linux-guest    only the Linux kernel that the benchmark's guest runs: Debian's, into .cache/linux-guest
 set -euo pipefail
@@ -33,6 +34,12 @@ packages() {
 	have curl || missing+=(curl ca-certificates)
 	have unzip || missing+=(unzip)
 	[ "${1:-}" != fuzz ] || have c++ || missing+=(g++)
+	if [ "${1:-}" = apps ]; then
+		have wrk || missing+=(wrk)
+		have dig || missing+=(bind9-dnsutils)
+		have redis-server || missing+=(redis-server)
+		have pg_ctlcluster || missing+=(postgresql)
+	fi
 	have qemu-system-x86_64 || missing+=(qemu-system-x86)
 	have python3 || missing+=(python3)
 	if [ ! -x ".cache/go/$newest/bin/go" ] && ! have_pip; then missing+=(python3-pip); fi
