@@ -1,4 +1,4 @@
-//! Crashes on purpose: `ringo.crash=panic|fault|stack` on the kernel's command line turns system call 511 into one, so
+//! Crashes on purpose: `ringo.crash=panic|fault|stack|text|block` on the kernel's command line turns system call 511 into one, so
 //! that tests see what a user would see of a kernel bug. Without it the call is unknown like any other.
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -17,6 +17,8 @@ pub fn arm(command_line: &[u8]) {
         Some(b"panic") => 1,
         Some(b"fault") => 2,
         Some(b"stack") => 3,
+        Some(b"text") => 4,
+        Some(b"block") => 5,
         _ => 0,
     };
     ARMED.store(kind, Ordering::Relaxed);
@@ -31,6 +33,8 @@ pub fn on_unknown_call(number: usize) {
         1 => panic!("a test asked for this panic"),
         2 => crate::cpu::trap::read_nowhere(),
         3 => exhaust(0),
+        4 => crate::cpu::trap::write_text(),
+        5 => crate::cpu::trap::write_behind(&alloc::vec![0; 3 << 20]),
         _ => {}
     }
 }

@@ -13,7 +13,7 @@ use crate::machine::{Engine, ringo, self_check};
 use crate::trial::trial;
 
 /// What is asked for, and what the report must say beside the program's frames.
-const KINDS: [(&str, &[&str]); 3] = [
+const KINDS: [(&str, &[&str]); 5] = [
     (
         "panic",
         &[
@@ -32,6 +32,15 @@ const KINDS: [(&str, &[&str]); 3] = [
         ],
     ),
     ("stack", &["its stack is exhausted", "exhaust at"]),
+    // What must not be written is not: error 3 says that it is there, 2 that it is not.
+    (
+        "text",
+        &["page fault (vector 14, error 0x3)", "write_text at"],
+    ),
+    (
+        "block",
+        &["page fault (vector 14, error 0x2)", "write_behind at"],
+    ),
 ];
 
 fn crash(kind: &str, wanted: &[&str], engine: Engine) -> Result<()> {

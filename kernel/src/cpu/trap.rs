@@ -530,3 +530,19 @@ pub fn read_nowhere() {
     // SAFETY: none; the page fault this raises is its purpose, and the kernel stops there.
     unsafe { core::hint::black_box(NOWHERE.read_volatile()) };
 }
+
+/// Writes to the kernel's text by its address in the map of all memory: for crash_test.rs.
+pub fn write_text() {
+    let text = trap_stubs as *const () as usize;
+    let again = crate::memory::phys_to_virt(crate::memory::kernel_phys(text));
+    // SAFETY: none; the page fault this raises is its purpose, and the kernel stops there.
+    unsafe { (again as *mut u64).write_volatile(0) };
+}
+
+/// Writes to the page behind a large block of the heap: for crash_test.rs.
+pub fn write_behind(block: &[u8]) {
+    let end = block.as_ptr_range().end as usize;
+    let behind = end.next_multiple_of(crate::memory::paging::PAGE);
+    // SAFETY: none; see above.
+    unsafe { (behind as *mut u64).write_volatile(0) };
+}

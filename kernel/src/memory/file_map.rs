@@ -1,7 +1,7 @@
 //! Mappings of files, seen from the files: who may write, what a hole or a shorter end takes away, what can be given up.
 use super::frames;
 use super::paging::PAGE;
-use super::space::{AddressSpace, Backing, Inner, MapSource};
+use super::space::{AddressSpace, Area, Backing, Inner, MapSource};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
@@ -61,25 +61,19 @@ impl AddressSpace {
     /// that private mappings made of them go, too, if `copies`.
     pub fn unmap_file(&self, id: usize, first: u64, end: u64, copies: bool) {
         let mut inner = self.lock();
-        let mut ranges: Vec<(usize, usize)> = Vec::new();
-        for (&start, area) in &inner.areas {
-            let Backing::File { source, page } = &area.backing else {
+        let mut at = 0;
+        while let Some((start, area)) = inner.next_area(at, |area| shows(area, id)) {
+            at = area.end;
+            let Backing::File { page, .. } = &area.backing else {
                 continue;
             };
             let pages = ((area.end - start) / PAGE) as u64;
-            if source.id() != id
-                || page + pages <= first
-                || end <= *page
-                || !(area.shared || copies)
-            {
+            if page + pages <= first || end <= *page || !(area.shared || copies) {
                 continue;
             }
             let from = first.saturating_sub(*page) as usize * PAGE;
             let to = (end - page).min(pages) as usize * PAGE;
-            ranges.push((start + from, start + to));
-        }
-        for (from, to) in ranges {
-            inner.drop_pages(from, to);
+            inner.drop_pages(start + from, start + to);
         }
     }
 
@@ -88,34 +82,50 @@ impl AddressSpace {
     /// # Errors
     /// EINVAL for memory that is no file's; EACCES for private mappings and those that may not write; EOPNOTSUPP, EPERM.
     pub fn remove(&self, start: usize, end: usize) -> Result<bool, Errno> {
-        let mut holes: Vec<(Arc<dyn MapSource>, u64, u64)> = Vec::new();
-        let mut result = Ok(());
-        let mut at = start;
-        {
-            let inner = self.lock();
-            for (first, area) in inner.areas_in(start, end) {
-                let Backing::File { source, page } = &area.backing else {
-                    result = Err(Errno::EINVAL);
-                    break;
-                };
-                if !area.shared || !area.may_write() {
-                    result = Err(Errno::EACCES);
-                    break;
-                }
-                let (from, to) = (first.max(start), area.end.min(end));
-                let page = page + ((from - first) / PAGE) as u64;
-                holes.push((source.clone(), page, ((to - from) / PAGE) as u64));
-                if from == at {
-                    at = to;
-                }
-            }
+        let (mut at, mut mapped) = (start, true);
+        // One area at a time: a file's own lock comes before the address space's.
+        while let Some(hole) = self.hole(at, end)? {
+            mapped &= hole.start == at;
+            at = hole.end;
+            hole.source
+                .punch(hole.page, ((hole.end - hole.start) / PAGE) as u64)?;
         }
-        // The files' own locks come before the address space's.
-        for (source, page, count) in holes {
-            source.punch(page, count)?;
-        }
-        result.map(|()| at == end)
+        Ok(mapped && at == end)
     }
+
+    /// What the first area in [start, end) shows there, if there is one.
+    fn hole(&self, start: usize, end: usize) -> Result<Option<Hole>, Errno> {
+        let inner = self.lock();
+        let Some((first, area)) = inner.areas_in(start, end).next() else {
+            return Ok(None);
+        };
+        let Backing::File { source, page } = &area.backing else {
+            return Err(Errno::EINVAL);
+        };
+        if !area.shared || !area.may_write() {
+            return Err(Errno::EACCES);
+        }
+        let from = first.max(start);
+        Ok(Some(Hole {
+            source: source.clone(),
+            page: page + ((from - first) / PAGE) as u64,
+            start: from,
+            end: area.end.min(end),
+        }))
+    }
+}
+
+/// A part of a file that shall become a hole, and where it is mapped.
+struct Hole {
+    source: Arc<dyn MapSource>,
+    page: u64,
+    start: usize,
+    end: usize,
+}
+
+/// Whether an area shows this file.
+fn shows(area: &Area, id: usize) -> bool {
+    matches!(&area.backing, Backing::File { source, .. } if source.id() == id)
 }
 
 impl Inner {
@@ -130,23 +140,23 @@ impl Inner {
             })
     }
 
+    /// The first area from `at` on that `is` wanted.
+    fn next_area(&self, at: usize, is: impl Fn(&Area) -> bool) -> Option<(usize, &Area)> {
+        let mut areas = self.areas.range(at..).map(|(&start, area)| (start, area));
+        areas.find(|(_, area)| is(area))
+    }
+
     /// Unmaps pages of files that can be read again from below, and are the files' own: a fault brings them back, and until
     /// then they may be given up. Whether there were any.
     pub fn unmap_forgettable(&mut self) -> bool {
         // On the stack, below that of a fault.
         const FEW: usize = 256;
-        let areas: Vec<(usize, usize)> = self
-            .areas
-            .iter()
-            .filter(|(_, area)| {
-                matches!(&area.backing, Backing::File { source, .. } if source.is_over_lower())
-            })
-            .map(|(&start, area)| (start, area.end))
-            .collect();
-        let mut any = false;
-        for (start, end) in areas {
+        let over_lower = |area: &Area| matches!(&area.backing, Backing::File { source, .. } if source.is_over_lower());
+        let (mut any, mut at) = (false, 0);
+        while let Some((start, area)) = self.next_area(at, over_lower) {
+            at = area.end;
             // A private copy is nobody else's: it stays.
-            any |= self.drop_pages_that::<FEW>(start, end, |mapping| {
+            any |= self.drop_pages_that::<FEW>(start, at, |mapping| {
                 !mapping.huge && frames::references(mapping.phys) >= 2
             });
         }

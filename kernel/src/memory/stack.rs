@@ -18,11 +18,14 @@ struct Area {
     /// Stacks that are mapped and unused: reusing one costs nothing.
     free: Vec<usize>,
     next: usize,
+    /// How many stacks there are: `free` has room for all of them.
+    count: usize,
 }
 
 static STACKS: SpinLock<Area> = SpinLock::new(Area {
     free: Vec::new(),
     next: AREA,
+    count: 0,
 });
 
 /// A thread's kernel stack.
@@ -40,6 +43,9 @@ impl KernelStack {
         if let Some(top) = stacks.free.pop() {
             return Ok(Self { top });
         }
+        let room = stacks.count + 1;
+        let reserved = stacks.free.try_reserve(room);
+        reserved.map_err(|_| Errno::ENOMEM)?;
         let top = stacks.next + STRIDE;
         for page in 1..=SIZE / PAGE {
             let at = top - page * PAGE;
@@ -53,7 +59,7 @@ impl KernelStack {
                 return Err(Errno::ENOMEM);
             }
         }
-        stacks.next = top;
+        (stacks.next, stacks.count) = (top, room);
         Ok(Self { top })
     }
 

@@ -118,7 +118,7 @@ pub fn load(bytes: &'static [u8], phys: usize, path: &[u8]) -> Result<&'static L
         0
     };
     let source = Arc::new(BundleFile::new(phys, bytes.len(), path));
-    let found = sites::find(&image, bias);
+    let found = sites::find(&image, bias)?;
     let written = written_pages(&image, bias, &found);
     for segment in image.segments() {
         map_segment(segment, bias, &source, &written)?;

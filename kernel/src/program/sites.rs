@@ -5,6 +5,7 @@ use crate::cpu::entry;
 use crate::cpu::trap::TrapFrame;
 use crate::memory::paging::PAGE;
 use crate::memory::space::{Backing, LOWEST, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::spare::Spare;
 use crate::memory::user;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
@@ -19,10 +20,17 @@ struct Sites {
 static SITES: Once<Sites> = Once::new();
 
 /// The system calls in the executable segments, by the addresses they will have.
-pub fn find(image: &Image<'_>, bias: u64) -> Vec<Site> {
+///
+/// # Errors
+/// ENOMEM.
+pub fn find(image: &Image<'_>, bias: u64) -> Result<Vec<Site>, Errno> {
     let text = image.segments().iter().filter(|segment| segment.executable);
-    text.flat_map(|segment| scan(image.data(segment), segment.address + bias))
-        .collect()
+    let mut found = Vec::new();
+    for site in text.flat_map(|segment| scan(image.data(segment), segment.address + bias)) {
+        found.spare(1)?;
+        found.push(site);
+    }
+    Ok(found)
 }
 
 /// Rewrites the sites that were found; their pages are writable now.
