@@ -391,13 +391,15 @@ fn calls() -> Vec<Case> {
 }
 
 fn kinds() -> Vec<Case> {
-    acts(
+    let mut all = acts(
         "kinds",
         "poll poll-states poll-many poll-mask poll-interrupted select select-errors fifo fifo-nonblocking fifo-both fifo-poll memfd seals \
          read-only-mapping splice splice-errors tee vmsplice copies packets \
          inotify-directory inotify-file inotify-both inotify-flags inotify-reading inotify-overflow inotify-threads \
          epoll-nesting epoll-closed splice-wakes half-written",
-    )
+    );
+    all.push(ours("kinds", "short-memory").memory(64).code(0));
+    all
 }
 
 fn procfs() -> Vec<Case> {

@@ -62,6 +62,7 @@ pub fn run(vm: Vm, task: &Task, keeper: Keeper) -> Result<u8> {
         qemu_said: Vec::new(),
         keeper,
         out_of_memory: false,
+        wanted_another: false,
     };
     let ending = session.until_end()?;
     session.finish(ending)
@@ -87,6 +88,8 @@ struct Session<'t> {
     keeper: Keeper,
     /// The program was refused memory.
     out_of_memory: bool,
+    /// It asked for another one to be started.
+    wanted_another: bool,
 }
 
 impl Session<'_> {
@@ -243,6 +246,7 @@ impl Session<'_> {
             }
             ToHost::Kept(kept) => self.keeper.take(kept),
             ToHost::Noted(Note::OutOfMemory) => self.out_of_memory = true,
+            ToHost::Noted(Note::OneProgram) => self.wanted_another = true,
         }
         None
     }
@@ -395,6 +399,12 @@ impl Session<'_> {
             say!(
                 "ringo: the program ran out of its {} MiB: give it more with --memory",
                 self.task.config.memory >> 20
+            );
+        }
+        if self.wanted_another && code != 0 {
+            say!(
+                "ringo: the program tried to start another program, which fails here (function not implemented): there is \
+                 one program in a VM"
             );
         }
         if self.task.stats {

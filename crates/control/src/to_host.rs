@@ -164,6 +164,8 @@ pub enum ToHost<'a> {
 pub enum Note {
     /// The program was refused memory, because there is no more of it.
     OutOfMemory = 0,
+    /// The program asked for another one to be started (fork(2), execve(2)), in vain.
+    OneProgram = 1,
 }
 
 mod kind {
@@ -300,6 +302,7 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         },
         kind::NOTED => ToHost::Noted(match input.u8()? {
             0 => Note::OutOfMemory,
+            1 => Note::OneProgram,
             _ => return None,
         }),
         _ => return None,

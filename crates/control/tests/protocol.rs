@@ -70,6 +70,7 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
             .prop_map(|(signal, written)| ToHost::Stopped { signal, written }),
         any::<u8>().prop_map(ToHost::SignalTaken),
         Just(ToHost::Noted(Note::OutOfMemory)),
+        Just(ToHost::Noted(Note::OneProgram)),
         any::<[u64; 2]>().prop_map(|written| ToHost::Settle { written }),
         any::<u64>().prop_map(|size| ToHost::Kept(Kept::End { size })),
         any::<u16>().prop_map(|errno| ToHost::Kept(Kept::Failed { errno })),

@@ -23,7 +23,7 @@ import (
 func main() {
 	prog.Main(prog.Acts{
 		"flood": flood, "alternate": alternate, "take": take, "give": give, "machine": machine, "tree": tree, "echo": echo,
-		"where": where, "close": closeStdout, "hold": hold, "unknown-call": unknownCall, "write": write,
+		"where": where, "close": closeStdout, "hold": hold, "unknown-call": unknownCall, "write": write, "spawn": spawn,
 		"leave": leave,
 	})
 }

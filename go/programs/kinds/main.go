@@ -21,7 +21,7 @@ func main() {
 		"splice": in(splices), "splice-errors": in(spliceErrors), "tee": tees, "vmsplice": vmsplices, "copies": in(copies), "packets": packets,
 		"inotify-directory": in(inotifyDirectory), "inotify-file": in(inotifyFile), "inotify-both": in(inotifyBoth),
 		"inotify-flags": in(inotifyFlags), "inotify-reading": in(inotifyReading), "inotify-overflow": in(inotifyOverflow),
-		"inotify-threads": in(inotifyThreads), "splice-wakes": in(spliceWakes), "half-written": halfWritten,
+		"inotify-threads": in(inotifyThreads), "splice-wakes": in(spliceWakes), "half-written": halfWritten, "short-memory": in(shortMemory),
 		"epoll-nesting": epollNesting, "epoll-closed": epollClosed,
 	}
 	prog.Main(acts)

@@ -131,24 +131,30 @@ pub fn waitid(kind: u32, _id: i32, _info: usize, options: u32, _usage: usize) ->
     Err(Errno::ECHILD)
 }
 
-/// fork(2) and vfork(2): the image of one program has no second one.
-pub fn fork() -> SysResult {
+/// The image of one program has no second one.
+fn no_other_program() -> SysResult {
+    task::note_another_program();
     Err(Errno::ENOSYS)
+}
+
+/// fork(2).
+pub fn fork() -> SysResult {
+    no_other_program()
 }
 
 /// vfork(2).
 pub fn vfork() -> SysResult {
-    Err(Errno::ENOSYS)
+    no_other_program()
 }
 
 /// execve(2).
 pub fn execve(_path: usize, _argv: usize, _envp: usize) -> SysResult {
-    Err(Errno::ENOSYS)
+    no_other_program()
 }
 
 /// execveat(2).
 pub fn execveat(_dir: i32, _path: usize, _argv: usize, _envp: usize, _flags: u32) -> SysResult {
-    Err(Errno::ENOSYS)
+    no_other_program()
 }
 
 /// getcpu(2).

@@ -12,6 +12,8 @@ use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
+/// The signal for the end of a child.
+const CSIGNAL: usize = 0xff;
 const CLONE_VM: usize = abi::CLONE_VM as usize;
 const CLONE_THREAD: usize = abi::CLONE_THREAD as usize;
 const CLONE_SIGHAND: usize = abi::CLONE_SIGHAND as usize;
@@ -36,6 +38,10 @@ pub fn clone(frame: &SyscallFrame) -> SysResult {
         crate::klog!(
             "clone without CLONE_VM and CLONE_THREAD: processes are not provided (ENOSYS)"
         );
+        // With a signal for its end, that is: package os tries without one whether clone(2) knows CLONE_PIDFD.
+        if flags & CSIGNAL != 0 {
+            super::note_another_program();
+        }
         return Err(Errno::ENOSYS);
     }
     if flags & CLONE_SETTLS != 0 && !user::in_range(tls, 0) {

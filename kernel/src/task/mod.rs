@@ -23,7 +23,7 @@ pub mod signal;
 pub mod thread;
 
 pub use clone::{clone, exit_thread, start_program, thread_started};
-pub use process::{exit_group, process};
+pub use process::{exit_group, note_another_program, process};
 pub use queue::RunQueue;
 pub use sched::{
     block, cancel_block, finish_switch, idle_forever, init_cpu, move_to_allowed_cpu,

@@ -2,9 +2,11 @@
 use super::signal::ProcessSignals;
 use super::thread::{self, Thread};
 use crate::cpu::{interrupts, percpu};
+use crate::drivers::control;
 use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 pub use ringo_control::ExitStatus;
+use ringo_control::{Note, ToHost};
 use spin::Once;
 
 /// The process.
@@ -121,6 +123,14 @@ impl Process {
             .sum();
         // A switch between the two parts of a CPU's sum must not show as time going back.
         LAST.fetch_max(total, Ordering::Relaxed).max(total)
+    }
+}
+
+/// The program asked for another one to be started: the command is told once, as it may be what ends the program.
+pub fn note_another_program() {
+    static NOTED: AtomicBool = AtomicBool::new(false);
+    if !NOTED.swap(true, Ordering::Relaxed) {
+        control::send(&ToHost::Noted(Note::OneProgram));
     }
 }
 

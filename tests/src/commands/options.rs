@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
     all.extend(on(KVM, "stats-of-a-failure", stats_of_a_failure));
     all.extend(on(&Engine::ALL, "verbose", verbose));
     all.extend(on(KVM, "verbose-unknown-call", unknown_call));
+    all.extend(on(KVM, "another-program", another_program));
     all.extend(on(KVM, "cpus-and-memory", cpus_and_memory));
     all.extend(on(KVM, "more-cpus-than-wanted", more_cpus_than_wanted));
     all.push(host("too-many-cpus", too_many_cpus));
@@ -121,6 +122,26 @@ fn unknown_call(engine: Engine) -> Result<()> {
     );
     let quiet = outcome(engine, &[], "console", &["unknown-call"])?;
     ensure!(quiet.stderr.is_empty(), "{}", text(&quiet.stderr));
+    Ok(())
+}
+
+/// A program that fails after it could not start another one gets a line that says so; nobody else does.
+fn another_program(engine: Engine) -> Result<()> {
+    for (arguments, lines) in [
+        (&["spawn", "1", "start"][..], 1),
+        (&["spawn", "0", "start"], 0),
+        (&["spawn", "1"], 0),
+    ] {
+        let outcome = outcome(engine, &[], "console", arguments)?;
+        let said = text(&outcome.stderr);
+        ensure!(
+            said.lines().count() == lines
+                && said
+                    .lines()
+                    .all(|line| line.starts_with("ringo: the program tried to start")),
+            "{arguments:?}: {said}"
+        );
+    }
     Ok(())
 }
 
