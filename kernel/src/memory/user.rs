@@ -279,7 +279,7 @@ pub fn cstr(from: usize, max: usize) -> Result<Vec<u8>, Errno> {
 /// The most buffers of a readv-like call (limits.h).
 const IOV_MAX: usize = 1024;
 /// The most bytes one call moves (Linux's MAX_RW_COUNT).
-const RW_MAX: usize = 0x7fff_f000;
+pub const RW_MAX: usize = 0x7fff_f000;
 
 /// The buffers of a read- or write-like call, consumed from the front.
 pub struct UserIo {

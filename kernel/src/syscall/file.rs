@@ -1,9 +1,9 @@
-//! Files: reading and writing through descriptors (read(2), pread(2), readv(2), lseek(2), fstat(2), fsync(2) and kin).
+//! Files: reading and writing through descriptors (read(2), pread(2), readv(2), lseek(2), fsync(2) and kin).
 //!
 //! write(2) is the call Go programs make most: a look-up without a lock, a test of the mode, the file's own work.
 use crate::cpu::percpu::{self, PerCpu};
 use crate::fs::file::broken_pipe;
-use crate::fs::{OpenFile, Stat, fd};
+use crate::fs::{OpenFile, fd};
 use crate::memory::user::{self, UserIo};
 use crate::sync::SlotRef;
 use alloc::vec::Vec;
@@ -42,6 +42,7 @@ pub(super) fn with_sigpipe(file: &OpenFile, result: SysResult) -> SysResult {
 }
 
 const READS: usize = 0;
+
 const WRITES: usize = 1;
 
 /// Counts a call for /proc/PID/io, on this CPU's own counters: two additions to a line that every call touches.
@@ -203,45 +204,6 @@ pub fn lseek(fd: i32, offset: i64, whence: u32) -> SysResult {
         return Err(Errno::EBADF);
     }
     file.ops.seek(&file, offset, whence)
-}
-
-/// struct stat, as the program has it.
-pub(super) fn stat_out(at: usize, stat: &Stat) -> SysResult {
-    let time = |ns: i64| {
-        [
-            ns.div_euclid(1_000_000_000).cast_unsigned(),
-            ns.rem_euclid(1_000_000_000).cast_unsigned(),
-        ]
-    };
-    let ([a, an], [m, mn], [c, cn]) = (time(stat.atime), time(stat.mtime), time(stat.ctime));
-    let words: [u64; 18] = [
-        stat.device,
-        stat.inode,
-        u64::from(stat.links),
-        u64::from(stat.mode) | u64::from(stat.uid) << 32,
-        u64::from(stat.gid),
-        stat.rdev,
-        stat.size,
-        u64::from(stat.block_size),
-        stat.blocks,
-        a,
-        an,
-        m,
-        mn,
-        c,
-        cn,
-        0,
-        0,
-        0,
-    ];
-    user::write(at, &words)?;
-    Ok(0)
-}
-
-/// fstat(2).
-pub fn fstat(fd: i32, at: usize) -> SysResult {
-    let stat = fd::get(fd)?.ops.stat()?;
-    stat_out(at, &stat)
 }
 
 /// ftruncate(2).

@@ -2,6 +2,8 @@
 //!
 //! A handler is `fn name(arguments) -> SysResult`; nothing here has state of its own. Calls that are not in the table
 //! (crates/abi) return ENOSYS, and are named once in the log.
+pub mod attributes;
+pub mod capability;
 pub mod descriptor;
 pub mod dir;
 pub mod event;
@@ -11,15 +13,19 @@ pub mod identity;
 pub mod inotify;
 pub mod memory;
 pub mod numa;
+pub mod open;
 pub mod path;
 pub mod peer;
+pub mod pidfd;
 pub mod poll;
 pub mod prctl;
 pub mod process;
+pub mod random;
 pub mod schedule;
 pub mod signal;
 pub mod socket;
 pub mod splice;
+pub mod stat;
 pub mod system;
 pub mod table;
 pub mod thread;

@@ -1,6 +1,5 @@
 //! What one process may do to another by its number or descriptor; the only one there is is this one.
 use super::process::own;
-use crate::fs::pidfd::PidFd;
 use crate::fs::{OpenFile, fd};
 use crate::memory::user::UserIo;
 use crate::sync::SlotRef;
@@ -119,33 +118,13 @@ pub fn kcmp(a: i32, b: i32, kind: i32, first: usize, second: usize) -> SysResult
     }
 }
 
-/// Refuses descriptors that are no pidfd.
-fn by_pidfd(pidfd: i32) -> Result<(), Errno> {
-    let file = fd::get(pidfd)?;
-    match file.ops.downcast::<PidFd>() {
-        Some(_) => Ok(()),
-        None => Err(Errno::EBADF),
-    }
-}
-
-/// pidfd_getfd(2).
-pub fn pidfd_getfd(pidfd: i32, number: i32, flags: u32) -> SysResult {
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    by_pidfd(pidfd)?;
-    let file = fd::get(number)?;
-    let new = fd::share(0, file, true)?;
-    Ok(new as usize)
-}
-
 /// process_madvise(2): advice that takes nothing away.
 pub fn process_madvise(pidfd: i32, iov: usize, count: usize, advice: u32, flags: u32) -> SysResult {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
     let mut ranges = UserIo::vector(iov, count)?;
-    by_pidfd(pidfd)?;
+    super::pidfd::check(pidfd)?;
     let known = matches!(
         advice,
         abi::MADV_WILLNEED | abi::MADV_COLD | abi::MADV_PAGEOUT | abi::MADV_COLLAPSE

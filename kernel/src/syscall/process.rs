@@ -157,66 +157,12 @@ pub fn execveat(_dir: i32, _path: usize, _argv: usize, _envp: usize, _flags: u32
     no_other_program()
 }
 
-/// getcpu(2).
-pub fn getcpu(cpu: usize, node: usize, _cache: usize) -> SysResult {
-    if cpu != 0 {
-        let id = crate::cpu::percpu::this_cpu().id.get() as u32;
-        user::write(cpu, &id)?;
-    }
-    if node != 0 {
-        user::write(node, &0u32)?;
-    }
-    Ok(0)
-}
-
 /// personality(2): PER_LINUX, which nothing can change; 0xffffffff asks.
 pub fn personality(persona: u32) -> SysResult {
     match persona {
         0 | u32::MAX => Ok(0),
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// struct __user_cap_header_struct's versions, and how many words each has.
-fn capability_words(header: usize) -> Result<usize, Errno> {
-    const VERSION_1: u32 = 0x1998_0330;
-    const VERSION_2: u32 = 0x2007_1026;
-    const VERSION_3: u32 = 0x2008_0522;
-    let [version, pid]: [u32; 2] = user::read(header)?;
-    let words = match version {
-        VERSION_1 => 1,
-        VERSION_2 | VERSION_3 => 2,
-        _ => {
-            user::write(header, &VERSION_3)?;
-            return Err(Errno::EINVAL);
-        }
-    };
-    own(pid as i32)?;
-    Ok(words)
-}
-
-/// capget(2): none.
-pub fn capget(header: usize, data: usize) -> SysResult {
-    let words = match capability_words(header) {
-        // "Which version?"
-        Err(Errno::EINVAL) if data == 0 => return Ok(0),
-        words => words?,
-    };
-    if data != 0 {
-        user::zero(data, words * 12)?;
-    }
-    Ok(0)
-}
-
-/// capset(2): none can be had.
-pub fn capset(header: usize, data: usize) -> SysResult {
-    for word in 0..capability_words(header)? {
-        let sets: [u32; 3] = user::read(data.wrapping_add(word * 12))?;
-        if sets != [0; 3] {
-            return Err(Errno::EPERM);
-        }
-    }
-    Ok(0)
 }
 
 /// membarrier(2): commands by a store barrier on every CPU that runs the program.
@@ -238,9 +184,4 @@ pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
         }
         _ => Err(Errno::EINVAL),
     }
-}
-
-/// vhangup(2) and others only a privileged user has: see the table.
-pub fn vhangup() -> SysResult {
-    Err(Errno::EPERM)
 }

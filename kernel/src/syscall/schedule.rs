@@ -260,3 +260,15 @@ pub fn sched_rr_get_interval(pid: i32, at: usize) -> SysResult {
     target(pid)?;
     user::write(at, &[0, SLICE_NS]).map(|()| 0)
 }
+
+/// getcpu(2).
+pub fn getcpu(cpu: usize, node: usize, _cache: usize) -> SysResult {
+    if cpu != 0 {
+        let id = crate::cpu::percpu::this_cpu().id.get() as u32;
+        user::write(cpu, &id)?;
+    }
+    if node != 0 {
+        user::write(node, &0u32)?;
+    }
+    Ok(0)
+}

@@ -2,15 +2,13 @@
 use super::file::with_sigpipe;
 use crate::fs::pipe::{end_of, pour};
 use crate::fs::{OpenFile, fd};
-use crate::memory::user::{self, UserIo};
+use crate::memory::user::{self, RW_MAX, UserIo};
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 const NONBLOCK: u32 = 2;
 /// SPLICE_F_MOVE, _NONBLOCK, _MORE, _GIFT.
 const KNOWN: u32 = 15;
-/// The most bytes one call moves (Linux's MAX_RW_COUNT).
-const MOST: usize = 0x7fff_f000;
 
 /// The other side of a splice: a file at an offset in the program's memory, or at its own position.
 struct Side<'a> {
@@ -81,7 +79,7 @@ pub fn splice(
     if !input.readable() || !output.writable() {
         return Err(Errno::EBADF);
     }
-    let count = count.min(MOST);
+    let count = count.min(RW_MAX);
     let (from, to) = (end_of(&input), end_of(&output));
     if from.is_some() && input_offset != 0 || to.is_some() && output_offset != 0 {
         return Err(Errno::ESPIPE);
@@ -127,7 +125,10 @@ pub fn tee(input: i32, output: i32, count: usize, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     };
     let nonblocking = flags & NONBLOCK != 0 || input.nonblocking() || output.nonblocking();
-    with_sigpipe(&output, pour(from, to, count.min(MOST), nonblocking, true))
+    with_sigpipe(
+        &output,
+        pour(from, to, count.min(RW_MAX), nonblocking, true),
+    )
 }
 
 /// vmsplice(2): into a pipe's writing end, or out of its reading one.

@@ -1,14 +1,9 @@
 //! The system: its name, its figures, and what only its administrator may do.
-use crate::fs::pidfd::PidFd;
 use crate::fs::proc::{RELEASE, VERSION};
-use crate::fs::{OpenFile, fd};
 use crate::memory::frames;
 use crate::memory::user;
-use crate::task::signal::{SI_USER, SigInfo, send_process};
-use crate::task::{PID, load, process, thread};
+use crate::task::{load, process, thread};
 use crate::time;
-use alloc::sync::Arc;
-use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 const FRAME: u64 = frames::FRAME as u64;
@@ -53,37 +48,6 @@ pub fn sysinfo(at: usize) -> SysResult {
     user::copy_out(at, &info).map(|()| 0)
 }
 
-/// pidfd_open(2).
-pub fn pidfd_open(pid: i32, flags: u32) -> SysResult {
-    if pid <= 0 || flags & !abi::O_NONBLOCK != 0 {
-        return Err(Errno::EINVAL);
-    }
-    if pid != PID {
-        return Err(Errno::ESRCH);
-    }
-    let file = OpenFile::new(Arc::new(PidFd::new()), abi::O_RDWR | flags);
-    fd::install(file, true).map(|fd| fd as usize)
-}
-
-/// pidfd_send_signal(2).
-pub fn pidfd_send_signal(pidfd: i32, signo: i32, info: usize, flags: u32) -> SysResult {
-    if flags != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let file = fd::get(pidfd)?;
-    file.ops.downcast::<PidFd>().ok_or(Errno::EBADF)?;
-    if info != 0 {
-        return super::signal::rt_sigqueueinfo(PID, signo, info);
-    }
-    if !(0..=crate::task::signal::MAX_SIGNAL).contains(&signo) {
-        return Err(Errno::EINVAL);
-    }
-    if signo != 0 {
-        send_process(SigInfo::from_user(signo, SI_USER))?;
-    }
-    Ok(0)
-}
-
 macro_rules! privileged {
     ($($(#[$doc:meta])* $name:ident;)*) => {
         $($(#[$doc])* pub fn $name() -> SysResult {
@@ -94,6 +58,8 @@ macro_rules! privileged {
 
 // The VM is the program's alone, but its name, devices and mounts come from the command line.
 privileged! {
+    /// vhangup(2).
+    vhangup;
     /// sethostname(2).
     sethostname;
     /// setdomainname(2).

@@ -1,6 +1,6 @@
 //! From file to file without the program's memory: sendfile(2), copy_file_range(2).
 use crate::fs::{OpenFile, fd};
-use crate::memory::user::{self, UserIo};
+use crate::memory::user::{self, RW_MAX, UserIo};
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
@@ -92,7 +92,7 @@ pub fn sendfile(out: i32, input: i32, offset: usize, count: usize) -> SysResult 
         return Err(Errno::EINVAL);
     }
     let mut from = Side::new(&input, offset)?;
-    let result = pump(&input, &mut from, count.min(0x7fff_f000), |io| {
+    let result = pump(&input, &mut from, count.min(RW_MAX), |io| {
         output.ops.write(&output, io, None)
     });
     if result.is_ok() {
@@ -127,7 +127,7 @@ pub fn copy_file_range(
     }
     let mut from = Side::new(&input, input_offset)?;
     let mut to = Side::new(&output, output_offset)?;
-    let count = count.min(0x7fff_f000);
+    let count = count.min(RW_MAX);
     let left = usize::try_from(source.size.saturating_sub(from.at)).unwrap_or(usize::MAX);
     // Files of /proc have size 0 whatever they hold; Linux copies nothing from them, too.
     let count = count.min(left);

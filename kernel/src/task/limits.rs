@@ -45,7 +45,7 @@ pub fn get(resource: u32) -> Result<[u64; 2], Errno> {
 /// EINVAL if soft is above hard, EPERM for raising the hard limit without being root.
 pub fn set(resource: u32, [soft, hard]: [u64; 2]) -> Result<(), Errno> {
     /// /proc/sys/fs/nr_open.
-    const MAX_FILES: u64 = 1 << 20;
+    const MAX_FILES: u64 = crate::fs::fd::MAX as u64;
     let [_, old_hard] = get(resource)?;
     if soft > hard {
         return Err(Errno::EINVAL);

@@ -44,8 +44,6 @@ impl Drop for End {
     }
 }
 
-impl End {}
-
 impl FileOps for End {
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         let result = self.pipe.read(io, file.nonblocking());
