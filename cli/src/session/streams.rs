@@ -114,9 +114,11 @@ impl Threads {
             .outputs
             .iter()
             .map(|output| output.failed.load(Ordering::Acquire));
-        names.into_iter().zip(failed).filter_map(|(name, errno)| {
-            (errno != 0).then(|| (name, Errno::from_raw_os_error(errno)))
-        })
+        names
+            .into_iter()
+            .zip(failed)
+            .filter(|(_, errno)| *errno != 0)
+            .map(|(name, errno)| (name, Errno::from_raw_os_error(errno)))
     }
 
     /// Waits until both outputs have passed on what has arrived, but not long for one that takes nothing (Ctrl-S).
