@@ -6,6 +6,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 engine=${1:-kvm} only=${2:-}
+export PATH=$PWD/.cache/go/$(grep -v '^#' tools/go-versions | head -n 1)/bin:$PATH GOTOOLCHAIN=local CGO_ENABLED=0
 ringo=$PWD/target/release/ringo
 bin=$PWD/target/apps
 work=$(mktemp -d)
