@@ -192,10 +192,21 @@ func TestAdd(t *testing.T) {
 }
 "#;
 
+/// A folder that is not where temporary files are: those are no news when they are lost. The repository itself may be there.
+fn lasting_folder() -> Result<tempfile::TempDir> {
+    let home = std::env::home_dir();
+    let mut places = [Some(crate::machine::top().join("target")), home]
+        .into_iter()
+        .flatten();
+    let place = places
+        .find(|place| !place.starts_with("/tmp") && !place.starts_with("/var/tmp"))
+        .context("neither the repository nor the home directory is outside of /tmp")?;
+    Ok(tempfile::tempdir_in(place)?)
+}
+
 /// `go test -exec 'ringo exec'` gives the files that it is asked for, and says what it does not keep.
 fn go_test(engine: Engine) -> Result<()> {
-    // Not where temporary files are: those are no news when they are lost.
-    let folder = tempfile::tempdir_in(crate::machine::top().join("target"))?;
+    let folder = lasting_folder()?;
     let top = folder.path();
     fs::write(top.join("go.mod"), "module example.com/calc\n\ngo 1.21\n")?;
     fs::write(top.join("calc.go"), PACKAGE)?;
