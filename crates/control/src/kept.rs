@@ -86,8 +86,7 @@ pub(crate) fn write(kept: &Kept<'_>, out: &mut Out<'_>) -> Result<(), NoSpace> {
         Kept::Directory { place, mode } => {
             out.u8(tag::DIRECTORY)?;
             out.u32(mode)?;
-            out.u16(place.root)?;
-            out.bytes(place.path)
+            write_place(place, out)
         }
         Kept::File {
             place,
@@ -97,8 +96,7 @@ pub(crate) fn write(kept: &Kept<'_>, out: &mut Out<'_>) -> Result<(), NoSpace> {
             out.u8(tag::FILE)?;
             out.u32(mode)?;
             out.u64(mtime_ns)?;
-            out.u16(place.root)?;
-            out.bytes(place.path)
+            write_place(place, out)
         }
         Kept::Data { offset, bytes } => {
             out.u8(tag::DATA)?;
@@ -117,8 +115,7 @@ pub(crate) fn write(kept: &Kept<'_>, out: &mut Out<'_>) -> Result<(), NoSpace> {
             out.u8(tag::SYMLINK)?;
             out.u16(u16::try_from(target.len()).map_err(|_| NoSpace)?)?;
             out.bytes(target)?;
-            out.u16(place.root)?;
-            out.bytes(place.path)
+            write_place(place, out)
         }
         Kept::Discarded { count, names } => {
             out.u8(tag::DISCARDED)?;
@@ -160,6 +157,11 @@ pub(crate) fn read<'a>(input: &mut In<'a>) -> Option<Kept<'a>> {
         },
         _ => return None,
     })
+}
+
+fn write_place(place: Place<'_>, out: &mut Out<'_>) -> Result<(), NoSpace> {
+    out.u16(place.root)?;
+    out.bytes(place.path)
 }
 
 fn read_place<'a>(input: &mut In<'a>) -> Option<Place<'a>> {

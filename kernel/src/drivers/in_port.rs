@@ -136,7 +136,8 @@ impl InPort {
         self.final_end.store(false, Ordering::Relaxed);
     }
 
-    /// The host's input ended (for now) behind `position` bytes; `errno` is why, if it is no ordinary end.
+    /// The host's input ended behind `position` bytes (a terminal's may go on after that, `set_terminal`); `errno` is why, if
+    /// it is no ordinary end.
     pub fn end_at(&self, position: u64, errno: u16) {
         self.end_error.store(errno, Ordering::Relaxed);
         {

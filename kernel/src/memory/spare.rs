@@ -27,24 +27,21 @@ fn check(length: usize, more: usize, size: usize) -> Result<(), Errno> {
     }
 }
 
-impl<T> Spare for Vec<T> {
-    #[inline]
-    fn spare(&mut self, more: usize) -> Result<(), Errno> {
-        if self.capacity() - self.len() >= more {
-            return Ok(());
+/// The two collections have the same methods, but share no trait that has them.
+macro_rules! spare {
+    ($collection:ident) => {
+        impl<T> Spare for $collection<T> {
+            #[inline]
+            fn spare(&mut self, more: usize) -> Result<(), Errno> {
+                if self.capacity() - self.len() >= more {
+                    return Ok(());
+                }
+                check(self.len(), more, size_of::<T>())?;
+                self.try_reserve(more).map_err(|_| Errno::ENOMEM)
+            }
         }
-        check(self.len(), more, size_of::<T>())?;
-        self.try_reserve(more).map_err(|_| Errno::ENOMEM)
-    }
+    };
 }
 
-impl<T> Spare for VecDeque<T> {
-    #[inline]
-    fn spare(&mut self, more: usize) -> Result<(), Errno> {
-        if self.capacity() - self.len() >= more {
-            return Ok(());
-        }
-        check(self.len(), more, size_of::<T>())?;
-        self.try_reserve(more).map_err(|_| Errno::ENOMEM)
-    }
-}
+spare!(Vec);
+spare!(VecDeque);
