@@ -14,7 +14,7 @@ run: build ; @go -C go build -o ../target/go/tour ./examples/tour && $(RINGO) ru
 test: build ; @tools/test.sh
 test-apps: build ; @tools/setup.sh apps && tools/test-apps.sh
 bench: build ; @tools/setup.sh linux-guest && tools/bench.sh
-check: build ; @cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./... && tools/test.sh icount
+check: build ; @tools/rules.sh && tools/rules.sh prove && cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./... && tools/test.sh icount
 conformance: build ; @cargo run --release -q -p ringo-conformance
 fuzz: ; @tools/setup.sh fuzz && tools/fuzz.sh
 clean: ; @cargo clean -q; rm -rf target

@@ -1,7 +1,7 @@
 //! What a Go executable says about itself: build information and the line table (pclntab), which even a stripped one has.
 //!
-//! Formats: Go's debug/buildinfo/buildinfo.go (inline strings, since 1.18) and debug/gosym/pclntab.go, internal/abi/symtab.go (the table
-//! of 1.20 and later, magic 0xfffffff1). Everything read is checked; damage gives `None`, never a panic.
+//! Formats: Go's debug/buildinfo/buildinfo.go (inline strings, since 1.18) and debug/gosym/pclntab.go, internal/abi/symtab.go
+//! (the table of 1.20 and later, magic 0xfffffff1). Everything read is checked; damage gives `None`, never a panic.
 
 use object::{Object, ObjectSection};
 

@@ -2,8 +2,8 @@
 //!
 //! The kernel sends names and data ([`Kept`]); nothing it says is trusted. The directories are opened before the VM starts,
 //! names are resolved beneath them without following any link, and a file is written under a temporary name and then
-//! renamed, so that its readers see the old one or the new one. What is no regular file on the host is left alone. Nothing is ever
-//! removed.
+//! renamed, so that its readers see the old one or the new one. What is no regular file on the host is left alone. Nothing is
+//! ever removed.
 //!
 //! `ringo exec` also keeps what `go test` and `go build -cover` ask their programs for by name: profiles, traces, logs.
 

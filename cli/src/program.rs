@@ -1,7 +1,7 @@
 //! The executable: finding it, and saying in plain words why one can't run.
 //!
-//! The checks here are those that have advice to give (built with cgo, for another system, not built at all); then come those that the
-//! kernel loads with.
+//! The checks here are those that have advice to give (built with cgo, for another system, not built at all); then come those
+//! that the kernel loads with.
 
 use std::ffi::OsStr;
 use std::fs::File;

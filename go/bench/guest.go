@@ -11,7 +11,8 @@ import (
 // guestEnd is what `ringo bench` waits for on the guest's serial line.
 const guestEnd = "bench: end of the guest"
 
-// prepareGuest does for a Linux guest what its distribution's init would: the file systems that Go reads, a /tmp in RAM, loopback.
+// prepareGuest does for a Linux guest what its distribution's init would: the file systems that Go reads, a /tmp in RAM,
+// loopback.
 func prepareGuest() {
 	for _, at := range []struct{ kind, path string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/tmp"}} {
 		check(os.MkdirAll(at.path, 0o755))

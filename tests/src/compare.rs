@@ -18,7 +18,8 @@ pub enum Normalise {
     /// As Traceback, and only the lines up to the first goroutine's frames: which other goroutines a dump shows, and in
     /// which order, is chance.
     FirstGoroutine,
-    /// A dump of all goroutines on a signal: its first line, and that the main goroutine is in it. What each was doing is chance.
+    /// A dump of all goroutines on a signal: its first line, and that the main goroutine is in it. What each was doing is
+    /// chance.
     Dump,
     /// The last line of standard error before the first goroutine that starts with `fatal error`: how much was in use when
     /// memory ran out is nobody's promise.

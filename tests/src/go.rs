@@ -181,8 +181,8 @@ pub fn wasm(package: &str, file: &Path) -> std::io::Result<()> {
     build().map_err(std::io::Error::other)
 }
 
-/// Fills a folder with what compiler and linker want for a main package that imports nothing: the runtime's packages, compiled, the
-/// file `importcfg` that says where they are, and `main.a`, compiled from `main.go`.
+/// Fills a folder with what compiler and linker want for a main package that imports nothing: the runtime's packages, compiled,
+/// the file `importcfg` that says where they are, and `main.a`, compiled from `main.go`.
 pub fn packages(folder: &Path) -> std::io::Result<()> {
     let fill = || -> Result<()> {
         let text = once(&PACKAGES, "runtime", || {

@@ -1,7 +1,7 @@
 //! The guard of what operations cost: guest instructions, counted by QEMU, against the figures in tests/icount.json.
 //!
-//! They do not depend on the machine or its load, so what grows by more than a tenth is the change's doing. The figures are those of
-//! the release profile in Cargo.toml: a build that overrides it from the environment is not held to them.
+//! They do not depend on the machine or its load, so what grows by more than a tenth is the change's doing. The figures are
+//! those of the release profile in Cargo.toml: a build that overrides it from the environment is not held to them.
 //!
 //! Who makes something dearer on purpose, or cheaper, renews the figures and commits them with the change:
 //! `RINGO_ICOUNT=renew tools/test.sh icount`.

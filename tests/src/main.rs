@@ -3,8 +3,8 @@
 //! Linux is the oracle: standard output, standard error and the exit code must be the same byte for byte, after the
 //! case's own normaliser has taken out what differs between any two runs (addresses, goroutine numbers).
 //!
-//! * `table.rs` lists the cases, `third.rs` those with programs nobody here wrote; `commands.rs` has those that drive the `ringo` command itself; `malformed.rs` those
-//!   with broken executables; `crashes.rs` those of the kernel's own fall.
+//! * `table.rs` lists the cases, `third.rs` those with programs nobody here wrote; `commands.rs` has those that drive the
+//!   `ringo` command itself; `malformed.rs` those with broken executables; `crashes.rs` those of the kernel's own fall.
 //! * `case.rs` is the shape of a case, `execute.rs` starts programs under a time limit, `compare.rs` normalises and
 //!   shows differences, `go.rs` builds the programs with every Go version in `tools/go-versions`.
 //! * `icount.rs` guards what operations cost, in instructions.

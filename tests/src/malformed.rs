@@ -1,7 +1,7 @@
 //! Trials with broken executables, made by changing a good one: each gets one clear line and exit code 125.
 //!
-//! `broken()` is the list of damages by hand, each with what the line must speak of. `random` damages headers and code by chance:
-//! there the program may do anything, but the kernel neither falls nor hangs. RINGO_E2E_SEED picks another chance.
+//! `broken()` is the list of damages by hand, each with what the line must speak of. `random` damages headers and code by
+//! chance: there the program may do anything, but the kernel neither falls nor hangs. RINGO_E2E_SEED picks another chance.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

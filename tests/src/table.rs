@@ -444,7 +444,8 @@ fn stress() -> Vec<Case> {
     ]
 }
 
-/// Trials that the kernel cannot pass yet: tests/pending.txt has a pattern a line, `*` for any text. They are reported as skipped.
+/// Trials that the kernel cannot pass yet: tests/pending.txt has a pattern a line, `*` for any text. They are reported as
+/// skipped.
 pub fn pending(name: &str) -> bool {
     let Ok(text) = fs::read_to_string(top().join("tests/pending.txt")) else {
         return false;

@@ -1,5 +1,5 @@
-//! Cases with programs that nobody here wrote: libraries under a small main package in go/third, commands as their authors publish
-//! them, and the tools of the Go distribution itself.
+//! Cases with programs that nobody here wrote: libraries under a small main package in go/third, commands as their authors
+//! publish them, and the tools of the Go distribution itself.
 
 use std::fs;
 use std::io::Result;

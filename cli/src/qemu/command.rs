@@ -149,8 +149,8 @@ fn machine(config: &Config) -> String {
         Engine::Tcg => "accel=tcg",
     };
     match config.machine {
-        // What the kernel doesn't use costs start-up time: no ACPI tables, serial port, CMOS clock or 8259. The PIT stays: without
-        // a clock from KVM it is what the TSC is measured by.
+        // What the kernel doesn't use costs start-up time: no ACPI tables, serial port, CMOS clock or 8259. The PIT stays:
+        // without a clock from KVM it is what the TSC is measured by.
         Machine::Microvm => format!(
             "microvm,{accelerator},acpi=off,isa-serial=off,rtc=off,pic=off,pit=on,x-option-roms=off,\
              auto-kernel-cmdline=on"

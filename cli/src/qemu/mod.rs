@@ -1,8 +1,8 @@
 //! The virtual machine as a child process.
 //!
-//! Promises: no file is left behind (kernel and bundle are memfds, the streams socket pairs), and QEMU dies with this process, whatever kills it
-//! (the parent's death signal); it runs confined, has no descriptors but those it is given, and its own process group, so that a terminal's Ctrl-C
-//! reaches the program only.
+//! Promises: no file is left behind (kernel and bundle are memfds, the streams socket pairs), and QEMU dies with this process,
+//! whatever kills it (the parent's death signal); it runs confined, has no descriptors but those it is given, and its own
+//! process group, so that a terminal's Ctrl-C reaches the program only.
 
 mod backlog;
 mod command;

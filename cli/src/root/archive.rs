@@ -1,8 +1,8 @@
 //! `--root FILE.tar`, also compressed with gzip.
 //!
-//! Contents go into the bundle while the archive is read, once, front to back. A file that a later entry replaces leaves its bytes
-//! behind, unused; archives in which that matters are rare. A small archive may unpack to anything, so the bundle's limit is looked at
-//! while it is read, for names as well as for contents.
+//! Contents go into the bundle while the archive is read, once, front to back. A file that a later entry replaces leaves its
+//! bytes behind, unused; archives in which that matters are rare. A small archive may unpack to anything, so the bundle's limit
+//! is looked at while it is read, for names as well as for contents.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};

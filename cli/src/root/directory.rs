@@ -22,8 +22,8 @@ use crate::program::bundle_metadata;
 pub struct Root(OwnedFd);
 
 impl Root {
-    /// Opens what was a regular file when the names were read. Who may write in the directory has had time to put something else
-    /// there: a link to a file that only we may read, on the way or at its end, or a pipe that nobody fills.
+    /// Opens what was a regular file when the names were read. Who may write in the directory has had time to put something
+    /// else there: a link to a file that only we may read, on the way or at its end, or a pipe that nobody fills.
     pub fn open(&self, path: &Path) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;

@@ -1,7 +1,7 @@
 //! The life of a VM: moves its streams, passes signals in and messages out, until the program has ended.
 //!
-//! The main thread sleeps in poll(2) on the control port, the signal pipe and QEMU's stderr. Each stream has a thread with blocking calls
-//! (`streams`), so that a slow reader holds up only the program that writes to it.
+//! The main thread sleeps in poll(2) on the control port, the signal pipe and QEMU's stderr. Each stream has a thread with
+//! blocking calls (`streams`), so that a slow reader holds up only the program that writes to it.
 
 mod control;
 mod signals;
@@ -302,7 +302,8 @@ impl Session<'_> {
         }
     }
 
-    /// When KVM cannot run an instruction, QEMU prints the registers, ends with a line of code bytes, and keeps the VM stopped for ever.
+    /// When KVM cannot run an instruction, QEMU prints the registers, ends with a line of code bytes, and keeps the VM stopped
+    /// for ever.
     fn check_kvm(&self) -> Result<()> {
         let said = String::from_utf8_lossy(&self.qemu_said);
         let failed = ["KVM internal error", "kvm run failed"]

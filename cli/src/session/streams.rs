@@ -1,7 +1,8 @@
-//! The three standard streams, a thread each, with blocking calls: the shared descriptors of a shell must not be made non-blocking.
+//! The three standard streams, a thread each, with blocking calls: the shared descriptors of a shell must not be made
+//! non-blocking.
 //!
-//! stdin: the guest grants credit when its program wants input; only that much is read, so that what the program never asks for stays
-//! there for the next reader. stdout, stderr: from the socket to our descriptor; a reader that has gone closes the
+//! stdin: the guest grants credit when its program wants input; only that much is read, so that what the program never asks for
+//! stays there for the next reader. stdout, stderr: from the socket to our descriptor; a reader that has gone closes the
 //! socket, which the guest sees as EPIPE. A terminal's settings change only when what was written before has been passed on
 //! ([`Threads::settle`]).
 

@@ -1,7 +1,8 @@
 //! The program's circumstances: what execve, the parent process and the terminal would have told it.
 //!
 //! ```text
-//! u64 start time · 32 bytes entropy · u32 uid · u32 gid · u32 umask · u64 nofile soft · u64 nofile hard · u64 ignored signals ·
+//! u64 start time · 32 bytes entropy · u32 uid · u32 gid · u32 umask · u64 nofile soft · u64 nofile hard ·
+//! u64 ignored signals ·
 //! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) ·
 //! bytes program path · u64 data offset · u64 data length · bytes cwd · bytes hostname ·
 //! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each ·

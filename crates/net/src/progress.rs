@@ -1,9 +1,9 @@
 //! What an odd segment of TCP still says of the connection.
 //!
 //! smoltcp takes a segment or leaves it (RFC 9293, 3.10.7.4): what lies outside its window is answered and not looked at,
-//! though it may acknowledge something new, and what acknowledges something old is dropped with its data. Other systems send both all
-//! the time: an end repeated with each acknowledgement (QEMU's user network), an acknowledgement that overtook data which
-//! fills the window, a probe of a full window, data overtaken by an acknowledgement. Linux takes what is good of them
+//! though it may acknowledge something new, and what acknowledges something old is dropped with its data. Other systems send
+//! both all the time: an end repeated with each acknowledgement (QEMU's user network), an acknowledgement that overtook data
+//! which fills the window, a probe of a full window, data overtaken by an acknowledgement. Linux takes what is good of them
 //! (tcp_sequence() and tcp_ack() in net/ipv4/tcp_input.c); to ignore them stalls a connection until a timer sends everything
 //! again. So [`Progress::read`] says what is to be shown to smoltcp instead of or before the segment itself.
 //!

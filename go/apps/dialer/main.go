@@ -1,5 +1,5 @@
-// Dialer goes out: it asks a name server by UDP and by TCP, fetches a page by HTTPS, and uses a Redis and a PostgreSQL server, each
-// at the address that it is given ("-" leaves one out).
+// Dialer goes out: it asks a name server by UDP and by TCP, fetches a page by HTTPS, and uses a Redis and a PostgreSQL server,
+// each at the address that it is given ("-" leaves one out).
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Pointers hands every system call bad addresses in the place of each of its pointers, and prints the error numbers; and it calls
-// every number there is with arguments that mean nothing.
+// Pointers hands every system call bad addresses in the place of each of its pointers, and prints the error numbers; and it
+// calls every number there is with arguments that mean nothing.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Grpc serves unary calls and all three kinds of streams over TCP and over a Unix socket, with deadlines, cancelled calls, errors
-// with a code, and many calls at once on one connection.
+// Grpc serves unary calls and all three kinds of streams over TCP and over a Unix socket, with deadlines, cancelled calls,
+// errors with a code, and many calls at once on one connection.
 package main
 
 import (

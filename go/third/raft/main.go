@@ -1,5 +1,5 @@
-// Raft is a cluster of three in one process: elections, a log that all apply in the same order, a leader that is lost, snapshots
-// in files.
+// Raft is a cluster of three in one process: elections, a log that all apply in the same order, a leader that is lost,
+// snapshots in files.
 package main
 
 import (

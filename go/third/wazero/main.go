@@ -1,5 +1,5 @@
-// Wazero compiles WebAssembly to machine code in memory that it makes executable. The module is the program named by its argument,
-// built by Go for wasip1; `-interpret` runs the same without making code.
+// Wazero compiles WebAssembly to machine code in memory that it makes executable. The module is the program named by its
+// argument, built by Go for wasip1; `-interpret` runs the same without making code.
 package main
 
 import (

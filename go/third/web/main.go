@@ -1,5 +1,5 @@
-// Web is a service as many are: gin with middleware, TLS with HTTP/2, static files, streamed and compressed answers, metrics, and a
-// graceful end while a request is under way.
+// Web is a service as many are: gin with middleware, TLS with HTTP/2, static files, streamed and compressed answers, metrics,
+// and a graceful end while a request is under way.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Websocket echoes messages between an HTTP server and many clients: upgrades, pings, large and fragmented messages, closing with
-// a status, and a client that goes away.
+// Websocket echoes messages between an HTTP server and many clients: upgrades, pings, large and fragmented messages, closing
+// with a status, and a client that goes away.
 package main
 
 import (

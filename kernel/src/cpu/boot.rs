@@ -3,8 +3,9 @@
 //! PVH (Xen's docs/misc/pvh.pandoc): 32-bit protected mode, paging off, EBX = physical address of the start info. Page
 //! tables and GDT are static data, so little runs here: the paravirtual KVM (kvm.rs) interprets every instruction at
 //! about 1 µs until the interface is enabled, which happens before any loop or Rust. Static tables map the first GiB
-//! (kernel at the top 1 GiB, direct map at 0xffff880000000000: the paravirtual KVM keeps slot 256 to itself, identity for these few instructions) with 2 MiB pages,
-//! and 3 to 4 GiB uncached for the APICs and virtio-mmio. All entries have the user bit, which that KVM wants.
+//! (kernel at the top 1 GiB, direct map at 0xffff880000000000: the paravirtual KVM keeps slot 256 to itself, identity for these
+//! few instructions) with 2 MiB pages, and 3 to 4 GiB uncached for the APICs and virtio-mmio. All entries have the user bit,
+//! which that KVM wants.
 //!
 //! The other CPUs start in real mode at a page below 1 MiB (smp.rs copies `ap_trampoline` there) and join the same code.
 use super::kvm::{MSR_ENABLE, MSR_SIGNATURE, SIGNATURE};

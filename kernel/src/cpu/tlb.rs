@@ -2,8 +2,8 @@
 //!
 //! All CPUs share the page tables. Whoever takes rights away raises the generation and interrupts each CPU that has not
 //! caught up; the answer comes from inside the trap, so that a CPU spinning on a lock answers too. An idle CPU is not
-//! interrupted for the program's pages: it runs no program code, and catches up before it does. A flush is a CR3 reload: on the paravirtual KVM
-//! one invlpg costs as much, and Go unmaps large ranges.
+//! interrupted for the program's pages: it runs no program code, and catches up before it does. A flush is a CR3 reload: on the
+//! paravirtual KVM one invlpg costs as much, and Go unmaps large ranges.
 use super::percpu::{PerCpu, cpu, cpu_count, this_cpu};
 use super::{apic, interrupts, msr};
 use core::sync::atomic::{AtomicU64, Ordering, fence};

@@ -1,8 +1,8 @@
 //! Names: a [`Dentry`] is an inode at a place in the tree.
 //!
 //! A directory in RAM holds the dentries of its entries, for good but for those that only repeat what is below (cache.rs);
-//! so a rename moves a dentry, and what has the file open knows its new path. Dentries hold their parents, never the other way round
-//! but through a directory's map, which is empty before the directory goes: no cycles stay.
+//! so a rename moves a dentry, and what has the file open knows its new path. Dentries hold their parents, never the other way
+//! round but through a directory's map, which is empty before the directory goes: no cycles stay.
 //! Costs: paths and dropping the last name of removed directories go up step by step, in loops.
 //! Locks: `place` is a leaf.
 use super::inode::{Content, Entry, Inode, Link};

@@ -1,7 +1,7 @@
 //! Buffers of sockets: what was written and not yet read.
 //!
-//! A [`Buffer`] is a power of two of bytes from 256 on, initialised once. Those of up to 64 Ki are recycled: each CPU keeps a few of
-//! each size, and a list of all takes what is too many there and helps out where there are none (a stream's writer takes
+//! A [`Buffer`] is a power of two of bytes from 256 on, initialised once. Those of up to 64 Ki are recycled: each CPU keeps a
+//! few of each size, and a list of all takes what is too many there and helps out where there are none (a stream's writer takes
 //! them on one CPU, its reader gives them back on another). A socket without unread data has none. All that sockets have
 //! taken from the heap is counted, and beyond a quarter of memory new data gets only little room ([`is_tight`]).
 //! Locks: a list's, leaves; the heap is not called under one.

@@ -1,7 +1,7 @@
 //! Network interfaces: which addresses are this machine's own, and where others are.
 //!
-//! The loopback interface is always there, eth0 where there is a card; its address comes by DHCP (ip/). Look-ups on the way of a
-//! connection or datagram take no lock as long as the address is one of loopback's.
+//! The loopback interface is always there, eth0 where there is a card; its address comes by DHCP (ip/). Look-ups on the way of
+//! a connection or datagram take no lock as long as the address is one of loopback's.
 use super::ip;
 use crate::drivers::virtio::net::MTU;
 use alloc::string::String;

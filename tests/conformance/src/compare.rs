@@ -126,8 +126,8 @@ pub fn differences(linux: &Tests, ring0: &Tests) -> Vec<Difference> {
         .collect()
 }
 
-/// Those of the differences that explain the others: a failing subtest rather than its parents, a skipped or missing test rather than the
-/// subtests it then does not run.
+/// Those of the differences that explain the others: a failing subtest rather than its parents, a skipped or missing test
+/// rather than the subtests it then does not run.
 pub fn roots(all: &[Difference]) -> Vec<&Difference> {
     let below = |parent: &str, name: &str| {
         name.strip_prefix(parent)

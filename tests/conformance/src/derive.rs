@@ -1,5 +1,5 @@
-//! Derives the exclusions: each package on Linux as it is, without fork, and without sockets. A test that then ends otherwise needs what
-//! was taken away, in ring 0 as well.
+//! Derives the exclusions: each package on Linux as it is, without fork, and without sockets. A test that then ends otherwise
+//! needs what was taken away, in ring 0 as well.
 
 use anyhow::Result;
 
@@ -9,8 +9,8 @@ use crate::exclusions::Exclusion;
 use crate::filter::Lack;
 use crate::sides::{Bench, Selection, Side, top_levels};
 
-/// Prints what a package's lines in the file of exclusions should be: `+` for one to add, `-` for one that nothing derives, ` ` for one
-/// that is right already.
+/// Prints what a package's lines in the file of exclusions should be: `+` for one to add, `-` for one that nothing derives, ` `
+/// for one that is right already.
 pub fn derive(bench: &Bench, package: &str, cpus: u32, written: &[Exclusion]) -> Result<()> {
     let linux = bench.run_all(package, Side::Linux { cpus }, &[], &Tests::new())?;
     let written: Vec<&Exclusion> = written.iter().filter(|e| e.package == package).collect();

@@ -1,7 +1,8 @@
 //! What a test binary says under `-test.v=test2json`, read test by test.
 //!
-//! testing marks its own lines with a SYN byte (0x16), so that what the tests print cannot be taken for them; cmd/internal/test2json is
-//! the reader whose rules these are. A marked line may begin in the middle of another one that lacks its newline.
+//! testing marks its own lines with a SYN byte (0x16), so that what the tests print cannot be taken for them;
+//! cmd/internal/test2json is the reader whose rules these are. A marked line may begin in the middle of another one that lacks
+//! its newline.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The file of exclusions: tests that are run on neither side, one by one, with a reason each.
 //!
-//! A line is `PACKAGE TEST REASON...`. TEST is the whole name of a test, or of a subtest with slashes. There are no patterns: whoever
-//! excludes a test says which.
+//! A line is `PACKAGE TEST REASON...`. TEST is the whole name of a test, or of a subtest with slashes. There are no patterns:
+//! whoever excludes a test says which.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Takes fork or sockets away from a program on Linux, by a seccomp filter: what a test says then is what it must say in ring 0, so the
-//! exclusions are derived, not guessed.
+//! Takes fork or sockets away from a program on Linux, by a seccomp filter: what a test says then is what it must say in ring
+//! 0, so the exclusions are derived, not guessed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,6 +1,7 @@
 //! The conformance runner: the tests of Go's standard library on Linux and in ring 0, compared test by test.
 //!
-//! * `packages.rs` has the list and builds the test binaries, `sides.rs` runs one of them on either side, `events.rs` reads what it says.
+//! * `packages.rs` has the list and builds the test binaries, `sides.rs` runs one of them on either side, `events.rs` reads
+//!   what it says.
 //! * `compare.rs` finds what differs and looks a second time, `report.rs` writes docs/conformance.md and results.json.
 //! * `exclusions.rs` reads the file of tests that cannot run in ring 0; `filter.rs` and `derive.rs` find out which those are.
 
@@ -123,8 +124,8 @@ fn main() -> Result<ExitCode> {
     run(&options, &bench, &packages, &exclusions)
 }
 
-/// A shell starts what it runs in the background with SIGINT and SIGQUIT ignored, which is inherited: tests that wait for one of them to end
-/// a child would wait for ever. Becomes itself again without that.
+/// A shell starts what it runs in the background with SIGINT and SIGQUIT ignored, which is inherited: tests that wait for one
+/// of them to end a child would wait for ever. Becomes itself again without that.
 fn default_signals() -> Result<()> {
     const INT_AND_QUIT: u64 = 1 << 1 | 1 << 2;
     let status = std::fs::read_to_string("/proc/self/status")?;

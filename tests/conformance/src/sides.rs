@@ -1,5 +1,5 @@
-//! Runs a package's tests: as a Linux process, or in ring 0 by `ringo exec`. Either side finds the same environment, the package's
-//! source directory as working directory, and the flags that `go test` gives.
+//! Runs a package's tests: as a Linux process, or in ring 0 by `ringo exec`. Either side finds the same environment, the
+//! package's source directory as working directory, and the flags that `go test` gives.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -194,8 +194,8 @@ impl Bench {
         Ok(log)
     }
 
-    /// Runs a package's tests until each that can end has ended: a binary that crashes or hangs takes with it the tests behind, so those
-    /// that `expected` knows and that did not begin are run again without the ones that were under way.
+    /// Runs a package's tests until each that can end has ended: a binary that crashes or hangs takes with it the tests behind,
+    /// so those that `expected` knows and that did not begin are run again without the ones that were under way.
     pub fn run_all(
         &self,
         package: &str,

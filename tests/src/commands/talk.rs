@@ -1,5 +1,5 @@
-//! A conversation with a program: what it must say, what it is told, in order. Held with the program as a Linux process and with
-//! `ringo run` in front of it; both must say and leave the same.
+//! A conversation with a program: what it must say, what it is told, in order. Held with the program as a Linux process and
+//! with `ringo run` in front of it; both must say and leave the same.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -143,8 +143,8 @@ impl Talk {
     }
 }
 
-/// Starts the command, goes through the steps, and waits for its end. At a terminal, whatever the program did to its settings must
-/// be undone.
+/// Starts the command, goes through the steps, and waits for its end. At a terminal, whatever the program did to its settings
+/// must be undone.
 pub fn hold(command: Command, at: At, steps: &[Step], patience: u32) -> Result<Outcome> {
     let begin = Instant::now();
     let limit = Duration::from_secs(20) * patience;

@@ -159,8 +159,8 @@ fn talks() -> Vec<Talk> {
     ]
 }
 
-/// Job control: Ctrl-Z stops the program and gives the shell its terminal back, fg goes on, a background reader is stopped, and the
-/// settings are the shell's own whenever it has the terminal.
+/// Job control: Ctrl-Z stops the program and gives the shell its terminal back, fg goes on, a background reader is stopped, and
+/// the settings are the shell's own whenever it has the terminal.
 fn at_a_shell(engine: Engine) -> Result<()> {
     let program = super::ours("console")?;
     let tea = crate::go::third("./bubbletea")?;

@@ -1,8 +1,8 @@
 //! Instances that watch instances: in no circle, and in no long chain.
 //!
 //! An event goes up a chain of instances, and a wait down, by recursion; so the longest chain that a new watch would make
-//! is measured in both directions, as Linux does since 6.18 (and had to learn: below alone does not bound it). `NESTING` is held
-//! while that is done and the watch is added. An instance that is met on several ways is looked at once.
+//! is measured in both directions, as Linux does since 6.18 (and had to learn: below alone does not bound it). `NESTING` is
+//! held while that is done and the watch is added. An instance that is met on several ways is looked at once.
 use super::Epoll;
 use super::ready::Core;
 use crate::sync::SleepMutex;

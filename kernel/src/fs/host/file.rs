@@ -1,7 +1,8 @@
 //! Regular files of the host: opened at the first read, read in windows.
 //!
 //! A file that is read from front to back is read in windows that double, up to 512 KiB; elsewhere 64 KiB come with the
-//! page that is asked for, and small files come together ([`read_together`]). The device writes the data straight into the frames that become the file's pages.
+//! page that is asked for, and small files come together ([`read_together`]). The device writes the data straight into the
+//! frames that become the file's pages.
 use super::client::{Batch, Client, Fid};
 use crate::fs::lower::LowerFile;
 use crate::memory::frames::{self, FRAME};

@@ -1,7 +1,7 @@
 //! Our address, from the network's server (RFC 2131): smoltcp's client with an interface of its own.
 //!
-//! It runs when one of its packets came and when its timer fires, and never holds anybody up: the first question goes out while the
-//! program is being loaded. A lease is renewed by broadcast, when half and more of its time is over.
+//! It runs when one of its packets came and when its timer fires, and never holds anybody up: the first question goes out while
+//! the program is being loaded. A lease is renewed by broadcast, when half and more of its time is over.
 //! Lock: the client's, above the card's and the place's.
 use super::port::{self, Raw};
 use super::{Network, Place};

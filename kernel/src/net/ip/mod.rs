@@ -4,8 +4,8 @@
 //! - neighbours.rs: Ethernet addresses of others (ARP). dhcp.rs: our own IP address. port.rs: the card as smoltcp sees it.
 //! - counts.rs: what became of packets.
 //!
-//! A frame is looked at where interrupts are handled and goes from there straight into the queue of the socket it is for; what a
-//! socket sends goes from the system call straight to the card. TCP's connections are in tcp/wire.rs, each with a lock
+//! A frame is looked at where interrupts are handled and goes from there straight into the queue of the socket it is for; what
+//! a socket sends goes from the system call straight to the card. TCP's connections are in tcp/wire.rs, each with a lock
 //! of its own; this layer has none that two connections share but the card's two queues and the neighbours' table.
 //! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `neighbours`; the card's transmit queue.
 //!

@@ -1,7 +1,7 @@
 //! Ethernet addresses of others in our network (RFC 826, 1122 2.3.2).
 //!
-//! An address is asked for when something is to be sent there; a few packets wait for the answer. It is believed for a minute and
-//! then asked for anew, while packets still go there for a while. Answers are taken only where there was a question, so
+//! An address is asked for when something is to be sent there; a few packets wait for the answer. It is believed for a minute
+//! and then asked for anew, while packets still go there for a while. Answers are taken only where there was a question, so
 //! nobody fills the table but ourselves. One spin lock, held for a look-up; O(1) a packet.
 use super::Network;
 use crate::drivers::virtio::net::Frame;

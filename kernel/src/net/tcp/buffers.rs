@@ -1,8 +1,8 @@
 //! Memory for the rings of connections to other machines, and how many of these are half open.
 //!
 //! A ring is as large as the window it can offer. The first connections get [`LARGEST`]; as what an eighth of memory allows
-//! runs out, new ones get less, down to [`SMALLEST`], so that ten thousand idle ones fit where a few may be fast. Rings are given
-//! back when the connection is over (in TIME_WAIT it has none).
+//! runs out, new ones get less, down to [`SMALLEST`], so that ten thousand idle ones fit where a few may be fast. Rings are
+//! given back when the connection is over (in TIME_WAIT it has none).
 use crate::memory::frames;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};

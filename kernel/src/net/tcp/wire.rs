@@ -6,8 +6,8 @@
 //! something may have changed: a packet came (where interrupts are handled), the program wrote, read or closed (in its
 //! system call), a timer fired, the card has room again. What was written goes from there to the card at once.
 //!
-//! A [`Wire`] is in the table of wires from its first to its last packet and keeps its ports busy as long. In TIME_WAIT nothing is
-//! left of it but its last packet. Memory: two rings (buffers.rs) and 2 KiB; streams hold only what is unread.
+//! A [`Wire`] is in the table of wires from its first to its last packet and keeps its ports busy as long. In TIME_WAIT nothing
+//! is left of it but its last packet. Memory: two rings (buffers.rs) and 2 KiB; streams hold only what is unread.
 //! Costs: O(1) a packet; no connection is looked at for another's sake.
 //! Locks: `machine`, above the listener's queues, the streams' queues, tables, and the card's.
 use super::buffers;
@@ -611,8 +611,8 @@ impl Machine {
     }
 }
 
-/// Moves what came to the program, and gives how many bytes that were. Behind the other side's FIN nothing more comes, so that all of it is
-/// moved, whatever the room: the ring may be gone before the program has read.
+/// Moves what came to the program, and gives how many bytes that were. Behind the other side's FIN nothing more comes, so that
+/// all of it is moved, whatever the room: the ring may be gone before the program has read.
 fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> u32 {
     let mut given = 0;
     let ended = [

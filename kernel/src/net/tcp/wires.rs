@@ -1,6 +1,7 @@
 //! The table of wires: connections to other machines by both ends, and segments on their way to them.
 //!
-//! In shards by a hash, each with a spin lock that is a leaf but for the drop of nothing: what is taken out is dropped by the caller.
+//! In shards by a hash, each with a spin lock that is a leaf but for the drop of nothing: what is taken out is dropped by the
+//! caller.
 use super::buffers;
 use super::wire::Wire;
 use crate::net::ip::{self, COUNTS, Network};

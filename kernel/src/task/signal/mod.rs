@@ -5,7 +5,8 @@
 //! - fault.rs: exceptions of the program.
 //!
 //! Pending signals are a bit set (what everybody tests) and a list of siginfo (taken under a lock). Standard signals
-//! are pending once, real-time ones as often as sent, a timer's once for each timer. Locks: the actions', then a queue's; both leaves but for waking.
+//! are pending once, real-time ones as often as sent, a timer's once for each timer. Locks: the actions', then a queue's; both
+//! leaves but for waking.
 pub mod deliver;
 pub mod fault;
 pub mod frame;

@@ -25,7 +25,8 @@ pub fn send_thread(thread: &'static Thread, info: SigInfo) -> Result<bool, Errno
     Ok(queued)
 }
 
-/// Sends to the process, as kill(2) does: any thread that does not block the signal takes it, the first one by choice. Gives what [`send_thread`] does.
+/// Sends to the process, as kill(2) does: any thread that does not block the signal takes it, the first one by choice. Gives
+/// what [`send_thread`] does.
 ///
 /// # Errors
 /// EAGAIN when too many are queued.
