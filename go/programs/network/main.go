@@ -27,7 +27,7 @@ func main() {
 		"messages": messages, "interrupted": interrupted, "timeouts": timeouts, "shutdowns": shutdowns, "peek": peek,
 		"storm": storm, "unix-streams": unixStreams, "unix-datagrams": unixDatagrams, "unix-pairs": unixPairs, "rights": rights, "rights-deep": rightsDeep, "rights-circles": rightsCircles, "quiet-pipes": quietPipes, "recvmmsg": recvmmsg,
 		"credentials": credentials,
-		"unix-calls": unixCalls, "interfaces": interfaces, "unix-server": unixServer,
+		"unix-calls":  unixCalls, "interfaces": interfaces, "unix-server": unixServer,
 		"broken-pipe": brokenPipe, "bad-arguments": badArguments, "sendfile": sendfile, "port-reuse": portReuse,
 	})
 }
