@@ -58,15 +58,18 @@ fn build(workspace: &Path, out: &Path) -> Result<PathBuf, Box<dyn Error>> {
         "Cargo.lock",
         ".cargo/config.toml",
     ] {
-        let path = workspace.join(input);
-        if path.exists() {
-            println!("cargo::rerun-if-changed={}", path.display());
+        if workspace.join(input).exists() {
+            // Relative to this package: a target directory that was copied or moved with its sources stays right.
+            println!("cargo::rerun-if-changed=../{input}");
         }
     }
     for entry in fs::read_dir(workspace.join("kernel"))?.flatten() {
         // Linker scripts and assembly beside the manifest.
         if entry.path().is_file() {
-            println!("cargo::rerun-if-changed={}", entry.path().display());
+            println!(
+                "cargo::rerun-if-changed=../kernel/{}",
+                entry.file_name().display()
+            );
         }
     }
     // OUT_DIR is TARGET/PROFILE/build/ringo-HASH/out.
