@@ -5,7 +5,9 @@
 //! else happens, it just goes on, and no context was switched at all.
 //!
 //! Waking puts the thread on its old CPU if that one idles, else on the waker's: a waker that blocks right away hands
-//! over for the price of one switch, and idle CPUs that poll take what waits elsewhere ([`steal`]). A halted CPU is only
+//! over for the price of one switch, and idle CPUs that poll take what waits elsewhere ([`steal`]), one that waits alone
+//! not before [`PATIENCE_NS`]: most wakers do block right away, and one that does not is slowed by sharing its data with a
+//! second CPU more than the woken thread gains (Linux's migration cost). A halted CPU is only
 //! kicked by interrupt if nobody polls. Whoever takes a thread, and leaves others waiting, kicks the next ([`spread`]): so
 //! a burst of wake-ups reaches all CPUs, though the waker kicks one (Go's scheduler wakes its Ps so).
 //!
@@ -31,6 +33,8 @@ const SLICE_NS: u64 = 3_000_000;
 const POLL_MAX_NS: u64 = 200_000;
 /// The first poll that is not nothing.
 const POLL_MIN_NS: u64 = 10_000;
+/// How long a polling CPU leaves a thread that waits alone to the CPU it waits for: twice what a hand-over takes.
+const PATIENCE_NS: u64 = 5_000;
 /// A word that many CPUs write, in a cache line of its own.
 #[repr(align(64))]
 struct CpuSet(AtomicU64);
@@ -400,6 +404,8 @@ fn idle(now: u64) -> &'static Thread {
     let cpu = this_cpu();
     let bit = 1u64 << cpu.id.get();
     let mut poll_until = now + cpu.poll_ns.get();
+    // Since when a thread was seen to wait for another CPU at every look.
+    let mut seen_since = None;
     cpu.idle.store(POLLS, Ordering::SeqCst);
     POLLING.0.fetch_or(bit, Ordering::SeqCst);
     let next = loop {
@@ -407,6 +413,18 @@ fn idle(now: u64) -> &'static Thread {
             break next;
         }
         let now = time::now();
+        if let Some(victim) = others(cpu).find(|other| stealable(other)) {
+            let since = *seen_since.get_or_insert(now);
+            if now < since + PATIENCE_NS && victim.run_queue.len() == 1 {
+                core::hint::spin_loop();
+                continue;
+            }
+            if let Some(next) = steal(cpu) {
+                break next;
+            }
+        } else {
+            seen_since = None;
+        }
         if now < poll_until && !super::host::works() {
             core::hint::spin_loop();
             continue;
@@ -418,6 +436,8 @@ fn idle(now: u64) -> &'static Thread {
             continue;
         }
         halt(cpu, bit);
+        // What it is woken for has waited longer than that.
+        seen_since = Some(now);
         let halted = time::now() - now;
         learn(cpu, halted);
         poll_until = now + halted + cpu.poll_ns.get().max(POLL_MIN_NS);
@@ -470,13 +490,13 @@ fn learn(cpu: &PerCpu, halted: u64) {
     });
 }
 
-/// One look at everything an idle CPU may find to do.
+/// One look at everything an idle CPU may find to do of its own.
 fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
     if interrupts::any_noted() {
         interrupts::handle_noted();
     }
     time::run_expired();
-    cpu.run_queue.pop().or_else(|| steal(cpu))
+    cpu.run_queue.pop()
 }
 
 /// The other CPUs, the next one first.
