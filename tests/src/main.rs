@@ -27,6 +27,7 @@ mod overlay;
 mod table;
 mod third;
 mod trial;
+mod wire;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -37,6 +38,7 @@ fn main() {
         trials.extend(case.trials());
     }
     trials.extend(commands::trials());
+    trials.extend(wire::trials());
     trials.extend(malformed::trials());
     trials.extend(crashes::trials());
     trials.extend(icount::trials());

@@ -1,7 +1,9 @@
 //! What sockets need that needs no hardware.
 //!
 //! - [`sockaddr`]: socket addresses as the program writes and reads them.
+//! - [`clocks`]: when a connection of TCP repeats itself, asks or gives up.
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
+//! - [`neighbours`]: Ethernet addresses of others, and what waits for them.
 //! - [`netlink`]: its messages.
 //! - [`packet`]: packets of the network.
 //! - [`progress`]: what an odd segment of TCP still says.
@@ -13,7 +15,9 @@
 
 extern crate alloc;
 
+pub mod clocks;
 pub mod control;
+pub mod neighbours;
 pub mod netlink;
 pub mod packet;
 pub mod ports;

@@ -27,7 +27,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
-use ringo_net::packet::{self, Ip, UDP_HEADER};
+use ringo_net::packet::{self, Ip, UDP_HEADER, Undelivered};
 use ringo_net::ports::{Bound, Entry};
 use ringo_net::{Address, sockaddr};
 
@@ -358,21 +358,21 @@ pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
 /// Sockets that one datagram is for.
 type Targets = arrayvec::ArrayVec<Arc<Endpoint>, 16>;
 
-/// What a socket sent did not arrive: a connected one hears of it.
-pub fn unreachable(what: &packet::Unreachable) {
-    const PORT: u8 = 3;
-    let errno = match what.code {
-        PORT => Errno::ECONNREFUSED,
-        // Too large without being cut: such packets are not sent.
-        4 => return,
-        0 | 6 => Errno::ENETUNREACH,
-        _ => Errno::EHOSTUNREACH,
+/// What a socket sent did not arrive: a connected one hears of it if that will not change, or if it asked to hear of
+/// everything (IP_RECVERR). False if there is none that sent it.
+pub fn undelivered(what: &Undelivered) -> bool {
+    let sent = |entry: &Entry<Arc<Endpoint>>| {
+        let connected = entry.bound.remote == Some(what.to);
+        (entry.value.clone(), connected)
     };
-    let connected = |entry: &Entry<Arc<Endpoint>>| entry.bound.remote == Some(what.to);
-    let target = table::UDP.find(what.from, what.to, connected, |entry| entry.value.clone());
-    if let Some(target) = target {
-        target.events.fail(errno);
+    let Some((target, connected)) = table::UDP.find(what.from, what.to, |_| true, sent) else {
+        return false;
+    };
+    let asked = target.options.has(inet::RECEIVE_ERRORS);
+    if asked || (connected && what.hard) {
+        target.events.fail(what.errno);
     }
+    true
 }
 
 /// SCM_TIMESTAMP and SCM_TIMESTAMPNS.

@@ -59,7 +59,7 @@ fn network() -> String {
     alloc::format!(
         ",\"net_in_packets\":{in_frames},\"net_in_bytes\":{in_bytes},\"net_out_packets\":{out_frames},\
          \"net_out_bytes\":{out_bytes},\"net_connections\":{},\"net_dropped\":{{\"malformed\":{},\"checksum\":{},\
-         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"full\":{},\"no_room_to_send\":{}}}",
+         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"no_neighbour\":{},\"forged\":{},\"full\":{},\"no_room_to_send\":{}}}",
         tcp::count(),
         counts.malformed.get(),
         counts.checksum.get(),
@@ -67,6 +67,8 @@ fn network() -> String {
         counts.protocol.get(),
         counts.not_ours.get(),
         counts.no_socket.get(),
+        counts.no_neighbour.get(),
+        counts.forged.get(),
         counts.full.get(),
         nic.dropped.load(Ordering::Relaxed),
     )

@@ -1,6 +1,9 @@
-//! ICMP: echoes, and what did not arrive (RFC 792).
+//! ICMP: echoes, and what did not arrive (RFC 792, 1191).
+//!
+//! What a message of an error means to a program is said once, here: as Linux has it (icmp_err_convert in net/ipv4/icmp.c).
 use super::{Drop, IPV4_HEADER, Ip};
 use core::net::SocketAddr;
+use ringo_abi::Errno;
 use smoltcp::wire::Ipv4Packet;
 
 /// What an error of ICMP quotes beside its own eight bytes: the header and the beginning of what it is about.
@@ -13,21 +16,49 @@ pub enum Icmp<'a> {
     /// A question whether we are there; the answer has the same bytes behind its type.
     Echo(&'a [u8]),
     /// What we sent did not arrive.
-    Unreachable(Unreachable),
+    Undelivered(Undelivered),
 }
 
-/// What came back instead of an answer.
+/// What came back of something we sent, instead of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Unreachable {
-    /// The code of ICMP's type 3.
-    pub code: u8,
+pub struct Undelivered {
+    /// What the program is told.
+    pub errno: Errno,
+    /// It does not get better by waiting: the only kind that a socket of UDP hears of without asking.
+    pub hard: bool,
+    /// It was too large for a part of the way, which takes packets of so many bytes; 0 if that was not said.
+    pub mtu: Option<u16>,
     /// The protocol of what we sent.
     pub protocol: u8,
     /// Where it was from.
     pub from: SocketAddr,
     /// Where it was to.
     pub to: SocketAddr,
+    /// If it was TCP's: the number of its first byte.
+    pub sequence: u32,
 }
+
+/// By code, of ICMP's type 3: the error, and whether it is hard.
+const DESTINATION: [(Errno, bool); 16] = [
+    (Errno::ENETUNREACH, false),
+    (Errno::EHOSTUNREACH, false),
+    (Errno::ENOPROTOOPT, true),
+    (Errno::ECONNREFUSED, true),
+    (Errno::EMSGSIZE, false),
+    (Errno::EOPNOTSUPP, false),
+    (Errno::ENETUNREACH, true),
+    (Errno::EHOSTDOWN, true),
+    (Errno::ENONET, true),
+    (Errno::ENETUNREACH, true),
+    (Errno::EHOSTUNREACH, true),
+    (Errno::ENETUNREACH, false),
+    (Errno::EHOSTUNREACH, false),
+    (Errno::EHOSTUNREACH, true),
+    (Errno::EHOSTUNREACH, true),
+    (Errno::EHOSTUNREACH, true),
+];
+/// The code of "fragmentation needed" among them.
+const TOO_LARGE: u8 = 4;
 
 /// Looks at a message of ICMP for IPv4.
 ///
@@ -36,8 +67,10 @@ pub struct Unreachable {
 pub fn icmp<'a>(ip: &Ip<'a>) -> Result<Icmp<'a>, Drop> {
     const ECHO: u8 = 8;
     const UNREACHABLE: u8 = 3;
+    const TIME_EXCEEDED: u8 = 11;
+    const PARAMETER: u8 = 12;
     let bytes = ip.payload;
-    let (Some(&[kind, code, ..]), Some(rest)) =
+    let (Some(&[kind, code, _, _, _, _, high, low]), Some(rest)) =
         (bytes.first_chunk::<ICMP_HEADER>(), bytes.get(4..))
     else {
         return Err(Drop::Malformed);
@@ -45,31 +78,54 @@ pub fn icmp<'a>(ip: &Ip<'a>) -> Result<Icmp<'a>, Drop> {
     if checksum(bytes) != 0 {
         return Err(Drop::Checksum);
     }
-    match kind {
-        ECHO if code == 0 => Ok(Icmp::Echo(rest)),
-        UNREACHABLE => unreachable(code, &bytes[ICMP_HEADER..]).map(Icmp::Unreachable),
-        _ => Err(Drop::Protocol),
-    }
+    let (errno, hard) = match kind {
+        ECHO if code == 0 => return Ok(Icmp::Echo(rest)),
+        UNREACHABLE => *DESTINATION.get(usize::from(code)).ok_or(Drop::Protocol)?,
+        // On its way, not where it was put together.
+        TIME_EXCEEDED if code == 0 => (Errno::EHOSTUNREACH, false),
+        PARAMETER => (Errno::EPROTO, true),
+        _ => return Err(Drop::Protocol),
+    };
+    let what = quoted(&bytes[ICMP_HEADER..])?;
+    let mtu = (kind == UNREACHABLE && code == TOO_LARGE).then_some(u16::from_be_bytes([high, low]));
+    Ok(Icmp::Undelivered(Undelivered {
+        errno,
+        hard,
+        mtu,
+        ..what
+    }))
 }
 
-/// The quoted packet is cut short, so only its header and the ports are looked at.
-fn unreachable(code: u8, quoted: &[u8]) -> Result<Unreachable, Drop> {
+/// What became of a packet of ours that never left: there is no neighbour who takes it.
+///
+/// # Errors
+/// Malformed for what has no ports.
+pub fn undelivered(packet: &[u8]) -> Result<Undelivered, Drop> {
+    quoted(packet)
+}
+
+/// A packet of ours, cut short behind the eight bytes that follow its header.
+fn quoted(quoted: &[u8]) -> Result<Undelivered, Drop> {
     if quoted.len() < IPV4_HEADER || quoted[0] >> 4 != 4 {
         return Err(Drop::Malformed);
     }
     let packet = Ipv4Packet::new_unchecked(quoted);
     let header = usize::from(packet.header_len());
-    let ports: &[u8; 4] = quoted
+    let begin: &[u8; 8] = quoted
         .get(header..)
         .filter(|_| header >= IPV4_HEADER)
         .and_then(|rest| rest.first_chunk())
         .ok_or(Drop::Malformed)?;
-    let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]);
-    Ok(Unreachable {
-        code,
+    let [f0, f1, t0, t1, s0, s1, s2, s3] = *begin;
+    let end = |ip: core::net::Ipv4Addr, port| SocketAddr::new(ip.into(), u16::from_be_bytes(port));
+    Ok(Undelivered {
+        errno: Errno::EHOSTUNREACH,
+        hard: false,
+        mtu: None,
         protocol: packet.next_header().into(),
-        from: SocketAddr::new(packet.src_addr().into(), port(0)),
-        to: SocketAddr::new(packet.dst_addr().into(), port(2)),
+        from: end(packet.src_addr(), [f0, f1]),
+        to: end(packet.dst_addr(), [t0, t1]),
+        sequence: u32::from_be_bytes([s0, s1, s2, s3]),
     })
 }
 

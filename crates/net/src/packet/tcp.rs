@@ -23,6 +23,21 @@ pub struct Segment {
     pub length: u32,
     /// The number of the byte that its sender expects next.
     pub acknowledges: Option<u32>,
+    /// The room its sender has, as the header tells it.
+    pub window: u16,
+}
+
+/// Of an IP packet with a TCP segment: the number of its first byte, and what it takes of the number space.
+pub fn numbers(packet: &[u8]) -> Option<(u32, u32)> {
+    let header = match packet.first()? >> 4 {
+        4 => usize::from(packet[0] & 15) * 4,
+        _ => 40,
+    };
+    let segment = TcpPacket::new_checked(packet.get(header..)?).ok()?;
+    Some((
+        segment.seq_number().0.cast_unsigned(),
+        segment.segment_len() as u32,
+    ))
 }
 
 /// Looks at a TCP segment. Its checksum is left to who takes it.
@@ -44,6 +59,7 @@ pub fn tcp(ip: &Ip) -> Result<Segment, Drop> {
         sequence: packet.seq_number().0.cast_unsigned(),
         length: packet.segment_len() as u32,
         acknowledges: packet.ack().then(|| packet.ack_number().0.cast_unsigned()),
+        window: packet.window_len(),
     })
 }
 

@@ -5,6 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proptest::prelude::*;
+use ringo_abi::Errno;
 use smoltcp::wire::TcpPacket;
 
 const OURS: Mac = [2, 0, 0, 0, 0, 1];
@@ -168,10 +169,11 @@ fn an_error_tells_which_datagram_it_is_about() {
     write_port_unreachable(&mut out[IPV4_HEADER..], &about);
     write_ipv4(&mut out, &header(1), None);
     let parsed = ip(&out).unwrap();
-    let Ok(Icmp::Unreachable(found)) = icmp(&parsed) else {
+    let Ok(Icmp::Undelivered(found)) = icmp(&parsed) else {
         panic!("not what was written");
     };
-    assert_eq!((found.code, found.protocol), (3, 17));
+    assert_eq!((found.errno, found.hard), (Errno::ECONNREFUSED, true));
+    assert_eq!((found.mtu, found.protocol), (None, 17));
     assert_eq!(found.from, address("10.0.2.2:53"));
     assert_eq!(found.to, address("10.0.2.15:4000"));
 }

@@ -36,8 +36,18 @@ pub struct Counts {
     pub not_ours: Count,
     /// For a port nobody listens at.
     pub no_socket: Count,
+    /// No neighbour answers for its receiver.
+    pub no_neighbour: Count,
+    /// Errors of ICMP about nothing that was sent: outside of the connection's window, or of no connection.
+    pub forged: Count,
     /// A queue or a table was full, or memory.
     pub full: Count,
+    /// Segments of TCP that were sent again.
+    pub repeated: Count,
+    /// Questions whether the other side is there.
+    pub probes: Count,
+    /// Connections that ended because nobody answered.
+    pub given_up: Count,
 }
 
 /// See the module's head.
@@ -48,7 +58,12 @@ pub static COUNTS: Counts = Counts {
     protocol: Count::new(),
     not_ours: Count::new(),
     no_socket: Count::new(),
+    no_neighbour: Count::new(),
+    forged: Count::new(),
     full: Count::new(),
+    repeated: Count::new(),
+    probes: Count::new(),
+    given_up: Count::new(),
 };
 
 impl Counts {

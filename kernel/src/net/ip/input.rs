@@ -3,7 +3,7 @@ use super::{COUNTS, Network};
 use crate::net::{tcp, udp};
 use core::net::IpAddr;
 use linux_raw_sys::net as abi;
-use ringo_net::packet::{self, Carried, Drop, Header, Icmp, Ip};
+use ringo_net::packet::{self, Carried, Drop, Header, Icmp, Ip, Undelivered};
 
 const TCP: u8 = abi::IPPROTO_TCP as u8;
 const UDP: u8 = abi::IPPROTO_UDP as u8;
@@ -97,16 +97,24 @@ fn icmp(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
             });
         }
         Icmp::Echo(_) => return Err(Drop::Fragment),
-        Icmp::Unreachable(what) if Some(what.from.ip()) == network.address().map(IpAddr::V4) => {
-            match what.protocol {
-                TCP => tcp::unreachable(&what),
-                UDP => udp::unreachable(&what),
-                _ => {}
-            }
+        Icmp::Undelivered(what) if Some(what.from.ip()) == network.address().map(IpAddr::V4) => {
+            undelivered(&what);
         }
-        Icmp::Unreachable(_) => return Err(Drop::NotOurs),
+        Icmp::Undelivered(_) => return Err(Drop::NotOurs),
     }
     Ok(())
+}
+
+/// Something that a socket sent did not arrive.
+pub fn undelivered(what: &Undelivered) {
+    let known = match what.protocol {
+        TCP => tcp::undelivered(what),
+        UDP => udp::undelivered(what),
+        _ => false,
+    };
+    if !known {
+        COUNTS.forged.add();
+    }
 }
 
 /// Sends a message of ICMP to who sent `ip`.

@@ -21,7 +21,7 @@ mod port;
 pub use counts::COUNTS;
 pub use input::answer_by;
 pub use output::{Datagram, send_datagram};
-pub use port::{Port, deadline, now};
+pub use port::{Port, now};
 
 use self::dhcp::Dhcp;
 use self::neighbours::Neighbours;

@@ -1,105 +1,88 @@
-//! Ethernet addresses of others in our network (RFC 826, 1122 2.3.2).
+//! Ethernet addresses of others in our network (RFC 826, 1122 2.3.2): ARP around the table of [`ringo_net::neighbours`].
 //!
-//! An address is asked for when something is to be sent there; a few packets wait for the answer. It is believed for a minute
-//! and then asked for anew, while packets still go there for a while. Answers are taken only where there was a question, so
-//! nobody fills the table but ourselves. One spin lock, held for a look-up; O(1) a packet.
-use super::Network;
+//! What a neighbour that does not answer was to get has failed: the sockets hear of it as of a router's message
+//! (EHOSTUNREACH). One spin lock, held for a look-up; nothing is sent or told under it.
+use super::{Network, input};
 use crate::drivers::virtio::net::Frame;
 use crate::sync::SpinLock;
-use crate::time;
-use arrayvec::ArrayVec;
+use crate::time::{self, Timer, TimerCallback};
+use alloc::sync::Arc;
 use core::net::Ipv4Addr;
-use hashbrown::HashMap;
+use ringo_net::neighbours::Table;
 use ringo_net::packet::{self, ARP_LENGTH, Arp, ETHERNET_HEADER, EthernetKind, Mac};
 
-const SECOND: u64 = 1_000_000_000;
-/// How long an answer is believed, and how much longer it is used while a new one is asked for.
-const FRESH: u64 = 60 * SECOND;
-const STALE: u64 = 30 * SECOND;
-/// Packets that wait for an answer.
-const WAITING: usize = 8;
-/// The most neighbours.
-const MOST: usize = 1024;
-
-#[derive(Default)]
-struct Neighbour {
-    mac: Option<Mac>,
-    /// When it was told.
-    known: u64,
-    /// When it was asked for last.
-    asked: u64,
-    waiting: ArrayVec<Frame, WAITING>,
+/// See the module's head.
+pub struct Neighbours {
+    table: SpinLock<Table<Ipv4Addr, Frame>>,
+    timer: Timer,
 }
 
-/// See the module's head.
-pub struct Neighbours(SpinLock<HashMap<Ipv4Addr, Neighbour>>);
+struct Due;
+
+impl TimerCallback for Due {
+    fn expired(&self) {
+        if let Some(network) = super::network() {
+            network.neighbours.tick(network);
+        }
+    }
+}
 
 impl Neighbours {
     /// None are known.
     pub fn new() -> Self {
-        Self(SpinLock::new(HashMap::new()))
+        Self {
+            table: SpinLock::new(Table::default()),
+            timer: Timer::new(Arc::new(Due)),
+        }
     }
 
     /// Sends a frame that has its packet to a neighbour, now or when its address is known.
     pub fn send(&self, network: &Network, ip: Ipv4Addr, frame: Frame) {
-        let now = time::now();
-        let mut table = self.0.lock();
-        if table.len() >= MOST && !table.contains_key(&ip) {
-            table.retain(|_, neighbour| now - neighbour.known.max(neighbour.asked) < FRESH);
-            if table.len() >= MOST {
-                super::COUNTS.full.add();
-                return;
+        let mut table = self.table.lock();
+        let sending = table.send(ip, frame, time::now());
+        let due = table.due();
+        drop(table);
+        if sending.lost.is_some() {
+            super::COUNTS.full.add();
+        }
+        if let Some((frame, mac)) = sending.now {
+            network.send_to(frame, mac);
+        }
+        if sending.ask {
+            ask(network, ip);
+        }
+        // Who waits first arms it.
+        if let Some(due) = due.filter(|_| sending.ask) {
+            self.timer.arm(due);
+        }
+    }
+
+    /// Asks those again who did not answer, and gives up on who was asked enough.
+    fn tick(&self, network: &'static Network) {
+        let mut table = self.table.lock();
+        let tick = table.tick(time::now());
+        let due = table.due();
+        drop(table);
+        if let Some(due) = due {
+            self.timer.arm(due);
+        }
+        for ip in tick.ask {
+            ask(network, ip);
+        }
+        network.nic.flush();
+        for mut frame in tick.failed {
+            if let Some(packet) = frame.bytes().get(ETHERNET_HEADER..)
+                && let Ok(what) = packet::undelivered(packet)
+            {
+                super::COUNTS.no_neighbour.add();
+                input::undelivered(&what);
             }
-        }
-        let neighbour = table.entry(ip).or_default();
-        let age = now - neighbour.known;
-        if age > FRESH + STALE {
-            neighbour.mac = None;
-        }
-        let ask = (neighbour.mac.is_none() || age > FRESH)
-            && (neighbour.asked == 0 || now - neighbour.asked > SECOND);
-        if ask {
-            neighbour.asked = now;
-        }
-        match neighbour.mac {
-            Some(mac) => {
-                drop(table);
-                network.send_to(frame, mac);
-            }
-            None => {
-                // The oldest makes room: what sent it sends it again.
-                if neighbour.waiting.is_full() {
-                    neighbour.waiting.remove(0);
-                    super::COUNTS.full.add();
-                }
-                neighbour.waiting.push(frame);
-                drop(table);
-            }
-        }
-        if ask && let Some(ours) = network.address() {
-            let question = Arp {
-                request: true,
-                mac: network.nic.mac,
-                ip: ours,
-                about: ip,
-            };
-            say(network, &question, None);
         }
     }
 
     /// Somebody said who it is. `learn`: it wants something of us and may be entered.
     fn heard(&self, network: &Network, arp: &Arp, learn: bool) {
-        let mut table = self.0.lock();
-        if learn && table.len() < MOST {
-            table.entry(arp.ip).or_default();
-        }
-        let Some(neighbour) = table.get_mut(&arp.ip) else {
-            return;
-        };
-        neighbour.mac = Some(arp.mac);
-        neighbour.known = time::now();
-        let waiting = core::mem::take(&mut neighbour.waiting);
-        drop(table);
+        let waiting = self.table.lock().heard(arp.ip, arp.mac, learn, time::now());
         for frame in waiting {
             network.send_to(frame, arp.mac);
         }
@@ -125,6 +108,19 @@ impl Neighbours {
             };
             say(network, &answer, Some(arp.mac));
         }
+    }
+}
+
+/// Asks who has this address.
+fn ask(network: &Network, ip: Ipv4Addr) {
+    if let Some(ours) = network.address() {
+        let question = Arp {
+            request: true,
+            mac: network.nic.mac,
+            ip: ours,
+            about: ip,
+        };
+        say(network, &question, None);
     }
 }
 

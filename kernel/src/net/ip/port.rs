@@ -7,7 +7,7 @@ use crate::drivers::virtio::net::{Frame, MTU};
 use crate::time;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
-use ringo_net::packet::ETHERNET_HEADER;
+use ringo_net::packet::{self, ETHERNET_HEADER};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
@@ -42,19 +42,41 @@ pub struct Port<'a> {
     to: IpAddr,
     /// The card was busy.
     pub busy: bool,
+    /// Behind the last byte that was sent.
+    pub front: Option<u32>,
     /// The packet that was sent last, if it has no more than headers: what TIME_WAIT says again.
     pub last: ArrayVec<u8, HEADERS>,
 }
 
 impl<'a> Port<'a> {
-    /// What is sent goes to `to`.
-    pub fn new(network: &'static Network, to: IpAddr) -> Self {
+    /// What is sent goes to `to`, and what lies before `front` goes again.
+    pub fn new(network: &'static Network, to: IpAddr, front: Option<u32>) -> Self {
         Self {
             network,
             packet: None,
             to,
             busy: false,
+            front,
             last: ArrayVec::new(),
+        }
+    }
+}
+
+impl Port<'_> {
+    /// A packet was filled.
+    fn sent(&mut self, packet: &[u8]) {
+        self.last.clear();
+        // Too long a one is not kept.
+        let _ = self.last.try_extend_from_slice(packet);
+        let Some((sequence, length)) = packet::numbers(packet) else {
+            return;
+        };
+        let end = sequence.wrapping_add(length);
+        let ahead = |front: u32| end.wrapping_sub(front).cast_signed() > 0;
+        if self.front.is_none_or(ahead) {
+            self.front = Some(end);
+        } else if length > 0 {
+            COUNTS.repeated.add();
         }
     }
 }
@@ -75,9 +97,7 @@ impl TxToken for Goes<'_, '_> {
         };
         let packet = frame.packet(length);
         let result = f(packet);
-        self.port.last.clear();
-        // Too long a one is not kept.
-        let _ = self.port.last.try_extend_from_slice(packet);
+        self.port.sent(packet);
         network.send(frame, self.port.to);
         result
     }

@@ -307,13 +307,12 @@ impl End {
         if self.is_closed() || (no_input && no_output) {
             events |= PollEvents::HUP;
         }
-        if self.established() {
-            if self.incoming().unread() >= low_water {
-                events |= READABLE;
-            }
-            if no_output || self.outgoing().writable() {
-                events |= WRITABLE;
-            }
+        if self.established() && self.incoming().unread() >= low_water {
+            events |= READABLE;
+        }
+        // Who may not write hears so at once; who does not know yet whether there is a connection waits.
+        if no_output || (self.established() && self.outgoing().writable()) {
+            events |= WRITABLE;
         }
         if self.events().error().is_some() {
             events |= PollEvents::ERR;

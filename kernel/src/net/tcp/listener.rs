@@ -101,7 +101,7 @@ impl Listener {
             && queues.ready.len() <= queues.limit
             && let Some(next) = queues.waiting.pop_front()
         {
-            if next.peer_is_gone() {
+            if next.peer_is_gone() || next.is_reset() {
                 given_up.push_back(next);
                 continue;
             }

@@ -10,39 +10,41 @@
 mod buffers;
 pub mod connection;
 mod listener;
+mod live;
+mod machine;
 mod options;
+mod protocol;
 mod wire;
 mod wires;
 
 pub use listener::Listener;
-pub use wire::{Tuning, Wire};
-pub use wires::{count, input, unreachable};
+pub use wire::Wire;
+pub use wires::{count, input, undelivered};
 
 use self::connection::{DEFAULT_ROOM, End, Joined};
+use self::machine::Tuning;
 use self::wires::Ends;
 use super::events::Events;
 use super::options::{KEEP_ALIVE, REUSE, REUSE_PORT, V6_ONLY};
-use super::socket::{Common, Halves, Kind, Patience, Protocol, Receiving, Sending, Socket};
+use super::socket::{Common, Patience};
 use super::table::{self, Claim};
 use super::{inet, interface, ip};
-use crate::fs::PollEvents;
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
-use crate::time;
+use crate::time::{self, Timer, TimerCallback};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
+use ringo_net::Address;
+use ringo_net::clocks::{Action, Clocks, Settings};
 use ringo_net::ports::Bound;
-use ringo_net::{Address, sockaddr};
 use spin::Once;
 
 /// net.core.somaxconn.
 pub const BACKLOG_MAX: usize = 4096;
-/// How long a connection waits for a listener's room: what Linux's six repeated SYNs take.
-const CONNECT_TIMEOUT: u64 = 127_000_000_000;
 
 /// See the module's head.
 pub struct Tcp {
@@ -57,7 +59,32 @@ pub struct Tcp {
     in_progress: AtomicBool,
     /// A connection was refused.
     refused: AtomicBool,
+    /// When a connection inside this machine gives up to wait for a listener's room.
+    patience: Once<Box<Timer>>,
     options: options::Options,
+}
+
+/// The end of a connection that a listener has not taken.
+struct Unanswered(End);
+
+impl TimerCallback for Unanswered {
+    fn expired(&self) {
+        if !self.0.established() {
+            self.0.break_off(Errno::ETIMEDOUT);
+        }
+    }
+}
+
+/// When a connection that is opened now is given up.
+fn give_up_at(settings: Settings) -> u64 {
+    let mut clocks = Clocks::new(time::now(), true);
+    clocks.set(settings);
+    loop {
+        let due = clocks.due();
+        if matches!(clocks.check(due), Action::GiveUp { .. }) {
+            return due;
+        }
+    }
 }
 
 impl Tcp {
@@ -71,6 +98,7 @@ impl Tcp {
             changing: SleepMutex::new(()),
             in_progress: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            patience: Once::new(),
             options: options::Options::new(v6),
         }
     }
@@ -84,6 +112,7 @@ impl Tcp {
             changing: SleepMutex::new(()),
             in_progress: AtomicBool::new(false),
             refused: AtomicBool::new(false),
+            patience: Once::new(),
             options: self.options.inherited(),
         }
     }
@@ -162,11 +191,21 @@ impl Tcp {
     /// What of the options concerns segments.
     fn tuning(&self, common: &Common) -> Tuning {
         let number = |name| self.options.number(name).cast_unsigned();
-        let silence = number(abi::TCP_KEEPIDLE);
-        let more = number(abi::TCP_KEEPINTVL).saturating_mul(number(abi::TCP_KEEPCNT));
+        let linger = match self.options.number(abi::TCP_LINGER2) {
+            seconds @ 0.. => seconds.cast_unsigned(),
+            _ => 0,
+        };
         Tuning {
             nodelay: number(abi::TCP_NODELAY) != 0,
-            keep_alive: common.has(KEEP_ALIVE).then_some((silence, more)),
+            clocks: Settings {
+                keep_alive: common.has(KEEP_ALIVE),
+                idle: number(abi::TCP_KEEPIDLE),
+                interval: number(abi::TCP_KEEPINTVL),
+                count: number(abi::TCP_KEEPCNT),
+                tries: number(abi::TCP_SYNCNT),
+                user_timeout: number(abi::TCP_USER_TIMEOUT),
+                linger,
+            },
         }
     }
 
@@ -196,17 +235,19 @@ impl Tcp {
         let events = [common.events.clone(), Arc::new(Events::default())];
         let reuse = [Some(reuse), Some(listener.reuse)];
         let (client, server) = Joined::open([from, to], reuse, events, DEFAULT_ROOM);
-        listener.offer(server)?;
+        listener.offer(server.clone())?;
+        if !client.established() {
+            let timer = self
+                .patience
+                .call_once(|| Box::new(Timer::new(Arc::new(Unanswered(server)))));
+            timer.arm(give_up_at(self.tuning(common).clocks));
+        }
         Ok(self.end.call_once(|| client))
     }
 
     /// Waits until the listener has taken the connection.
     fn await_listener(common: &Common, end: &End, patience: Patience) -> Result<(), Errno> {
-        let give_up = time::now() + CONNECT_TIMEOUT;
-        let done = || {
-            let over = end.established() || end.is_reset() || time::now() >= give_up;
-            over.then_some(())
-        };
+        let done = || (end.established() || end.is_reset()).then_some(());
         patience
             .wait(&common.events.writers, done)
             .map_err(|errno| match errno {
@@ -290,367 +331,6 @@ impl Tcp {
             Self::await_listener(common, end, patience)?;
         }
         Ok(Some(end))
-    }
-}
-
-impl Protocol for Tcp {
-    fn bind(&self, common: &Common, address: &Address) -> Result<(), Errno> {
-        let address = inet::to_bind(address, self.v6, common.has(V6_ONLY))?;
-        if address.ip().is_multicast() {
-            return Err(Errno::EADDRNOTAVAIL);
-        }
-        self.bind_to(common, address)
-    }
-
-    fn listen(&self, common: &Common, backlog: i32) -> Result<(), Errno> {
-        let _changing = self.changing.lock();
-        // A negative number is a very large one, as on Linux.
-        let limit = (backlog.cast_unsigned() as usize).min(BACKLOG_MAX);
-        if self.end.is_completed() {
-            return Err(Errno::EINVAL);
-        }
-        if let Some(listener) = self.listener.get() {
-            listener.set_limit(limit);
-            return Ok(());
-        }
-        if self.binding.lock().is_none() {
-            let any = SocketAddr::new(sockaddr::unspecified(self.v6), 0);
-            self.bind_to(common, any)?;
-        }
-        let Some((_, claim)) = *self.binding.lock() else {
-            return Err(Errno::EINVAL);
-        };
-        let listener = Arc::new(Listener::new(
-            common.events.clone(),
-            limit,
-            common.has(REUSE),
-        ));
-        table::TCP.update_if_allowed(claim, |entry| {
-            entry.bound.listening = true;
-            entry.value = Some(listener.clone());
-        })?;
-        self.listener.call_once(|| listener);
-        Ok(())
-    }
-
-    fn accept(&self, common: &Common, nonblocking: bool) -> Result<Socket, Errno> {
-        let listener = self.listener.get().ok_or(Errno::EINVAL)?;
-        let end = common
-            .receive_patience(nonblocking)
-            .wait(&common.events.readers, || match listener.take() {
-                Some(end) => Some(Ok(end)),
-                None => listener.is_closed().then_some(Err(Errno::EINVAL)),
-            })??;
-        let child = common.accepted(end.events().clone());
-        let accepted = self.accepted(end);
-        accepted.tune(&child);
-        Ok(Socket::new(child, Kind::Tcp(accepted)))
-    }
-
-    fn connect(&self, common: &Common, to: &Address, nonblocking: bool) -> Result<(), Errno> {
-        let _changing = self.changing.lock();
-        if *to == Address::Unspecified {
-            if let Some(end) = self.end.get() {
-                end.close(true);
-            }
-            return Ok(());
-        }
-        if self.listener.is_completed() {
-            return Err(Errno::EISCONN);
-        }
-        let patience = common.send_patience(nonblocking);
-        if let Some(end) = self.end.get() {
-            if end.established() {
-                return match self.in_progress.swap(false, Ordering::Relaxed) {
-                    true => common.events.take_error().map_or(Ok(()), Err),
-                    false => Err(Errno::EISCONN),
-                };
-            }
-            if nonblocking && !end.is_reset() {
-                return Err(Errno::EALREADY);
-            }
-            return Self::await_listener(common, end, patience);
-        }
-        if let Some(errno) = common.events.take_error() {
-            return Err(errno);
-        }
-        let to = inet::to_connect(to, self.v6)?;
-        let joined = match interface::is_local(to.ip()) {
-            true => self.join(common, to),
-            false => self.dial(common, to),
-        };
-        match joined {
-            Ok(end) if end.established() && !nonblocking => {
-                common.events.poll.notify(super::events::WRITABLE);
-                Ok(())
-            }
-            Ok(end) if !nonblocking => Self::await_listener(common, end, patience),
-            // Linux answers before the answer to its SYN is looked at.
-            Ok(_) => {
-                self.in_progress.store(true, Ordering::Relaxed);
-                Err(Errno::EINPROGRESS)
-            }
-            Err(Errno::ECONNREFUSED) => {
-                self.refused.store(true, Ordering::Relaxed);
-                if nonblocking {
-                    common.events.fail(Errno::ECONNREFUSED);
-                    return Err(Errno::EINPROGRESS);
-                }
-                Err(Errno::ECONNREFUSED)
-            }
-            Err(errno) => Err(errno),
-        }
-    }
-
-    fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
-        if how.flags & abi::MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let patience = common.send_patience(how.nonblocking);
-        let Some(end) = self.connected(common, patience)? else {
-            return Err(common.events.take_error().unwrap_or(Errno::EPIPE));
-        };
-        let mut done = 0;
-        loop {
-            if Self::cannot_send(common, end) {
-                // The error stays for the next call if this one has sent something.
-                return match done {
-                    0 => Err(common.events.take_error().unwrap_or(Errno::EPIPE)),
-                    done => Ok(done),
-                };
-            }
-            if end.sends_into_void() {
-                // As much as would have been on its way before the answer came.
-                let count = io.remaining().min(DEFAULT_ROOM);
-                end.bounce();
-                return Ok(done + count);
-            }
-            match end.outgoing().write(io, || ()) {
-                Ok(went) => done += went,
-                Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
-            }
-            end.moved();
-            if io.remaining() == 0 {
-                return Ok(done);
-            }
-            let ready = || {
-                let go_on = end.outgoing().writable()
-                    || end.sends_into_void()
-                    || end.is_reset()
-                    || end.outgoing().ended();
-                go_on.then_some(())
-            };
-            match patience.wait(&common.events.writers, ready) {
-                Ok(()) => {}
-                Err(_) if done > 0 => return Ok(done),
-                Err(errno) => return Err(errno),
-            }
-        }
-    }
-
-    fn receive(&self, common: &Common, io: &mut UserIo, how: &mut Receiving) -> SysResult {
-        if how.has(abi::MSG_OOB) {
-            return Err(Errno::EINVAL);
-        }
-        let patience = common.receive_patience(how.nonblocking);
-        let Some(end) = self.connected(common, patience)? else {
-            let error = common.events.take_error();
-            return match error {
-                Some(errno) => Err(errno),
-                None if self.refused.load(Ordering::Relaxed) => Ok(0),
-                None => Err(Errno::ENOTCONN),
-            };
-        };
-        let stream = end.incoming();
-        let peek = how.has(abi::MSG_PEEK);
-        let target = match how.has(abi::MSG_WAITALL) {
-            true => io.remaining(),
-            false => (common.low_water.load(Ordering::Relaxed) as usize).min(io.remaining()),
-        };
-        let mut done = 0;
-        loop {
-            let went = if peek {
-                stream.peek(io, |_, _| true)
-            } else if how.has(abi::MSG_TRUNC) {
-                let went = stream.discard(io.remaining());
-                io.truncate(io.remaining() - went);
-                Ok(went)
-            } else {
-                stream.read(io, |_, _| true)
-            };
-            end.took();
-            match went {
-                Ok(went) => done += went,
-                Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
-            }
-            if done >= target || (peek && done > 0) {
-                break;
-            }
-            if stream.unread() > 0 {
-                continue;
-            }
-            if end.no_more_input() || common.events.error().is_some() {
-                // What came before the end was pushed before it was told.
-                if stream.unread() > 0 {
-                    continue;
-                }
-                let quiet = done > 0 || stream.ended() || stream.declined();
-                match common.events.error() {
-                    Some(_) if !quiet => {
-                        return Err(common.events.take_error().unwrap_or(Errno::ECONNRESET));
-                    }
-                    _ => break,
-                }
-            }
-            let ready = || {
-                let look =
-                    stream.unread() > 0 || end.no_more_input() || common.events.error().is_some();
-                look.then_some(())
-            };
-            match patience.wait(&common.events.readers, ready) {
-                Ok(()) => {}
-                Err(_) if done > 0 => break,
-                Err(errno) => return Err(errno),
-            }
-        }
-        if !peek && stream.unread() > 0 {
-            // More than this reader wanted: the next one's.
-            common.events.readers.wake_one();
-        }
-        Ok(done)
-    }
-
-    fn shutdown(&self, common: &Common, halves: Halves) -> Result<(), Errno> {
-        if let Some(listener) = self.listener.get() {
-            if halves.reading {
-                listener.close();
-                self.release();
-            }
-            return Ok(());
-        }
-        let end = self.end.get().filter(|end| !end.is_closed());
-        let end = end.ok_or(Errno::ENOTCONN)?;
-        if halves.reading {
-            end.decline_input();
-        }
-        if halves.writing {
-            end.end_output();
-        }
-        common.events.changed();
-        Ok(())
-    }
-
-    fn local(&self) -> Address {
-        let address = match self.end.get() {
-            Some(end) => end.local(),
-            None => match *self.binding.lock() {
-                Some((address, _)) => address,
-                None => SocketAddr::new(sockaddr::unspecified(self.v6), 0),
-            },
-        };
-        self.shown(address)
-    }
-
-    fn remote(&self) -> Result<Address, Errno> {
-        let end = self.established().filter(|end| !end.is_closed());
-        end.map(|end| self.shown(end.remote()))
-            .ok_or(Errno::ENOTCONN)
-    }
-
-    fn poll(&self, common: &Common) -> PollEvents {
-        if let Some(end) = self.end.get() {
-            return end.poll(common.low_water.load(Ordering::Relaxed) as usize);
-        }
-        if let Some(listener) = self.listener.get() {
-            let mut events = PollEvents::empty();
-            events.set(super::events::READABLE, listener.ready() > 0);
-            if listener.ready() == 0 && listener.is_closed() {
-                events |= PollEvents::HUP | super::events::READABLE | PollEvents::RDHUP;
-            }
-            return events;
-        }
-        let mut events = PollEvents::HUP | super::events::WRITABLE;
-        if self.refused.load(Ordering::Relaxed) {
-            events |= super::events::READABLE | PollEvents::RDHUP;
-        }
-        events.set(PollEvents::ERR, common.events.error().is_some());
-        events
-    }
-
-    fn set_option(
-        &self,
-        common: &Common,
-        level: u32,
-        name: u32,
-        value: &[u8],
-    ) -> Result<(), Errno> {
-        match level {
-            abi::SOL_TCP => {
-                self.options.set(name, value)?;
-                self.tune(common);
-                Ok(())
-            }
-            _ => inet::set_option(common, &self.options.ip, self.v6, level, name, value),
-        }
-    }
-
-    fn option(
-        &self,
-        common: &Common,
-        level: u32,
-        name: u32,
-        length: usize,
-    ) -> Result<Vec<u8>, Errno> {
-        match level {
-            abi::SOL_TCP => self.options.get(self, name, length),
-            _ => inet::option(common, &self.options.ip, level, name),
-        }
-    }
-
-    fn options_changed(&self, common: &Common) {
-        if let Some((_, claim)) = *self.binding.lock() {
-            table::TCP.update(claim, |entry| {
-                entry.bound.reuse = common.has(REUSE);
-                entry.bound.reuse_port = common.has(REUSE_PORT);
-            });
-        }
-        let size = common.send_buffer.load(Ordering::Relaxed);
-        if let Some(end) = self.end.get().filter(|_| size != 0) {
-            end.outgoing().set_capacity(size as usize);
-        }
-        self.tune(common);
-    }
-
-    fn readable_bytes(&self) -> SysResult {
-        if self.listener.is_completed() {
-            return Err(Errno::EINVAL);
-        }
-        Ok(self.end.get().map_or(0, |end| end.incoming().unread()))
-    }
-
-    fn unsent_bytes(&self) -> SysResult {
-        if self.listener.is_completed() {
-            return Err(Errno::EINVAL);
-        }
-        // Inside this machine what was sent has arrived: there is nothing between the ends.
-        let wire = self.end.get().and_then(|end| Some((end, end.wire()?)));
-        Ok(wire.map_or(0, |(end, wire)| end.outgoing().unread() + wire.unsent()))
-    }
-
-    fn listens(&self) -> bool {
-        self.listener
-            .get()
-            .is_some_and(|listener| !listener.is_closed())
-    }
-
-    fn close(&self, common: &Common) {
-        self.release();
-        if let Some(listener) = self.listener.get() {
-            listener.close();
-        }
-        if let Some(end) = self.end.get() {
-            end.close(common.linger.load(Ordering::Relaxed) == 0);
-        }
     }
 }
 

@@ -13,8 +13,7 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use linux_raw_sys::net as abi;
-use ringo_abi::Errno;
-use ringo_net::packet::{self, Drop, Ip, Segment, Unreachable};
+use ringo_net::packet::{self, Drop, Ip, Segment, Undelivered};
 use spin::Lazy;
 
 const SHARDS: usize = 256;
@@ -123,23 +122,13 @@ fn opens(network: &'static Network, ends: Ends, ip: &Ip, segment: &Segment) -> b
     true
 }
 
-/// What we sent did not arrive.
-pub fn unreachable(what: &Unreachable) {
-    let errno = match what.code {
-        2 => Errno::ENOPROTOOPT,
-        3 => Errno::ECONNREFUSED,
-        // Fragmentation needed: our packets are small.
-        4 => return,
-        0 | 6 => Errno::ENETUNREACH,
-        _ => Errno::EHOSTUNREACH,
-    };
+/// What we sent did not arrive. False if no connection has sent it.
+pub fn undelivered(what: &Undelivered) -> bool {
     let ends = Ends {
         local: what.from,
         remote: what.to,
     };
-    if let Some(wire) = find(&ends) {
-        wire.unreachable(errno);
-    }
+    find(&ends).is_some_and(|wire| wire.undelivered(what))
 }
 
 /// Connections to other machines, those in TIME_WAIT among them.

@@ -1,0 +1,293 @@
+//! Who has which Ethernet address in our network, and what waits to be sent there.
+//!
+//! A [`Table`] holds what was answered to questions (of ARP or of neighbour discovery) and up to [`WAITING`] packets for each
+//! neighbour that has not answered. It does nothing by itself: its caller sends, asks, and calls [`Table::tick`] when
+//! [`Table::due`] says so.
+//!
+//! A neighbour is asked three times, a second apart, as Linux does it; then what waits for it has failed, and the next packet
+//! begins anew. An answer is believed for a minute. Then the first packet asks again, while the old address is still used for
+//! half a minute. Only who was asked, or who asks us, gets in, at most [`MOST`]; who was not heard of for longest leaves
+//! first. Costs: O(1) a packet; a tick, of which there are none while everybody answers, O(neighbours).
+//!
+//! Sources: RFC 826, 1122 (2.3.2), 4861 (7.3); Linux net/core/neighbour.c.
+use crate::packet::Mac;
+use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+use core::hash::Hash;
+use hashbrown::HashMap;
+
+const SECOND: u64 = 1_000_000_000;
+/// How long an answer is believed, and how much longer it is used while a new one is asked for.
+const FRESH: u64 = 60 * SECOND;
+const STALE: u64 = 30 * SECOND;
+/// How often a neighbour is asked before it counts as gone.
+const TRIES: u8 = 3;
+/// Packets that wait for an answer.
+pub const WAITING: usize = 8;
+/// The most neighbours.
+pub const MOST: usize = 1024;
+
+struct Neighbour<F> {
+    mac: Option<Mac>,
+    /// When it was heard of.
+    known: u64,
+    /// When it was asked last, and how often since it was heard of.
+    asked: u64,
+    tries: u8,
+    waiting: ArrayVec<F, WAITING>,
+}
+
+/// What is to be done with a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sending<F> {
+    /// The packet and where it goes; none if it waits.
+    pub now: Option<(F, Mac)>,
+    /// The neighbour is to be asked.
+    pub ask: bool,
+    /// A packet that found no room, or made some.
+    pub lost: Option<F>,
+}
+
+/// What a tick is for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tick<A, F> {
+    /// Whom to ask again.
+    pub ask: Vec<A>,
+    /// Packets that nobody takes.
+    pub failed: Vec<F>,
+}
+
+/// See the module's head.
+pub struct Table<A, F> {
+    neighbours: HashMap<A, Neighbour<F>>,
+    /// How many of them have packets waiting.
+    unanswered: usize,
+    due: Option<u64>,
+}
+
+impl<A, F> Default for Table<A, F> {
+    fn default() -> Self {
+        Self {
+            neighbours: HashMap::new(),
+            unanswered: 0,
+            due: None,
+        }
+    }
+}
+
+impl<A: Eq + Hash + Copy, F> Table<A, F> {
+    /// When [`Table::tick`] is to be called, in ns; none while nothing waits.
+    pub const fn due(&self) -> Option<u64> {
+        self.due
+    }
+
+    /// How many neighbours are known or asked for.
+    pub fn len(&self) -> usize {
+        self.neighbours.len()
+    }
+
+    /// Whether none are.
+    pub fn is_empty(&self) -> bool {
+        self.neighbours.is_empty()
+    }
+
+    /// Makes room for one more; false if there is none.
+    fn has_room(&mut self, address: A, now: u64) -> bool {
+        if self.neighbours.len() < MOST || self.neighbours.contains_key(&address) {
+            return true;
+        }
+        self.neighbours.retain(|_, neighbour| {
+            !neighbour.waiting.is_empty() || now.saturating_sub(neighbour.known) < FRESH
+        });
+        self.neighbours.len() < MOST
+    }
+
+    /// A packet is to go to a neighbour.
+    pub fn send(&mut self, address: A, packet: F, now: u64) -> Sending<F> {
+        let nothing = |lost| Sending {
+            now: None,
+            ask: false,
+            lost,
+        };
+        if !self.has_room(address, now) {
+            return nothing(Some(packet));
+        }
+        let neighbour = self
+            .neighbours
+            .entry(address)
+            .or_insert_with(|| Neighbour::new(now));
+        let age = now.saturating_sub(neighbour.known);
+        if age > FRESH + STALE {
+            neighbour.mac = None;
+        }
+        if let Some(mac) = neighbour.mac {
+            let ask = age > FRESH && now.saturating_sub(neighbour.asked) >= SECOND;
+            if ask {
+                neighbour.asked = now;
+            }
+            return Sending {
+                now: Some((packet, mac)),
+                ask,
+                lost: None,
+            };
+        }
+        if !neighbour.waiting.is_empty() {
+            // The oldest makes room: what sent it sends it again.
+            let lost = neighbour
+                .waiting
+                .is_full()
+                .then(|| neighbour.waiting.remove(0));
+            neighbour.waiting.push(packet);
+            return nothing(lost);
+        }
+        neighbour.waiting.push(packet);
+        neighbour.tries = 1;
+        neighbour.asked = now;
+        self.unanswered += 1;
+        self.due.get_or_insert(now + SECOND);
+        Sending {
+            now: None,
+            ask: true,
+            lost: None,
+        }
+    }
+
+    /// A neighbour said who it is: gives what waited for that. With `learn` it wants something of us and may be entered.
+    pub fn heard(&mut self, address: A, mac: Mac, learn: bool, now: u64) -> ArrayVec<F, WAITING> {
+        if learn && self.has_room(address, now) {
+            self.neighbours
+                .entry(address)
+                .or_insert_with(|| Neighbour::new(now));
+        }
+        let Some(neighbour) = self.neighbours.get_mut(&address) else {
+            return ArrayVec::new();
+        };
+        neighbour.mac = Some(mac);
+        neighbour.known = now;
+        let waiting = core::mem::take(&mut neighbour.waiting);
+        if !waiting.is_empty() {
+            self.answered();
+        }
+        waiting
+    }
+
+    fn answered(&mut self) {
+        self.unanswered -= 1;
+        if self.unanswered == 0 {
+            self.due = None;
+        }
+    }
+
+    /// The time [`Table::due`] told has come.
+    pub fn tick(&mut self, now: u64) -> Tick<A, F> {
+        let mut tick = Tick {
+            ask: Vec::new(),
+            failed: Vec::new(),
+        };
+        let mut gone = Vec::new();
+        let mut next = None;
+        for (address, neighbour) in &mut self.neighbours {
+            if neighbour.waiting.is_empty() {
+                continue;
+            }
+            if now.saturating_sub(neighbour.asked) >= SECOND {
+                if neighbour.tries >= TRIES {
+                    tick.failed.extend(neighbour.waiting.take());
+                    gone.push(*address);
+                    continue;
+                }
+                neighbour.tries += 1;
+                neighbour.asked = now;
+                tick.ask.push(*address);
+            }
+            let due = neighbour.asked + SECOND;
+            next = Some(next.map_or(due, |next: u64| next.min(due)));
+        }
+        self.unanswered -= gone.len();
+        for address in gone {
+            self.neighbours.remove(&address);
+        }
+        self.due = next;
+        tick
+    }
+}
+
+impl<F> Neighbour<F> {
+    const fn new(now: u64) -> Self {
+        Self {
+            mac: None,
+            known: now,
+            asked: 0,
+            tries: 0,
+            waiting: ArrayVec::new_const(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = [2, 0, 0, 0, 0, 9];
+
+    #[test]
+    fn who_does_not_answer_is_asked_three_times_and_then_it_has_failed() {
+        let mut table = Table::default();
+        assert!(table.send(1, "a", 0).ask);
+        assert!(!table.send(1, "b", SECOND / 2).ask);
+        let mut now = 0;
+        for _ in 0..2 {
+            now = table.due().unwrap();
+            assert_eq!(table.tick(now).ask, [1]);
+        }
+        assert_eq!(now, 2 * SECOND);
+        let tick = table.tick(table.due().unwrap());
+        assert_eq!(
+            (tick.ask.len(), tick.failed, table.due()),
+            (0, alloc::vec!["a", "b"], None)
+        );
+        assert!(table.is_empty() && table.send(1, "c", now).ask);
+    }
+
+    #[test]
+    fn what_waited_goes_when_the_answer_comes() {
+        let mut table = Table::default();
+        table.send(1, "a", 0);
+        assert_eq!(table.heard(1, MAC, false, 5).as_slice(), ["a"]);
+        assert_eq!(table.due(), None);
+        let sending = table.send(1, "b", 10);
+        assert_eq!((sending.now, sending.ask), (Some(("b", MAC)), false));
+    }
+
+    #[test]
+    fn an_old_answer_is_asked_for_again_and_used_meanwhile() {
+        let mut table = Table::default();
+        table.heard(1, MAC, true, 0);
+        let sending = table.send(1, "a", FRESH + 1);
+        assert_eq!((sending.now, sending.ask), (Some(("a", MAC)), true));
+        assert!(!table.send(1, "b", FRESH + 2).ask);
+        assert_eq!(table.send(1, "c", FRESH + STALE + 1).now, None);
+    }
+
+    #[test]
+    fn nobody_enters_unasked_and_the_table_is_bounded() {
+        let mut table: Table<usize, &str> = Table::default();
+        table.heard(1, MAC, false, 0);
+        assert!(table.is_empty());
+        for at in 0..2 * MOST {
+            table.heard(at, MAC, true, 1);
+        }
+        assert_eq!(table.len(), MOST);
+        // Who was not heard of for long makes room.
+        assert!(table.send(9999, "a", FRESH + 1).ask);
+    }
+
+    #[test]
+    fn of_too_many_packets_the_oldest_are_lost() {
+        let mut table = Table::default();
+        for packet in 0..WAITING {
+            assert_eq!(table.send(1, packet, 0).lost, None);
+        }
+        assert_eq!(table.send(1, 100, 0).lost, Some(0));
+    }
+}

@@ -1,0 +1,76 @@
+//! What smoltcp has of a connection: an interface with one socket, and its rings.
+use super::buffers;
+use super::wires::Ends;
+use crate::fs::dev::random;
+use crate::net::ip::{Network, Port};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use ringo_abi::Errno;
+use ringo_net::clocks;
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{HardwareAddress, IpCidr};
+
+/// How long data may wait for its acknowledgement to have company.
+const ACK_DELAY_MS: u64 = 10;
+
+/// See the module's head.
+pub struct Live {
+    /// Takes and makes packets.
+    pub interface: Interface,
+    /// The one socket.
+    pub sockets: SocketSet<'static>,
+    /// Its name.
+    pub handle: SocketHandle,
+}
+
+impl Live {
+    /// A socket that does nothing yet, between these ends.
+    ///
+    /// # Errors
+    /// ENOBUFS.
+    pub fn new(network: &'static Network, ends: &Ends, now: Instant) -> Result<Box<Self>, Errno> {
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = random::word();
+        let mut port = Port::new(network, ends.remote.ip(), None);
+        let mut interface = Interface::new(config, &mut port, now);
+        let full = match ends.local.ip() {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        interface.update_ip_addrs(|addresses| {
+            // Its capacity is one.
+            let _ = addresses.push(IpCidr::new(ends.local.ip().into(), full));
+        });
+        // Which way packets go is the layer's below; here there must only be one.
+        let _ = interface
+            .routes_mut()
+            .add_default_ipv4_route(Ipv4Addr::UNSPECIFIED);
+        let receive = buffers::ring()?;
+        let send = buffers::ring().inspect_err(|_| buffers::gone(receive.len()))?;
+        let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
+        socket.set_congestion_control(CongestionControl::Reno);
+        socket.set_ack_delay(Some(Duration::from_millis(ACK_DELAY_MS * clocks::FAST)));
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        Ok(Box::new(Self {
+            interface,
+            sockets,
+            handle,
+        }))
+    }
+
+    /// The socket.
+    pub fn socket(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let socket: &Socket = self.sockets.get(self.handle);
+        buffers::gone(socket.recv_capacity() + socket.send_capacity());
+    }
+}
