@@ -31,6 +31,10 @@ pub struct Streams {
     pub flags: [u32; 3],
     /// stdout and stderr are one file.
     pub one_output: bool,
+    /// They are one regular file, opened twice.
+    pub two_places: bool,
+    /// stdin is a regular file, and none of the others.
+    pub input_alone: bool,
 }
 
 /// Looks at descriptors 0 to 2.
@@ -73,15 +77,36 @@ pub fn streams() -> Streams {
             _ => StreamKind::Pipe,
         }
     });
-    let one_output = match &stats[1..] {
+    let same_output = match &stats[1..] {
         [Some(out), Some(err)] => same(out, err) && kinds[1] != StreamKind::Null,
         _ => false,
     };
+    // `>file 2>file` are two places in one file, each with its own position.
+    let one_output = same_output
+        && (kinds[1] != StreamKind::File || is_one_open_file(stdio::stdout(), stdio::stderr()));
+    let is_input = |output: &Stat| stats[0].as_ref().is_some_and(|input| same(input, output));
     Streams {
         kinds,
         flags,
         one_output,
+        two_places: same_output && !one_output,
+        input_alone: kinds[0] == StreamKind::File && !stats[1..].iter().flatten().any(is_input),
     }
+}
+
+/// Whether two descriptors are one open file: a flag that means nothing to regular files shows through the other.
+fn is_one_open_file(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
+    let flags = |fd| rustix::fs::fcntl_getfl(fd);
+    let (Ok(before), Ok(other)) = (flags(a), flags(b)) else {
+        return false;
+    };
+    if before != other || rustix::fs::fcntl_setfl(a, before ^ rustix::fs::OFlags::NONBLOCK).is_err()
+    {
+        return false;
+    }
+    let shows = flags(b).is_ok_and(|now| now != other);
+    let _ = rustix::fs::fcntl_setfl(a, before);
+    shows
 }
 
 /// What /proc/self/status says: the umask, and the signals that we were started with as ignored.

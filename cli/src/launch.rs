@@ -157,6 +157,8 @@ fn bundle(
         (Flags::STATS, options.stats),
         (Flags::HOST_ROOT, world == World::Host),
         (Flags::ONE_OUTPUT, streams.one_output),
+        (Flags::TWO_PLACES, streams.two_places),
+        (Flags::READ_AHEAD, streams.input_alone),
         (
             Flags::TELL_DISCARDED,
             world == World::Host && keep::is_test(&options.command),

@@ -4,6 +4,7 @@
 //! blocking calls (`streams`), so that a slow reader holds up only the program that writes to it.
 
 mod control;
+mod files;
 mod signals;
 mod streams;
 
@@ -47,8 +48,10 @@ enum Ending {
 pub fn run(vm: Vm, task: &Task, keeper: Keeper) -> Result<u8> {
     let signals = Signals::catch()?;
     let guest = Arc::new(Guest::new(vm.control.try_clone()?)?);
+    let streams = streams::Threads::start(&vm, &guest, &task.streams)?;
     let mut session = Session {
-        streams: streams::Threads::start(&vm, &guest, &task.streams)?,
+        files: files::Files::start(task.streams.kinds, streams.outputs(), guest.clone())?,
+        streams,
         vm,
         task,
         guest,
@@ -75,6 +78,7 @@ struct Session<'t> {
     decoder: MessageDecoder,
     signals: Signals,
     streams: streams::Threads,
+    files: files::Files,
     booted: Option<Instant>,
     guest_boot: Duration,
     /// Signals that came before the program was there to take them.
@@ -244,6 +248,7 @@ impl Session<'_> {
                 self.streams.pass_on(written);
                 self.guest.send(&ToGuest::Settled);
             }
+            ToHost::File(request) => self.files.serve(request),
             ToHost::Kept(kept) => self.keeper.take(kept),
             ToHost::Noted(Note::OutOfMemory) => self.out_of_memory = true,
             ToHost::Noted(Note::OneProgram) => self.wanted_another = true,
@@ -369,6 +374,7 @@ impl Session<'_> {
         if let Some(signal) = self.streams.drain(&mut self.signals)? {
             return Ok(128 + signal as u8);
         }
+        self.files.finish();
         self.vm.wait()?;
         terminal::restore();
         let code = match ending {

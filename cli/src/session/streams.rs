@@ -93,6 +93,11 @@ impl Threads {
         self.credit.grant(bytes, written);
     }
 
+    /// How far the outputs have come.
+    pub fn outputs(&self) -> Arc<[Progress; 2]> {
+        self.outputs.clone()
+    }
+
     /// Waits until so much has been passed on, but not long for a reader that takes nothing (Ctrl-S).
     pub fn pass_on(&self, written: Written) {
         wait_until_passed(&self.outputs, written);
@@ -173,13 +178,20 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// How far an output stream has come.
 #[derive(Default)]
-struct Progress {
+pub struct Progress {
     /// Held while a piece is between socket and descriptor.
     moving: Mutex<()>,
     /// Bytes passed on so far; the maximum when there will be no more.
     passed: AtomicU64,
     /// The first failure to write what is no pipe: an errno.
     failed: AtomicI32,
+}
+
+/// Waits until so much has been passed on to an output, or it takes no more.
+pub fn until_passed(output: &Progress, bytes: u64) {
+    while output.passed.load(Ordering::Acquire) < bytes {
+        thread::sleep(Duration::from_micros(100));
+    }
 }
 
 fn wait_until_passed(outputs: &[Progress; 2], written: Written) {

@@ -35,6 +35,13 @@ impl Flags {
     /// Tell of files that were written where nothing is kept.
     pub const TELL_DISCARDED: Flags = Flags(16);
 
+    /// The host's stdout and stderr are one regular file that was opened twice: what is written to descriptor 2 waits for its
+    /// answer, which keeps the order.
+    pub const TWO_PLACES: Flags = Flags(32);
+
+    /// Standard input is a regular file that is none of the outputs: it may be read ahead.
+    pub const READ_AHEAD: Flags = Flags(64);
+
     /// Are all of `other`'s set?
     pub const fn contains(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
@@ -65,7 +72,7 @@ pub enum StreamKind {
     /// A pipe, a fifo or anything of no other kind.
     #[default]
     Pipe,
-    /// A regular file; bytes flow as in a pipe.
+    /// A regular file: what is written at the position flows as in a pipe, everything else is asked of the command.
     File,
     /// A socket; bytes flow as in a pipe.
     Socket,

@@ -193,6 +193,15 @@ impl<const N: usize> Decoder<N> {
         Some(M::read_payload(kind, &self.buffer[HEADER..end]))
     }
 
+    /// Up to `most` of the bytes that arrived behind the message that [`Decoder::next`] gave last, which belong to no frame;
+    /// they are gone from here then. What is not here yet comes past the decoder.
+    pub fn raw(&mut self, most: usize) -> &[u8] {
+        self.drop_returned();
+        let length = self.len.min(most);
+        self.returned = length;
+        &self.buffer[..length]
+    }
+
     fn drop_returned(&mut self) {
         if self.returned > 0 {
             self.buffer.copy_within(self.returned..self.len, 0);

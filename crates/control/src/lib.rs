@@ -14,6 +14,9 @@
 //! an unknown kind or a malformed payload gets its frame reported as an error; the stream stays in step unless the
 //! length itself is absurd ([`DecodeError::is_fatal`]).
 //!
+//! One message is followed by bytes outside of any frame, as many as it says: [`ToGuest::FileAnswer`]'s data, which may be
+//! longer than a decoder ([`Decoder::raw`]).
+//!
 //! Types: [`ToHost`], [`ToGuest`], [`Decoder`] (bytes in, messages out), [`encode`].
 #![no_std]
 #![forbid(unsafe_code)]
@@ -22,12 +25,14 @@
 extern crate std;
 
 mod codec;
+mod file;
 mod kept;
 mod terminal;
 mod to_guest;
 mod to_host;
 
 pub use codec::{DecodeError, Decoder, Message, NoSpace, encode};
+pub use file::{FILE_READ_MAX, FILE_WRITE_MAX, FileRequest, FileStat, FileWork};
 pub use kept::{Kept, PIECE, Place};
 pub use terminal::{Stream, Termios, WhenToSet, WinSize};
 pub use to_guest::ToGuest;

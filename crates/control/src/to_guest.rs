@@ -53,6 +53,13 @@ pub enum ToGuest {
         /// What read(2) says on the host; 0 if it says that this is the end.
         errno: u16,
     },
+    /// The answer to [`crate::ToHost::File`]; this many bytes follow the frame.
+    FileAnswer {
+        /// What the system call returned, or an errno's negative.
+        result: i64,
+        /// Bytes behind the frame.
+        length: u32,
+    },
     /// The answer to [`crate::ToHost::Settle`].
     Settled,
     /// End: send `Stats` and `Exit(Signal(SIGKILL))`, then halt.
@@ -69,6 +76,7 @@ mod kind {
     pub const STDIN_EOF: u8 = 0x87;
     pub const SHUTDOWN: u8 = 0x88;
     pub const SETTLED: u8 = 0x89;
+    pub const FILE_ANSWER: u8 = 0x8a;
 }
 
 impl<'a> Message<'a> for ToGuest {
@@ -83,6 +91,7 @@ impl<'a> Message<'a> for ToGuest {
             ToGuest::StdinEof { .. } => kind::STDIN_EOF,
             ToGuest::Shutdown => kind::SHUTDOWN,
             ToGuest::Settled => kind::SETTLED,
+            ToGuest::FileAnswer { .. } => kind::FILE_ANSWER,
         }
     }
 
@@ -113,12 +122,16 @@ impl<'a> Message<'a> for ToGuest {
                 out.u64(after)?;
                 out.u16(errno)
             }
+            ToGuest::FileAnswer { result, length } => {
+                out.u64(result.cast_unsigned())?;
+                out.u32(length)
+            }
             ToGuest::Shutdown | ToGuest::Settled => Ok(()),
         }
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::SIGNAL..=kind::SETTLED).contains(&kind) {
+        if !(kind::SIGNAL..=kind::FILE_ANSWER).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -154,6 +167,10 @@ fn read(kind: u8, input: &mut In<'_>) -> Option<ToGuest> {
         },
         kind::SHUTDOWN => ToGuest::Shutdown,
         kind::SETTLED => ToGuest::Settled,
+        kind::FILE_ANSWER => ToGuest::FileAnswer {
+            result: input.u64()?.cast_signed(),
+            length: input.u32()?,
+        },
         _ => return None,
     };
     input.end()?;

@@ -1,7 +1,9 @@
 //! Messages from the guest kernel to the `ringo` command.
 
 use crate::codec::{In, Out};
-use crate::{DecodeError, Kept, Message, NoSpace, Stream, Termios, WhenToSet, WinSize};
+use crate::{
+    DecodeError, FileRequest, Kept, Message, NoSpace, Stream, Termios, WhenToSet, WinSize,
+};
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +154,8 @@ pub enum ToHost<'a> {
         /// So much was written.
         written: Written,
     },
+    /// Something to do with a standard stream that is a regular file.
+    File(FileRequest<'a>),
     /// A piece of what the program leaves to the host. Precedes `Exit`.
     Kept(Kept<'a>),
     /// Something that explains the program's end, sent when it happens first.
@@ -185,6 +189,7 @@ mod kind {
     pub const KEPT: u8 = 0x0e;
     pub const NOTED: u8 = 0x0f;
     pub const SETTLE: u8 = 0x10;
+    pub const FILE: u8 = 0x11;
 }
 
 impl<'a> Message<'a> for ToHost<'a> {
@@ -206,6 +211,7 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::Kept(_) => kind::KEPT,
             ToHost::Noted(_) => kind::NOTED,
             ToHost::Settle { .. } => kind::SETTLE,
+            ToHost::File(_) => kind::FILE,
         }
     }
 
@@ -248,11 +254,12 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::Kept(ref kept) => crate::kept::write(kept, out),
             ToHost::Noted(note) => out.u8(note as u8),
             ToHost::Settle { written } => write_written(written, out),
+            ToHost::File(request) => crate::file::write(&request, out),
         }
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::BOOTED..=kind::SETTLE).contains(&kind) {
+        if !(kind::BOOTED..=kind::FILE).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -300,6 +307,7 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         kind::SETTLE => ToHost::Settle {
             written: read_written(input)?,
         },
+        kind::FILE => ToHost::File(crate::file::read(input)?),
         kind::NOTED => ToHost::Noted(match input.u8()? {
             0 => Note::OutOfMemory,
             1 => Note::OneProgram,

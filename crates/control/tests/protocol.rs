@@ -38,6 +38,7 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         any::<(u64, u16)>().prop_map(|(after, errno)| ToGuest::StdinEof { after, errno }),
         Just(ToGuest::Shutdown),
         Just(ToGuest::Settled),
+        any::<i64>().prop_map(|result| ToGuest::FileAnswer { result, length: 0 }),
     ]
 }
 
@@ -47,6 +48,37 @@ fn when() -> impl Strategy<Value = WhenToSet> {
         Just(WhenToSet::Drain),
         Just(WhenToSet::Flush)
     ]
+}
+
+fn file_request() -> impl Strategy<Value = FileRequest<'static>> {
+    let offset = proptest::option::of(0..u64::MAX);
+    let work = prop_oneof![
+        (offset.clone(), 0..=FILE_READ_MAX as u32)
+            .prop_map(|(offset, length)| FileWork::Read { offset, length }),
+        (offset, 0usize..64).prop_map(|(offset, length)| FileWork::Write {
+            offset,
+            bytes: &[7; 64][..length]
+        }),
+        any::<(i64, u8)>().prop_map(|(offset, whence)| FileWork::Seek { offset, whence }),
+        Just(FileWork::Stat),
+        any::<u64>().prop_map(FileWork::Truncate),
+        any::<(u32, u64, u64)>().prop_map(|(mode, offset, length)| FileWork::Allocate {
+            mode,
+            offset,
+            length
+        }),
+        Just(FileWork::Sync),
+        any::<bool>().prop_map(FileWork::Append),
+        any::<u32>().prop_map(|flags| FileWork::Reopen { flags }),
+        Just(FileWork::Close),
+        (0..=FILE_READ_MAX as u32).prop_map(|length| FileWork::Peek { length }),
+        any::<u64>().prop_map(FileWork::Advance),
+    ];
+    (any::<u32>(), any::<[u64; 2]>(), work).prop_map(|(handle, written, work)| FileRequest {
+        handle,
+        written,
+        work,
+    })
 }
 
 /// Messages whose payload is not borrowed; the borrowed ones have their own tests.
@@ -72,6 +104,7 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         Just(ToHost::Noted(Note::OutOfMemory)),
         Just(ToHost::Noted(Note::OneProgram)),
         any::<[u64; 2]>().prop_map(|written| ToHost::Settle { written }),
+        file_request().prop_map(ToHost::File),
         any::<u64>().prop_map(|size| ToHost::Kept(Kept::End { size })),
         any::<u16>().prop_map(|errno| ToHost::Kept(Kept::Failed { errno })),
     ]
@@ -99,6 +132,56 @@ proptest! {
             }
         }
         prop_assert_eq!(seen, messages);
+    }
+
+    #[test]
+    fn bytes_behind_a_message_belong_to_no_frame(data in vec(any::<u8>(), 0..300), pieces in vec(1usize..90, 1..40),
+                                                 after in to_guest()) {
+        let mut wire = Vec::new();
+        let mut frame = [0; 64];
+        for message in [ToGuest::FileAnswer { result: 3, length: data.len() as u32 }, after] {
+            let n = encode(&message, &mut frame).expect("64 bytes hold every ToGuest");
+            wire.extend_from_slice(&frame[..n]);
+            if wire.len() == n {
+                wire.extend_from_slice(&data);
+            }
+        }
+        let mut decoder = Decoder::<64>::new();
+        let (mut seen, mut raw, mut missing) = (Vec::new(), Vec::new(), 0);
+        let mut rest = &wire[..];
+        let mut pieces = pieces.iter().cycle();
+        while !rest.is_empty() {
+            let mut piece = &rest[..(*pieces.next().expect("endless")).min(rest.len())];
+            rest = &rest[piece.len()..];
+            while !piece.is_empty() {
+                let past = missing.min(piece.len());
+                raw.extend_from_slice(&piece[..past]);
+                missing -= past;
+                let taken = decoder.feed(&piece[past..]);
+                piece = &piece[past + taken..];
+                while missing == 0 && let Some(message) = decoder.next::<ToGuest>() {
+                    let message = message.expect("valid");
+                    if let (ToGuest::FileAnswer { length, .. }, true) = (message, seen.is_empty()) {
+                        missing = length as usize;
+                        let here = decoder.raw(missing);
+                        raw.extend_from_slice(here);
+                        missing -= here.len();
+                    }
+                    seen.push(message);
+                }
+            }
+        }
+        prop_assert_eq!(raw, data);
+        prop_assert_eq!(seen.len(), 2);
+        prop_assert_eq!(seen[1], after);
+    }
+
+    #[test]
+    fn attributes_round_trip(words: [u64; 9], times: [i64; 3]) {
+        let [dev, ino, mode, nlink, uid, gid, size, blocks, blksize] = words;
+        let stat = FileStat { dev, ino, mode, nlink, uid, gid, size, blocks, blksize, times };
+        prop_assert_eq!(FileStat::from_bytes(&stat.to_bytes()), Some(stat));
+        prop_assert_eq!(FileStat::from_bytes(&stat.to_bytes()[1..]), None);
     }
 
     #[test]

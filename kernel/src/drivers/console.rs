@@ -77,7 +77,7 @@ pub fn init(device: Device) -> Result<(), VirtioError> {
         input: InPort::new(input(port::STDIN_NUMBER, InPort::QUEUE_SIZE)?),
         control: Control::new(
             Queue::new(&device, transmit_queue(port::CONTROL_NUMBER), 32)?,
-            input(port::CONTROL_NUMBER, 8)?,
+            input(port::CONTROL_NUMBER, Control::RECEIVE_QUEUE_SIZE)?,
         )?,
         announcements: crate::sync::SpinLock::new(Some(announcements)),
         device,

@@ -5,6 +5,7 @@
 //! where the interrupt is handled and go to the one receiver (program/host.rs).
 //! A kernel that is going down uses [`Control::send_last`], which breaks the lock: whoever held it was stopped.
 use super::console::console;
+use super::files;
 use super::virtio::{Chain, DmaBuffer, Kick, Part, Queue, VirtioError};
 use crate::sync::{SpinGuard, SpinLock, lock_by_force};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ use spin::Once;
 const DECODER: usize = 64;
 const RECEIVE_BUFFERS: usize = 4;
 const RECEIVE_SIZE: usize = 4096;
+/// Beside them, where files are read.
+const DATA_BUFFERS: usize = Control::RECEIVE_QUEUE_SIZE as usize - RECEIVE_BUFFERS;
 /// Most messages fit in here.
 const SMALL: usize = 4096;
 
@@ -28,6 +31,8 @@ struct Transmit {
 struct Receive {
     queue: Queue,
     decoder: Decoder<DECODER>,
+    /// Bytes of a file's answer that are still to come, outside of any frame.
+    raw: u32,
 }
 
 /// The port.
@@ -114,6 +119,9 @@ impl Transmit {
 }
 
 impl Control {
+    /// Entries of the queue that receives.
+    pub const RECEIVE_QUEUE_SIZE: u16 = 64;
+
     /// A port on these queues.
     ///
     /// # Errors
@@ -129,15 +137,25 @@ impl Control {
             receive: SpinLock::new(Receive {
                 queue: receive,
                 decoder: Decoder::new(),
+                raw: 0,
             }),
         })
     }
 
     /// Posts buffers for the host's messages.
     pub fn listen(&self) {
+        self.post(RECEIVE_BUFFERS);
+    }
+
+    /// Posts more buffers: data is to come.
+    pub fn expect_data(&self) {
+        self.post(DATA_BUFFERS);
+    }
+
+    fn post(&self, buffers: usize) {
         let kick = {
             let mut receive = self.receive.lock();
-            for _ in 0..RECEIVE_BUFFERS {
+            for _ in 0..buffers {
                 if let Ok(buffer) = DmaBuffer::zeroed(RECEIVE_SIZE) {
                     receive.post(buffer);
                 }
@@ -270,10 +288,26 @@ impl Receive {
 
     fn decode(&mut self, mut bytes: &[u8], into: &mut arrayvec::ArrayVec<ToGuest, 64>) {
         while !bytes.is_empty() {
+            if self.raw > 0 {
+                let (here, rest) = bytes.split_at(bytes.len().min(self.raw as usize));
+                files::arrived(here);
+                self.raw -= here.len() as u32;
+                bytes = rest;
+                continue;
+            }
             let taken = self.decoder.feed(bytes);
             bytes = &bytes[taken..];
             while let Some(message) = self.decoder.next::<ToGuest>() {
                 match message {
+                    // What follows it does not pass through the decoder, and its reader waits already.
+                    Ok(ToGuest::FileAnswer { result, length }) => {
+                        let here = self.decoder.raw(length as usize);
+                        self.raw = length - here.len() as u32;
+                        files::answered(result, length as usize, here);
+                        if self.raw > 0 {
+                            break;
+                        }
+                    }
                     // The host sends few messages at a time; more than fit are not worth keeping.
                     Ok(message) => drop(into.try_push(message)),
                     // Out of step for good: nothing more will be understood.

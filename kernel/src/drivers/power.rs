@@ -18,6 +18,7 @@ pub fn exit(status: ExitStatus, stats: &str) -> ! {
         if !stats.is_empty() {
             control::send(&ToHost::Stats(stats.as_bytes()));
         }
+        super::files::settle();
         control::send(&ToHost::Exit(status));
         console.control.drain();
     } else {

@@ -102,6 +102,23 @@ pub trait FileOps: Send + Sync + Any {
         Err(Errno::ESPIPE)
     }
 
+    /// Where the file stands.
+    ///
+    /// # Errors
+    /// EIO.
+    fn position(&self, file: &OpenFile) -> Result<u64, Errno> {
+        Ok(*file.position.lock())
+    }
+
+    /// Makes it stand there, for calls that moved bytes without moving it.
+    ///
+    /// # Errors
+    /// EIO.
+    fn set_position(&self, file: &OpenFile, at: u64) -> Result<(), Errno> {
+        *file.position.lock() = at;
+        Ok(())
+    }
+
     /// Whether pread(2) and pwrite(2) work: `offset` is None without.
     fn seekable(&self) -> bool {
         false

@@ -145,7 +145,7 @@ fn request(file: &OpenFile, at: usize, of_file: bool) -> Result<(u32, Range), Er
     }
     let from = match u32::from(whence) {
         abi::SEEK_SET => 0,
-        abi::SEEK_CUR => *file.position.lock(),
+        abi::SEEK_CUR => file.ops.position(file)?,
         abi::SEEK_END => file.ops.stat()?.size,
         _ => return Err(Errno::EINVAL),
     };

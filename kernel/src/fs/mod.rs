@@ -16,6 +16,7 @@ pub mod eventfd;
 pub mod fd;
 pub mod file;
 pub mod host;
+mod host_stream;
 pub mod inode;
 pub mod inotify;
 pub mod keep;

@@ -1,9 +1,9 @@
-//! The program's standard streams, as far as they are no terminals: what they are on the host decides what fstat(2) says;
-//! the bytes flow through the console's ports (drivers/out_port.rs, in_port.rs).
+//! The program's standard streams, as far as they are no terminals or regular files (host_stream.rs): what they are on the
+//! host decides what fstat(2) says; the bytes flow through the console's ports (drivers/out_port.rs, in_port.rs).
 //!
 //! Several descriptors may share a stream's open file. When the last one of a stream is closed while the program goes on,
 //! the command closes its own end, too.
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, dev, fd, terminal};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, dev, fd, host_stream, terminal};
 use crate::drivers::{console, control};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SleepMutex, Wait, WaitQueue};
@@ -20,7 +20,7 @@ use ringo_control::{Stream, ToHost};
 const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
 const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
 
-/// A pipe, file or socket of the host.
+/// A pipe, socket or device of the host.
 struct HostStream {
     stream: Stream,
     /// Through which port its bytes go: standard error may share standard output's.
@@ -37,6 +37,7 @@ struct HostStream {
 /// ENOMEM.
 pub fn init(config: &Config<'static>) -> Result<(), Errno> {
     let one_output = config.flags.contains(Flags::ONE_OUTPUT);
+    let two_places = config.flags.contains(Flags::TWO_PLACES);
     for stream in Stream::ALL {
         let flags = config.stream_flags[stream as usize];
         let port = if stream == Stream::Stderr && one_output {
@@ -49,7 +50,13 @@ pub fn init(config: &Config<'static>) -> Result<(), Errno> {
             StreamKind::Null => dev::open_null()?,
             StreamKind::Terminal(of) => terminal::open_stream(stream, port, of),
             StreamKind::Pipe => host_stream(stream, port, abi::S_IFIFO),
-            StreamKind::File => host_stream(stream, port, abi::S_IFREG),
+            StreamKind::File => {
+                let waits = stream == Stream::Stderr && two_places;
+                let ahead = stream == Stream::Stdin
+                    && flags & abi::O_ACCMODE == abi::O_RDONLY
+                    && config.flags.contains(Flags::READ_AHEAD);
+                host_stream::open(stream, port, waits, ahead)
+            }
             StreamKind::Socket => host_stream(stream, port, abi::S_IFSOCK),
             StreamKind::Device => host_stream(stream, port, abi::S_IFCHR),
         };
@@ -178,7 +185,7 @@ impl FileOps for HostStream {
             return Err(Errno::EBADF);
         }
         let done = write(self.port, file, io)?;
-        // A device has its own mind on each write; files and pipes take them as they come.
+        // A device has its own mind on each write; pipes take them as they come.
         if self.kind == abi::S_IFCHR {
             settle(self.port)?;
         }
@@ -190,10 +197,6 @@ impl FileOps for HostStream {
     }
 
     fn poll_queue(&self) -> Option<&PollQueue> {
-        // As on Linux, epoll takes no regular file.
-        if self.kind == abi::S_IFREG {
-            return None;
-        }
         poll_queue(self.stream, self.port)
     }
 
@@ -218,14 +221,6 @@ impl FileOps for HostStream {
         })
     }
 
-    fn sync(&self) -> Result<(), Errno> {
-        if self.kind == abi::S_IFREG {
-            settle(self.port)
-        } else {
-            Err(Errno::EINVAL)
-        }
-    }
-
     fn reopen(&self, file: &OpenFile, flags: u32) -> Result<Arc<dyn FileOps>, Errno> {
         let writes = flags & abi::O_ACCMODE != abi::O_RDONLY;
         if self.kind == abi::S_IFSOCK {
@@ -246,7 +241,7 @@ impl FileOps for HostStream {
     fn name(&self) -> Vec<u8> {
         match self.kind {
             abi::S_IFSOCK => alloc::format!("socket:[{}]", self.inode),
-            abi::S_IFREG | abi::S_IFCHR => {
+            abi::S_IFCHR => {
                 alloc::format!("/dev/std{}", ["in", "out", "err"][self.stream as usize])
             }
             _ => alloc::format!("pipe:[{}]", self.inode),

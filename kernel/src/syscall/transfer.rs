@@ -17,7 +17,7 @@ struct Side {
 impl Side {
     fn new(file: &OpenFile, pointer: usize) -> Result<Self, Errno> {
         let at = if pointer == 0 {
-            *file.position.lock()
+            file.ops.position(file)?
         } else {
             let at: i64 = user::read(pointer)?;
             u64::try_from(at).map_err(|_| Errno::EINVAL)?
@@ -27,8 +27,7 @@ impl Side {
 
     fn store(&self, file: &OpenFile) -> Result<(), Errno> {
         if self.pointer == 0 {
-            *file.position.lock() = self.at;
-            Ok(())
+            file.ops.set_position(file, self.at)
         } else {
             user::write(self.pointer, &self.at)
         }

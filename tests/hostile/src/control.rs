@@ -1,7 +1,8 @@
 //! The control port, as the command and as the kernel read it.
 use ringo_control::{
-    Addresses, Crash, CrashKind, DecodeError, Decoder, ExitStatus, HEADER, Kept, MAX_PAYLOAD,
-    Message, Note, Place, Stream, Termios, ToGuest, ToHost, WhenToSet, WinSize, encode,
+    Addresses, Crash, CrashKind, DecodeError, Decoder, ExitStatus, FileRequest, FileWork, HEADER,
+    Kept, MAX_PAYLOAD, Message, Note, Place, Stream, Termios, ToGuest, ToHost, WhenToSet, WinSize,
+    encode,
 };
 
 /// The buffers' sizes on either side.
@@ -131,6 +132,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ToHost::SignalTaken(2),
         ToHost::Noted(Note::OutOfMemory),
         ToHost::Settle { written: [5, 6] },
+        ToHost::File(FileRequest {
+            handle: 1,
+            written: [7, 8],
+            work: FileWork::Write {
+                offset: Some(9),
+                bytes: b"data",
+            },
+        }),
         ToHost::Kept(Kept::Symlink {
             place: Place {
                 root: 1,
@@ -158,6 +167,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
             errno: 21,
         },
         ToGuest::Shutdown,
+        ToGuest::FileAnswer {
+            result: -5,
+            length: 0,
+        },
     ];
     fn frame<'a>(message: &impl Message<'a>) -> Vec<u8> {
         let mut buffer = [0; 256];

@@ -1,8 +1,9 @@
 //! Trials that drive the `ringo` command itself: signals, closed streams, terminals, what it leaves behind.
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
-//! * `signals.rs`, `streams.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`, `network.rs`: the trials.
+//! * `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`, `network.rs`: the trials.
 
+mod host_files;
 mod kept;
 mod large;
 mod leftovers;
@@ -31,6 +32,7 @@ pub fn trials() -> Vec<Trial> {
     [
         signals::trials(),
         streams::trials(),
+        host_files::trials(),
         terminal::trials(),
         options::trials(),
         large::trials(),

@@ -94,7 +94,13 @@ fn info(out: &mut Text, numbers: Numbers) -> Result<(), Errno> {
         .unwrap_or(false);
     let flags = file.flags() | if close_on_exec { abi::O_CLOEXEC } else { 0 };
     // Not under the lock of a read that blocks: a position that is being moved shows as 0.
-    let position = file.position.try_lock().map_or(0, |position| *position);
+    let position = match file.position.try_lock() {
+        Some(held) => {
+            drop(held);
+            file.ops.position(&file)?
+        }
+        None => 0,
+    };
     writeln!(out, "pos:\t{position}\nflags:\t0{flags:o}")?;
     let mount = mounts::id_of(file.ops.dentry().as_deref());
     let inode = file.ops.stat()?.inode;

@@ -41,6 +41,7 @@ fn handle(frame: &mut TrapFrame, info: &SigInfo) {
         SIG_DFL => match default_action(info.signo) {
             DefaultAction::Ignore => {}
             DefaultAction::Stop => {
+                crate::drivers::files::settle();
                 crate::drivers::control::send(&ringo_control::ToHost::Stopped {
                     signal: info.signo as u8,
                     written: crate::drivers::written(),
