@@ -36,6 +36,7 @@ pub fn cases() -> Vec<Case> {
         files(),
         crate::overlay::cases(),
         kinds(),
+        long(),
         calls(),
         acts(
             "pointers",
@@ -210,6 +211,13 @@ fn crash() -> Vec<Case> {
 }
 
 /// Each act of a program, on both engines with one and two CPUs, ending with 0.
+/// Calls that move hundreds of megabytes.
+fn long() -> Vec<Case> {
+    let mut all = acts("long", "others zeros file sendfile copy write allocate");
+    all.push(ours("long", "exit").code(3));
+    all
+}
+
 fn acts(program: &'static str, names: &'static str) -> Vec<Case> {
     names
         .split_whitespace()

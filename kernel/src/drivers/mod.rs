@@ -1,7 +1,8 @@
 //! Devices.
 //!
 //! - virtio/: the transport and its queues. console.rs: the ports to the `ringo` command; control.rs: messages;
-//!   files.rs: requests for host files that are standard streams; out_port.rs, in_port.rs, turn.rs: the program's standard streams. power.rs: the end of the VM.
+//!   files.rs: requests for host files that are standard streams; out_port.rs, in_port.rs, turn.rs: the program's standard
+//!   streams. power.rs: the end of the VM.
 //!
 //! Drivers know nothing of system calls or files but the program's buffers they copy from and to.
 pub mod console;

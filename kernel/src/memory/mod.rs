@@ -28,6 +28,7 @@ pub mod space;
 pub mod spare;
 pub mod stack;
 pub mod user;
+mod user_io;
 
 pub use heap::frames as heap_frames;
 pub use kernel_map::{is_device_memory, kernel_table, share_with_boot_tables, use_kernel_tables};

@@ -1,6 +1,7 @@
 //! From file to file without the program's memory: sendfile(2), copy_file_range(2).
 use crate::fs::{OpenFile, fd};
 use crate::memory::user::{self, RW_MAX, UserIo};
+use crate::task::{self, rest};
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
@@ -48,6 +49,13 @@ fn pump(
     buffer.resize(count.min(CHUNK), 0);
     let mut done = 0;
     while done < count {
+        // As on Linux, where the pipe in between is looked at for signals.
+        if task::signal_pending() {
+            if done == 0 {
+                return Err(Errno::ERESTARTSYS);
+            }
+            break;
+        }
         let wanted = (count - done).min(CHUNK);
         let step = user::with_kernel_buffer(&mut buffer[..wanted], |io| {
             input.ops.read(input, io, Some(from.at))
@@ -64,6 +72,9 @@ fn pump(
                 from.at += put as u64;
                 done += put;
                 if put < got || got == 0 {
+                    break;
+                }
+                if done % rest::BYTES == 0 && !rest::rest() {
                     break;
                 }
             }

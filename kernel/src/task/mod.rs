@@ -4,6 +4,7 @@
 //! - sched.rs: blocking, waking, who runs next, idling. context.rs: the switch itself.
 //! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals.
 //! - restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
+//!   rest.rs: what is due during long calls.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
 pub mod attributes;
@@ -16,6 +17,7 @@ pub mod limits;
 pub mod load;
 pub mod process;
 mod queue;
+pub mod rest;
 pub mod restart;
 mod robust;
 mod sched;

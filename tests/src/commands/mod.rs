@@ -1,7 +1,8 @@
 //! Trials that drive the `ringo` command itself: signals, closed streams, terminals, what it leaves behind.
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
-//! * `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`, `network.rs`: the trials.
+//! * `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`,
+//!   `network.rs`: the trials.
 
 mod host_files;
 mod kept;

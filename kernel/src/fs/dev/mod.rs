@@ -7,6 +7,7 @@ pub mod random;
 use super::{Dentry, FileOps, OpenFile, Stat, memfd};
 use crate::memory::space::MapSource;
 use crate::memory::user::UserIo;
+use crate::task::{self, rest};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ringo_abi::{Errno, SysResult};
@@ -94,6 +95,25 @@ macro_rules! device {
     };
 }
 
+/// Zeros for the program. A signal ends it early, as on Linux: there is no end of them.
+fn zeros(io: &mut UserIo) -> SysResult {
+    let mut done = 0;
+    while io.remaining() > 0 {
+        let wanted = io.remaining().min(rest::BYTES);
+        match io.zero(wanted) {
+            Ok(count) => {
+                done += count;
+                if count < wanted || task::signal_pending() {
+                    break;
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
 impl FileOps for Null {
     fn read(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         Ok(0)
@@ -108,7 +128,7 @@ impl FileOps for Null {
 
 impl FileOps for Zero {
     fn read(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
-        io.zero(io.remaining())
+        zeros(io)
     }
 
     fn write(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
@@ -130,7 +150,7 @@ pub fn is_zero(file: &OpenFile) -> bool {
 
 impl FileOps for Full {
     fn read(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
-        io.zero(io.remaining())
+        zeros(io)
     }
 
     fn write(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {

@@ -14,6 +14,7 @@ use crate::memory::page::Page;
 use crate::memory::space::space;
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
+use crate::task::rest;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
@@ -312,6 +313,9 @@ impl FileData {
             return Err(Errno::ENOSPC);
         }
         for index in from / PAGE..to.div_ceil(PAGE) {
+            if index % (rest::BYTES as u64 / PAGE) == 0 && !rest::rest() {
+                break;
+            }
             let mut pages = self.pages.lock();
             if matches!(pages.get(index), Slot::Hole) {
                 if frames::check_unpromised().is_err() {
