@@ -6,6 +6,7 @@ use ringo_control::{Crash, CrashKind};
 
 use crate::golang::LineTable;
 use crate::image;
+use crate::symbols::KernelSymbols;
 
 /// A [`Crash`] that outlives its message.
 pub struct Report {
@@ -62,7 +63,7 @@ impl Report {
         }
         out.push_str("kernel:\n");
         let elf = image::with_debug_information().unwrap_or_default();
-        let context = context(&elf);
+        let symbols = KernelSymbols::read(&elf);
         for (index, &address) in self.kernel.iter().enumerate() {
             // A return address belongs to the call before it; the first one is where it happened.
             let at = if index == 0 {
@@ -70,15 +71,15 @@ impl Report {
             } else {
                 address.wrapping_sub(1)
             };
-            let lines = context
+            let places = symbols
                 .as_ref()
-                .map(|c| kernel_places(c, at))
+                .map(|symbols| symbols.places(at))
                 .unwrap_or_default();
-            if lines.is_empty() {
+            if places.is_empty() {
                 writeln!(out, "  {address:#018x}")?;
             }
-            for line in lines {
-                writeln!(out, "  {address:#018x} {line}")?;
+            for place in places {
+                writeln!(out, "  {address:#018x} {place}")?;
             }
         }
         Ok(())
@@ -105,66 +106,4 @@ impl Report {
         }
         Ok(())
     }
-}
-
-type Reader<'a> = addr2line::gimli::EndianSlice<'a, addr2line::gimli::LittleEndian>;
-
-fn context(elf: &[u8]) -> Option<(addr2line::Context<Reader<'_>>, object::File<'_>)> {
-    use object::{Object, ObjectSection};
-    let file = object::File::parse(elf).ok()?;
-    let dwarf = addr2line::gimli::Dwarf::load(|id| -> Result<_, addr2line::gimli::Error> {
-        // Uncompressed by the linker's default; a compressed one counts as absent.
-        let data = file
-            .section_by_name(id.name())
-            .and_then(|s| s.data().ok())
-            .unwrap_or(&[]);
-        Ok(Reader::new(data, addr2line::gimli::LittleEndian))
-    })
-    .ok()?;
-    Some((addr2line::Context::from_dwarf(dwarf).ok()?, file))
-}
-
-/// "function at file:line", the inlined ones first.
-fn kernel_places(
-    (context, file): &(addr2line::Context<Reader<'_>>, object::File<'_>),
-    address: u64,
-) -> Vec<String> {
-    use object::Object;
-    let mut places = Vec::new();
-    if let Ok(mut frames) = context.find_frames(address).skip_all_loads() {
-        while let Ok(Some(frame)) = frames.next() {
-            let name = frame
-                .function
-                .as_ref()
-                .and_then(|f| f.raw_name().ok().map(|n| demangle(&n)));
-            let line = frame
-                .location
-                .and_then(|l| Some(format!("{}:{}", l.file?, l.line?)));
-            match (name, line) {
-                (Some(name), Some(line)) => places.push(format!("{name} at {line}")),
-                (Some(one), None) | (None, Some(one)) => places.push(one),
-                (None, None) => {}
-            }
-        }
-    }
-    // Assembly, or debug information without functions: the symbol table knows the name.
-    let named = places
-        .iter()
-        .any(|place| place.contains(" at ") || !place.contains(':'));
-    if !named && let Some(symbol) = file.symbol_map().before(address) {
-        let name = format!(
-            "{}+{:#x}",
-            demangle(symbol.name()),
-            address - symbol.address()
-        );
-        match places.last_mut() {
-            Some(line) => *line = format!("{name} at {line}"),
-            None => places.push(name),
-        }
-    }
-    places
-}
-
-fn demangle(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
 }

@@ -201,6 +201,20 @@ impl<'a> LineTable<'a> {
 
     /// The function at `address`, and its line there.
     pub fn place(&self, address: u64) -> Option<Place> {
+        let (record, start, offset) = self.find_function(address)?;
+        let function = String::from_utf8_lossy(self.name(record)?).into_owned();
+        let line = self.line(record, start, offset);
+        Some(Place { function, line })
+    }
+
+    /// How many bytes the function at `address` has pushed there: 0 where the address to return to is on top.
+    pub fn frame_size(&self, address: u64) -> Option<i32> {
+        let (record, start, offset) = self.find_function(address)?;
+        self.value(self.u32_at(record + 4 * 4)?, start, offset)
+    }
+
+    /// The function's record, where it begins, and `address`, both relative to the text.
+    fn find_function(&self, address: u64) -> Option<(usize, u32, u32)> {
         let offset = u32::try_from(address.checked_sub(self.text)?).ok()?;
         // The last function that begins at or before it.
         let (mut low, mut high) = (0, self.functions);
@@ -219,10 +233,7 @@ impl<'a> LineTable<'a> {
             return None;
         }
         let (start, record) = self.entry(index)?;
-        let record = self.lookup.checked_add(record as usize)?;
-        let function = String::from_utf8_lossy(self.name(record)?).into_owned();
-        let line = self.line(record, start, offset);
-        Some(Place { function, line })
+        Some((self.lookup.checked_add(record as usize)?, start, offset))
     }
 
     fn line(&self, record: usize, start: u32, offset: u32) -> Option<(String, u32)> {
@@ -293,6 +304,7 @@ mod tests {
             if let Some(table) = LineTable::parse(&bytes, 0) {
                 let _ = table.names().count();
                 let _ = table.place(address);
+                let _ = table.frame_size(address);
             }
             bytes.splice(0..0, *b"\xff Go buildinf:\x08\x02");
             let _ = BuildInfo::find(&bytes);

@@ -11,6 +11,7 @@ use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 use crate::args::{self, RunOptions};
 use crate::host::{self, Streams};
 use crate::keep::{self, Keeper};
+use crate::profile::Collector;
 use crate::program::{self, Program};
 use crate::qemu::{self, engine};
 use crate::root::{self, Kind, Node, Source, Tree};
@@ -66,6 +67,10 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
         publish: options.publish.clone(),
         capture: capture(options)?,
     };
+    let profile = match &options.profile {
+        Some(path) => Some(Collector::create(path, options.profile_rate)?),
+        None => None,
+    };
     let vm = qemu::start(&config, bundle)?;
     session::run(
         vm,
@@ -77,6 +82,7 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
             verbose: options.verbose,
         },
         Keeper::new(kept),
+        profile,
     )
 }
 
@@ -202,6 +208,7 @@ fn bundle(
             .iter()
             .map(|root| root.inside.as_os_str().as_bytes().to_vec())
             .collect(),
+        profile_hertz: options.profile.as_ref().map_or(0, |_| options.profile_rate),
     };
     writer
         .finish(&circumstances)

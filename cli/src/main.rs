@@ -3,8 +3,8 @@
 //! From the prompt and back: `args` reads the command line; `program` finds and checks the executable; `root` collects what
 //! the program will see at /; `host` asks the process around us for its circumstances; all of it goes into a bundle
 //! (`launch`). `qemu` starts the VM with that bundle, our kernel (`image`) and four sockets; `session` moves streams,
-//! signals and terminal settings until the program has ended; `crash` explains a kernel that fell. `doctor` looks at a program
-//! without running it; `bench` compares ring 0 with Linux.
+//! signals and terminal settings until the program has ended; `crash` explains a kernel that fell, `profile` what
+//! ran how long. `doctor` looks at a program without running it; `bench` compares ring 0 with Linux.
 //!
 //! Exit code: the program's own, 128 + n when signal n killed it, 125 when Ringo itself failed (one line says why).
 
@@ -33,11 +33,13 @@ mod host;
 mod image;
 mod keep;
 mod launch;
+mod profile;
 mod program;
 mod qemu;
 mod root;
 mod session;
 mod stats;
+mod symbols;
 mod terminal;
 
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 use crate::crash::Report;
 use crate::host::{self, Streams};
 use crate::keep::Keeper;
+use crate::profile::Collector;
 use crate::qemu::{self, Vm};
 use crate::{FAILED, stats, terminal};
 use control::{Guest, MessageDecoder};
@@ -45,7 +46,7 @@ enum Ending {
 }
 
 /// Runs the VM to its end and returns the exit code.
-pub fn run(vm: Vm, task: &Task, keeper: Keeper) -> Result<u8> {
+pub fn run(vm: Vm, task: &Task, keeper: Keeper, profile: Option<Collector>) -> Result<u8> {
     let signals = Signals::catch()?;
     let guest = Arc::new(Guest::new(vm.control.try_clone()?)?);
     let streams = streams::Threads::start(&vm, &guest, &task.streams)?;
@@ -64,11 +65,17 @@ pub fn run(vm: Vm, task: &Task, keeper: Keeper) -> Result<u8> {
         guest_stats: None,
         qemu_said: Vec::new(),
         keeper,
+        profile,
         out_of_memory: false,
         wanted_another: false,
     };
-    let ending = session.until_end()?;
-    session.finish(ending)
+    let ending = session.until_end();
+    let profile = session.profile.take();
+    let code = ending.and_then(|ending| session.finish(ending));
+    // Whatever the end was: what has come is worth having.
+    let written = profile.map_or(Ok(()), |profile| profile.finish(&task.program));
+    let code = code?;
+    written.map(|()| code)
 }
 
 struct Session<'t> {
@@ -90,6 +97,8 @@ struct Session<'t> {
     qemu_said: Vec<u8>,
     /// Writes what the program leaves to the host.
     keeper: Keeper,
+    /// Takes samples.
+    profile: Option<Collector>,
     /// The program was refused memory.
     out_of_memory: bool,
     /// It asked for another one to be started.
@@ -250,6 +259,15 @@ impl Session<'_> {
             }
             ToHost::File(request) => self.files.serve(request),
             ToHost::Kept(kept) => self.keeper.take(kept),
+            ToHost::Samples {
+                program_bias,
+                lost,
+                words,
+            } => {
+                if let Some(profile) = &mut self.profile {
+                    profile.take(program_bias, lost, words.iter());
+                }
+            }
             ToHost::Noted(Note::OutOfMemory) => self.out_of_memory = true,
             ToHost::Noted(Note::OneProgram) => self.wanted_another = true,
         }

@@ -6,7 +6,7 @@
 //! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) ·
 //! bytes program path · u64 data offset · u64 data length · bytes cwd · bytes hostname ·
 //! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each ·
-//! u32 count of places to keep · that many bytes
+//! u32 count of places to keep · that many bytes · u32 samples a second
 //! ```
 
 use ringo_control::{Stream, Termios, WinSize};
@@ -139,6 +139,8 @@ pub struct Config<'a> {
     pub groups: Groups<'a>,
     /// Absolute paths below which what the program changed is sent at its end (`--write`).
     pub kept: Strings<'a>,
+    /// Samples a second of CPU time for a profile; 0: none.
+    pub profile_hertz: u32,
 }
 
 impl<'a> Config<'a> {
@@ -180,6 +182,7 @@ impl<'a> Config<'a> {
             env: Strings::read(cursor)?,
             groups: Groups::read(cursor)?,
             kept: Strings::read(cursor)?,
+            profile_hertz: cursor.u32()?,
         })
     }
 }

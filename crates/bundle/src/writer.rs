@@ -49,6 +49,7 @@ pub struct Circumstances {
     pub env: Vec<Vec<u8>>,
     pub groups: Vec<u32>,
     pub kept: Vec<Vec<u8>>,
+    pub profile_hertz: u32,
 }
 
 /// Writes an archive to a file that starts empty. Entries may come in any order: missing parents are made, and a second
@@ -321,6 +322,7 @@ fn config_record(config: &Circumstances) -> Vec<u8> {
         .collect();
     put_bytes(&mut out, &groups);
     put_strings(&mut out, &config.kept);
+    out.extend(config.profile_hertz.to_le_bytes());
     out
 }
 

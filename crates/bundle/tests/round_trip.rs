@@ -49,6 +49,7 @@ fn circumstances() -> Circumstances {
         env: vec![b"A=b".to_vec()],
         groups: vec![4, 70_000],
         kept: vec![b"/out".to_vec(), b"/a b".to_vec()],
+        profile_hertz: 499,
     }
 }
 

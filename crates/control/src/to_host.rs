@@ -158,6 +158,15 @@ pub enum ToHost<'a> {
     File(FileRequest<'a>),
     /// A piece of what the program leaves to the host. Precedes `Exit`.
     Kept(Kept<'a>),
+    /// Samples for `--profile`.
+    Samples {
+        /// How far a position-independent program was moved from its link addresses (0 otherwise).
+        program_bias: u64,
+        /// How many the CPU of these has lost so far, for want of room.
+        lost: u64,
+        /// Whole samples, as kernel/src/cpu/sampler.rs writes them; at least three words each.
+        words: Addresses<'a>,
+    },
     /// Something that explains the program's end, sent when it happens first.
     Noted(Note),
 }
@@ -190,6 +199,7 @@ mod kind {
     pub const NOTED: u8 = 0x0f;
     pub const SETTLE: u8 = 0x10;
     pub const FILE: u8 = 0x11;
+    pub const SAMPLES: u8 = 0x12;
 }
 
 impl<'a> Message<'a> for ToHost<'a> {
@@ -212,6 +222,7 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::Noted(_) => kind::NOTED,
             ToHost::Settle { .. } => kind::SETTLE,
             ToHost::File(_) => kind::FILE,
+            ToHost::Samples { .. } => kind::SAMPLES,
         }
     }
 
@@ -255,11 +266,20 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::Noted(note) => out.u8(note as u8),
             ToHost::Settle { written } => write_written(written, out),
             ToHost::File(request) => crate::file::write(&request, out),
+            ToHost::Samples {
+                program_bias,
+                lost,
+                words,
+            } => {
+                out.u64(program_bias)?;
+                out.u64(lost)?;
+                words.iter().try_for_each(|word| out.u64(word))
+            }
         }
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::BOOTED..=kind::FILE).contains(&kind) {
+        if !(kind::BOOTED..=kind::SAMPLES).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -308,6 +328,14 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
             written: read_written(input)?,
         },
         kind::FILE => ToHost::File(crate::file::read(input)?),
+        kind::SAMPLES => ToHost::Samples {
+            program_bias: input.u64()?,
+            lost: input.u64()?,
+            words: match input.rest() {
+                bytes if bytes.len().is_multiple_of(8) => Addresses::Bytes(bytes),
+                _ => return None,
+            },
+        },
         kind::NOTED => ToHost::Noted(match input.u8()? {
             0 => Note::OutOfMemory,
             1 => Note::OneProgram,

@@ -195,6 +195,20 @@ proptest! {
     }
 
     #[test]
+    fn samples_round_trip(words in vec(any::<u64>(), 0..300), program_bias: u64, lost: u64) {
+        let message = ToHost::Samples { program_bias, lost, words: Addresses::Words(&words) };
+        let mut frame = [0; 4096];
+        let n = encode(&message, &mut frame).expect("room");
+        let mut decoder = Decoder::<4096>::new();
+        decoder.feed(&frame[..n]);
+        let Some(Ok(ToHost::Samples { program_bias: bias, lost: gone, words: got })) = decoder.next() else {
+            panic!("no samples");
+        };
+        prop_assert_eq!((bias, gone), (program_bias, lost));
+        prop_assert_eq!(got.iter().collect::<Vec<_>>(), words);
+    }
+
+    #[test]
     fn crashes_round_trip(reason in vec(any::<u8>(), 0..300), cpu: u32, bias: u64,
                           kernel in vec(any::<u64>(), 0..50), program in vec(any::<u64>(), 0..50)) {
         let crash = Crash { kind: CrashKind::Fault, cpu, reason: &reason, program_bias: bias,

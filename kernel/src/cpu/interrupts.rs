@@ -90,6 +90,7 @@ pub fn handle_noted() {
             bits &= bits - 1;
             if vector == TIMER as usize {
                 cpu.timer_armed.set(u64::MAX);
+                time::sampling::on_timer(cpu);
             } else if vector == RESCHEDULE as usize {
                 time::cpu_alarm::on_reschedule();
             } else if let Some(handler) = HANDLERS[vector].get() {

@@ -4,6 +4,7 @@
 //! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. interrupts.rs: devices' view of them.
 //! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
 //! - identity.rs, features.rs: what the processor says of itself.
+//! - sampler.rs: where a CPU is, for profiles.
 //! - vdso.rs: the code the program reads clocks with. tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
 //!
 //! Nothing here takes a lock inside a trap; nothing above needs to know which hypervisor runs underneath.
@@ -23,6 +24,7 @@ pub mod percpu;
 pub mod pic;
 pub mod pit;
 pub mod port;
+pub mod sampler;
 pub mod smp;
 pub mod tlb;
 pub mod trap;

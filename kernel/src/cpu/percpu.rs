@@ -45,6 +45,8 @@ pub struct PerCpu {
     pub timer_armed: Cell<u64>,
     /// When to look at the running thread's CPU-time alarms (ns), u64::MAX if it has none; see time/cpu_alarm.rs.
     pub cpu_alarm: AtomicU64,
+    /// When this CPU is to be looked at for the profile (ns), u64::MAX if not; see time/sampling.rs.
+    pub sample_due: AtomicU64,
     /// CPU time (ns) that threads used here, up to the last switch.
     pub threads_time: AtomicU64,
     /// When the running thread was switched in (ns), 0 while none runs.
@@ -127,6 +129,7 @@ impl PerCpu {
             timers: TimerQueue::new(),
             timer_armed: Cell::new(u64::MAX),
             cpu_alarm: AtomicU64::new(u64::MAX),
+            sample_due: AtomicU64::new(u64::MAX),
             threads_time: AtomicU64::new(0),
             running_since: AtomicU64::new(0),
             slice_end: AtomicU64::new(u64::MAX),

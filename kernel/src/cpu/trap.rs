@@ -16,7 +16,7 @@
 //! Sources: Intel SDM 3A ch. 6; kvm.rs for the variant.
 use super::percpu::offset::{IN_KERNEL, KEEP_VECTORS, PENDING, VIF};
 use super::percpu::this_cpu;
-use super::{entry, interrupts, kvm};
+use super::{entry, interrupts, kvm, sampler};
 use crate::task;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -354,6 +354,7 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
         return fatal_vector(frame, here);
     }
     let from_program = roll(frame);
+    sampler::on_interrupt(frame, from_program);
     if vector >= 32 {
         interrupts::note(vector as usize);
     }
@@ -486,6 +487,7 @@ pub extern "C" fn exit_work(frame: &mut TrapFrame) {
     while this_cpu().pending.swap(0, Ordering::Relaxed) != 0 {
         interrupts::handle_noted();
         crate::time::run_expired();
+        task::profile::pass_on();
         task::preempt_if_due();
         task::move_to_allowed_cpu();
         task::signal::deliver(frame);

@@ -20,6 +20,7 @@ mod mapped;
 pub mod page;
 mod pages;
 pub mod paging;
+pub mod peek;
 pub mod reclaim;
 pub mod remap;
 mod report;

@@ -43,6 +43,51 @@ pub struct Mapping {
     pub huge: bool,
 }
 
+/// A walk down the tables, an entry at a time, whose reader reads the entries.
+#[derive(Clone, Copy)]
+pub struct Walk {
+    table: usize,
+    level: u32,
+    address: usize,
+}
+
+/// What an entry leads to.
+pub enum Step {
+    /// The next level.
+    Table(Walk),
+    /// The physical place of the address.
+    Page(usize),
+    /// Not mapped.
+    Nothing,
+}
+
+impl Walk {
+    /// Physical address of the entry to read.
+    pub fn slot(&self) -> usize {
+        self.table + index(self.address, self.level) * 8
+    }
+
+    /// Where it leads to, if it is `value`.
+    pub fn entry(&self, value: u64) -> Step {
+        let phys = (value & ADDRESS) as usize;
+        if value & PRESENT == 0 {
+            Step::Nothing
+        } else if self.level == 0 {
+            Step::Page(phys + self.address % PAGE)
+        } else if value & HUGE == 0 {
+            Step::Table(Self {
+                table: phys,
+                level: self.level - 1,
+                ..*self
+            })
+        } else if self.level == 1 {
+            Step::Page((phys & !(HUGE_PAGE - 1)) + self.address % HUGE_PAGE)
+        } else {
+            Step::Nothing
+        }
+    }
+}
+
 fn entry(table: usize, index: usize) -> *mut u64 {
     (phys_to_virt(table) as *mut u64).wrapping_add(index)
 }
@@ -224,6 +269,15 @@ impl PageTable {
             table = (value & ADDRESS) as usize;
         }
         Ok(Some(table))
+    }
+
+    /// Where a walk by hand to `address` begins; see peek.rs.
+    pub fn first_step(&self, address: usize) -> Walk {
+        Walk {
+            table: self.root,
+            level: 3,
+            address,
+        }
     }
 
     /// What maps `address`; a hidden page does not.

@@ -69,6 +69,11 @@ impl KernelStack {
     }
 }
 
+/// Whether `address` lies in the thread's stack with this top.
+pub fn holds(top: usize, address: usize) -> bool {
+    top != 0 && (top - SIZE..top).contains(&address)
+}
+
 /// The top of a stack of `bytes` (more than a page) that is never given back.
 ///
 /// # Errors

@@ -118,6 +118,7 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
     let config = bundle.config();
     drivers::control::set_verbose(config.flags.contains(Flags::VERBOSE));
     super::stats::set_wanted(config.flags.contains(Flags::STATS));
+    task::profile::start(config.profile_hertz);
     match kvm::realtime() {
         Some(now) => time::set_realtime(now),
         None => super::host::ask_time(config.started_ns),

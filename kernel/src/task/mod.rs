@@ -1,10 +1,11 @@
 //! Threads, scheduling, futexes and signals of the one process.
 //!
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
-//! - sched.rs: blocking, waking, who runs next, idling. context.rs: the switch itself.
+//! - sched.rs: blocking, waking, who runs next. idle.rs: what a CPU does without a thread. context.rs: the switch itself.
 //! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals.
 //! - restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
 //!   rest.rs: what is due during long calls.
+//! - profile.rs: samples on their way to the command.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
 pub mod attributes;
@@ -13,9 +14,11 @@ mod context;
 pub mod credentials;
 pub mod futex;
 pub mod host;
+mod idle;
 pub mod limits;
 pub mod load;
 pub mod process;
+pub mod profile;
 mod queue;
 pub mod rest;
 pub mod restart;

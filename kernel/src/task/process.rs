@@ -145,6 +145,7 @@ pub fn exit_group(status: ExitStatus) -> ! {
         interrupts::poke(percpu::cpu(id));
     }
     crate::fs::keep::send();
+    super::profile::finish();
     crate::drivers::power::exit(status, &crate::program::stats::json())
 }
 

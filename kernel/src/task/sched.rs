@@ -5,48 +5,39 @@
 //! else happens, it just goes on, and no context was switched at all.
 //!
 //! Waking puts the thread on its old CPU if that one idles, else on the waker's: a waker that blocks right away hands
-//! over for the price of one switch, and idle CPUs that poll take what waits elsewhere ([`steal`]), one that waits alone
-//! not before [`PATIENCE_NS`]: most wakers do block right away, and one that does not is slowed by sharing its data with a
-//! second CPU more than the woken thread gains (Linux's migration cost). A halted CPU is only
+//! over for the price of one switch, and idle CPUs that poll take what waits elsewhere (idle.rs). A halted CPU is only
 //! kicked by interrupt if nobody polls. Whoever takes a thread, and leaves others waiting, kicks the next ([`spread`]): so
 //! a burst of wake-ups reaches all CPUs, though the waker kicks one (Go's scheduler wakes its Ps so).
 //!
 //! A thread whose affinity excludes the CPU it is on finishes its system call there, and moves before it goes on in the
 //! program.
-//!
-//! Idling: poll for a while, then halt; masked, the queues are looked at once more before the halt, so no wake-up is lost
-//! (xv6's and every kernel's rule). How long to poll is learnt (as Linux's virt/kvm halt polling does it): a halt that was
-//! over soon would better have been a poll, one that was not makes the next poll shorter, down to none in an idle VM.
 use super::context;
+use super::idle::idle;
 use super::queue::RunQueue;
 use super::thread::{State, Thread};
 use crate::cpu::percpu::{PerCpu, cpu_count, this_cpu};
-use crate::cpu::{self, apic, interrupts, percpu};
+use crate::cpu::{apic, interrupts, percpu};
 use crate::time;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 use ringo_abi::Errno;
 
 /// How long a thread runs while others wait for its CPU.
 const SLICE_NS: u64 = 3_000_000;
-/// An idle CPU polls for at most so long before it halts; a halt and the interrupt that ends it cost 30 µs on the
-/// paravirtual KVM, some 5 elsewhere.
-const POLL_MAX_NS: u64 = 200_000;
-/// The first poll that is not nothing.
-const POLL_MIN_NS: u64 = 10_000;
-/// How long a polling CPU leaves a thread that waits alone to the CPU it waits for: twice what a hand-over takes.
-const PATIENCE_NS: u64 = 5_000;
 /// A word that many CPUs write, in a cache line of its own.
 #[repr(align(64))]
-struct CpuSet(AtomicU64);
+pub struct CpuSet(pub AtomicU64);
 
 /// Halted CPUs that nobody has kicked, a bit each; and those that poll.
-static HALTED: CpuSet = CpuSet(AtomicU64::new(0));
-static POLLING: CpuSet = CpuSet(AtomicU64::new(0));
+pub static HALTED: CpuSet = CpuSet(AtomicU64::new(0));
+/// See above.
+pub static POLLING: CpuSet = CpuSet(AtomicU64::new(0));
 
-/// `PerCpu::idle`.
-const BUSY: u8 = 0;
-const POLLS: u8 = 1;
-const HALTS: u8 = 2;
+/// `PerCpu::idle`: it runs a thread.
+pub const BUSY: u8 = 0;
+/// It idles, and sees what comes.
+pub const POLLS: u8 = 1;
+/// It idles, and wants an interrupt.
+pub const HALTS: u8 = 2;
 
 /// Gives the calling CPU its idle thread, which is what it runs now.
 ///
@@ -155,7 +146,7 @@ pub fn enqueue(thread: &'static Thread) {
         allowed_cpu(thread)
     };
     target.run_queue.push(thread);
-    // The push before the look at who is idle; pairs with the fence in `idle`.
+    // The push before the look at who is idle; pairs with the fence in idle.rs.
     fence(Ordering::SeqCst);
     if core::ptr::eq(target, here) {
         share_queue(here, thread);
@@ -169,8 +160,9 @@ pub fn enqueue(thread: &'static Thread) {
     // Else it is still leaving its CPU, which looks at its queue after that (finish_switch).
 }
 
+/// Whether the thread may run on that CPU.
 #[inline]
-fn allowed(thread: &Thread, cpu: &PerCpu) -> bool {
+pub fn allowed(thread: &Thread, cpu: &PerCpu) -> bool {
     thread.affinity.load(Ordering::Relaxed) >> cpu.id.get() & 1 != 0
 }
 
@@ -222,7 +214,7 @@ fn kick_taker(takers: u64) {
 }
 
 /// A thread was taken to run, and others still wait in `queue`: another CPU shall take the first of them.
-fn spread(queue: &RunQueue) {
+pub fn spread(queue: &RunQueue) {
     if queue.len() > 0
         && HALTED.0.load(Ordering::Relaxed) != 0
         && let Some(takers) = queue.first(|thread| thread.affinity.load(Ordering::Relaxed))
@@ -373,6 +365,7 @@ fn after_pick(cpu: &PerCpu) {
     };
     cpu.running_since.store(since, Ordering::Relaxed);
     time::cpu_alarm::arm_for_current(cpu);
+    time::sampling::resume(cpu);
     time::program_hardware();
     spread(&cpu.run_queue);
     // The new thread may have signals to take, or to move. It was made Running before this look, so a sender either sees
@@ -397,135 +390,6 @@ fn idle_thread() -> &'static Thread {
         Some(thread) => thread,
         None => super::current(),
     }
-}
-
-/// Waits until there is a thread to run, and takes it. `now` is when that began.
-fn idle(now: u64) -> &'static Thread {
-    let cpu = this_cpu();
-    let bit = 1u64 << cpu.id.get();
-    let mut poll_until = now + cpu.poll_ns.get();
-    // Since when a thread was seen to wait for another CPU at every look.
-    let mut seen_since = None;
-    cpu.idle.store(POLLS, Ordering::SeqCst);
-    POLLING.0.fetch_or(bit, Ordering::SeqCst);
-    let next = loop {
-        if let Some(next) = look_for_work(cpu) {
-            break next;
-        }
-        let now = time::now();
-        if let Some(victim) = others(cpu).find(|other| stealable(other)) {
-            let since = *seen_since.get_or_insert(now);
-            if now < since + PATIENCE_NS && victim.run_queue.len() == 1 {
-                core::hint::spin_loop();
-                continue;
-            }
-            if let Some(next) = steal(cpu) {
-                break next;
-            }
-        } else {
-            seen_since = None;
-        }
-        if now < poll_until && !super::host::works() {
-            core::hint::spin_loop();
-            continue;
-        }
-        // A timer that is due sooner than a halt is worth is waited for as well.
-        let deadline = time::next_deadline();
-        if deadline.saturating_sub(now) < POLL_MIN_NS {
-            poll_until = deadline;
-            continue;
-        }
-        halt(cpu, bit);
-        // What it is woken for has waited longer than that.
-        seen_since = Some(now);
-        let halted = time::now() - now;
-        learn(cpu, halted);
-        poll_until = now + halted + cpu.poll_ns.get().max(POLL_MIN_NS);
-    };
-    POLLING.0.fetch_and(!bit, Ordering::SeqCst);
-    cpu.idle.store(BUSY, Ordering::SeqCst);
-    cpu::tlb::catch_up();
-    stop_polling(cpu);
-    next
-}
-
-/// This CPU has found a thread, and polls no longer. While it did nobody was kicked for others that wait.
-fn stop_polling(cpu: &PerCpu) {
-    if POLLING.0.load(Ordering::SeqCst) == 0 && HALTED.0.load(Ordering::Relaxed) != 0 {
-        others(cpu)
-            .filter(|other| stealable(other))
-            .for_each(|other| spread(&other.run_queue));
-    }
-}
-
-/// Halts until an interrupt comes, unless there is something to do.
-fn halt(cpu: &'static PerCpu, bit: u64) {
-    POLLING.0.fetch_and(!bit, Ordering::SeqCst);
-    // Before the bit: whoever takes that sends the interrupt.
-    cpu.idle.store(HALTS, Ordering::SeqCst);
-    HALTED.0.fetch_or(bit, Ordering::SeqCst);
-    // Our announcement before the last look; pairs with the fence in `enqueue`.
-    fence(Ordering::SeqCst);
-    time::program_hardware();
-    interrupts::mask();
-    if cpu.run_queue.len() == 0 && !interrupts::any_noted() && !others_have_work(cpu) {
-        interrupts::unmask_and_halt();
-    } else {
-        interrupts::unmask();
-    }
-    cpu.idle.store(POLLS, Ordering::SeqCst);
-    HALTED.0.fetch_and(!bit, Ordering::SeqCst);
-    POLLING.0.fetch_or(bit, Ordering::SeqCst);
-}
-
-/// Makes the next poll longer after a halt that was over soon, shorter after a long one.
-fn learn(cpu: &PerCpu, halted: u64) {
-    let poll = cpu.poll_ns.get();
-    cpu.poll_ns.set(if halted < POLL_MAX_NS {
-        (poll * 2).clamp(POLL_MIN_NS, POLL_MAX_NS)
-    } else if poll > POLL_MIN_NS {
-        poll / 2
-    } else {
-        0
-    });
-}
-
-/// One look at everything an idle CPU may find to do of its own.
-fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
-    if interrupts::any_noted() {
-        interrupts::handle_noted();
-    }
-    time::run_expired();
-    cpu.run_queue.pop()
-}
-
-/// The other CPUs, the next one first.
-fn others(cpu: &PerCpu) -> impl Iterator<Item = &'static PerCpu> {
-    let (count, id) = (cpu_count(), cpu.id.get());
-    (1..count).map(move |step| percpu::cpu((id + step) % count))
-}
-
-/// Whether a thread waits for another CPU that could run here; one that is still stepping off its stack counts, since
-/// nobody tells when it has.
-fn others_have_work(cpu: &PerCpu) -> bool {
-    others(cpu)
-        .any(|victim| stealable(victim) && victim.run_queue.any(|thread| allowed(thread, cpu)))
-}
-
-/// Whether another CPU has a thread waiting behind a running one.
-fn stealable(victim: &PerCpu) -> bool {
-    victim.run_queue.len() > 0 && victim.idle.load(Ordering::Relaxed) == BUSY
-}
-
-/// Takes a thread that waits for another CPU, starting with the next one.
-fn steal(cpu: &'static PerCpu) -> Option<&'static Thread> {
-    others(cpu)
-        .filter(|victim| stealable(victim))
-        .find_map(|victim| {
-            victim.run_queue.remove_first(|thread| {
-                !thread.on_cpu.load(Ordering::Acquire) && allowed(thread, cpu)
-            })
-        })
 }
 
 /// sched_setaffinity(2): the thread runs on the CPUs of `mask` only. The running one moves at once; another one is told

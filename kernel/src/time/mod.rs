@@ -10,6 +10,7 @@ pub mod convert;
 pub mod cpu_alarm;
 pub mod interval;
 pub mod posix;
+pub mod sampling;
 mod timer;
 pub mod vdso;
 

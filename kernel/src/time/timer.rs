@@ -97,7 +97,8 @@ pub fn program_hardware() {
     let cpu = this_cpu();
     let wanted = next_deadline()
         .min(cpu.slice_end.load(Ordering::Relaxed))
-        .min(cpu.cpu_alarm.load(Ordering::Relaxed));
+        .min(cpu.cpu_alarm.load(Ordering::Relaxed))
+        .min(cpu.sample_due.load(Ordering::Relaxed));
     if wanted < cpu.timer_armed.get() {
         cpu.timer_armed.set(wanted);
         cpu::apic::arm_timer(wanted);

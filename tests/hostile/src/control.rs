@@ -132,6 +132,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ToHost::SignalTaken(2),
         ToHost::Noted(Note::OutOfMemory),
         ToHost::Settle { written: [5, 6] },
+        ToHost::Samples {
+            program_bias: 4096,
+            lost: 1,
+            words: Addresses::Words(&[1 << 32 | 1, 1, 0, 4]),
+        },
         ToHost::File(FileRequest {
             handle: 1,
             written: [7, 8],

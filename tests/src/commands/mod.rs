@@ -2,7 +2,7 @@
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
 //! * `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`,
-//!   `network.rs`: the trials.
+//!   `network.rs`, `profile.rs`: the trials.
 
 mod host_files;
 mod kept;
@@ -10,6 +10,7 @@ mod large;
 mod leftovers;
 mod network;
 mod options;
+mod profile;
 mod signals;
 mod streams;
 pub mod talk;
@@ -40,6 +41,7 @@ pub fn trials() -> Vec<Trial> {
         kept::trials(),
         leftovers::trials(),
         network::trials(),
+        profile::trials(),
     ]
     .into_iter()
     .flatten()

@@ -7,6 +7,8 @@ pub mod credentials;
 pub mod futex;
 #[path = "../../../../kernel/src/task/host.rs"]
 pub mod host;
+#[path = "../../../../kernel/src/task/idle.rs"]
+mod idle;
 #[path = "../../../../kernel/src/task/queue.rs"]
 mod queue;
 #[path = "../../../../kernel/src/task/restart.rs"]

@@ -39,3 +39,12 @@ pub mod cpu_alarm {
 
     pub fn run_due() {}
 }
+
+/// No profile.
+pub mod sampling {
+    use crate::cpu::percpu::PerCpu;
+
+    pub fn resume(_cpu: &PerCpu) {}
+
+    pub fn pause(_cpu: &PerCpu) {}
+}

@@ -1,0 +1,272 @@
+//! Samples of where a CPU is, for `ringo run --profile`.
+//!
+//! A CPU that runs a thread has a time at which it is to be looked at, one of a grid all CPUs share; its timer is armed for
+//! that as for any deadline (time/timer.rs). The timer's interrupt takes the sample inside the trap, where the interrupted
+//! registers are: return addresses by frame pointers, the kernel's first, then the program's, into this CPU's ring. What is
+//! full loses samples, and counts them. task/profile.rs takes them out and sets the next time.
+//! While the kernel runs the interrupt is noted once (interrupts.rs): a call that takes several periods is one sample
+//! which counts for all of them ([`settle`]).
+//!
+//! A sample is some words:
+//! ```text
+//! counts: u8 kernel addresses · u8 program addresses · u16 CPU · u32 thread
+//! periods it stands for
+//! the word at the top of the program's stack: a return address, if the function there has no frame
+//! kernel addresses, program addresses, innermost first
+//! ```
+//! One producer (the trap) and one consumer at a time a ring; no lock, since either may interrupt the other.
+use super::trap::{self, TrapFrame};
+use super::{entry, interrupts, msr, percpu};
+use crate::memory::{peek, stack};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use percpu::{PerCpu, this_cpu};
+use ringo_abi::Errno;
+use spin::Once;
+
+/// Words of a ring, a power of two: over 600 samples of a usual depth.
+const WORDS: usize = 16 * 1024;
+const HEAD: usize = 3;
+const KERNEL_FRAMES: usize = 32;
+const PROGRAM_FRAMES: usize = 64;
+/// Words of the longest sample.
+pub const LONGEST: usize = HEAD + KERNEL_FRAMES + PROGRAM_FRAMES;
+
+/// One CPU's samples.
+pub struct Ring {
+    words: Box<[AtomicU64]>,
+    /// Words ever written, and taken out.
+    written: AtomicUsize,
+    taken: AtomicUsize,
+    /// The TSC's value from which on a sample is due; u64::MAX: none is.
+    due: AtomicU64,
+    /// The TSC at the last sample, if that is of the kernel and not settled yet; where its periods stand.
+    kernel_since: AtomicU64,
+    kernel_periods: AtomicUsize,
+    /// Samples there was no room for.
+    lost: AtomicU64,
+}
+
+static RINGS: Once<Vec<Ring>> = Once::new();
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Makes the rings; samples are taken when they are due from now on.
+///
+/// # Errors
+/// ENOMEM.
+pub fn start(cpus: usize) -> Result<(), Errno> {
+    let mut rings = Vec::new();
+    rings.try_reserve(cpus).map_err(|_| Errno::ENOMEM)?;
+    for _ in 0..cpus {
+        rings.push(Ring::new()?);
+    }
+    RINGS.call_once(|| rings);
+    Ok(())
+}
+
+/// No more samples. Another CPU may still be taking its last one.
+pub fn stop() {
+    STOPPED.store(true, Ordering::SeqCst);
+}
+
+/// The ring of a CPU, if samples are wanted.
+pub fn ring(cpu: usize) -> Option<&'static Ring> {
+    RINGS.get()?.get(cpu)
+}
+
+/// Inside the trap, on its stack: no locks, no faults. `from_program` says whose `frame` is. Only the timer's interrupt is
+/// looked at, which is not a hot path.
+pub fn on_interrupt(frame: &TrapFrame, from_program: bool) {
+    if frame.vector != u64::from(interrupts::TIMER) {
+        return;
+    }
+    let Some(rings) = RINGS.get() else {
+        return;
+    };
+    let cpu = this_cpu();
+    let now = msr::rdtsc();
+    if let Some(ring) = rings.get(cpu.id.get())
+        && now >= ring.due.load(Ordering::Relaxed)
+        && cpu.has_current()
+        && !STOPPED.load(Ordering::Relaxed)
+    {
+        ring.due.store(u64::MAX, Ordering::Relaxed);
+        ring.take(cpu, frame, from_program, now);
+    }
+}
+
+impl Ring {
+    fn new() -> Result<Self, Errno> {
+        let mut words = Vec::new();
+        words.try_reserve_exact(WORDS).map_err(|_| Errno::ENOMEM)?;
+        words.resize_with(WORDS, AtomicU64::default);
+        Ok(Self {
+            words: words.into_boxed_slice(),
+            written: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
+            due: AtomicU64::new(u64::MAX),
+            kernel_since: AtomicU64::new(0),
+            kernel_periods: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
+        })
+    }
+
+    /// The next sample is due when the TSC is at `tsc`; u64::MAX for none. On the ring's own CPU only.
+    pub fn set_due(&self, tsc: u64) {
+        self.due.store(tsc, Ordering::Relaxed);
+    }
+
+    /// The kernel is about to be left, or was: a sample of it counts for all periods (of `period` ticks) since.
+    pub fn settle(&self, period: u64) {
+        let since = self.kernel_since.swap(0, Ordering::Relaxed);
+        if since != 0 {
+            let more = msr::rdtsc().saturating_sub(since) / period;
+            self.word(self.kernel_periods.load(Ordering::Relaxed))
+                .fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// Samples lost so far.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Words that wait.
+    pub fn len(&self) -> usize {
+        self.written
+            .load(Ordering::Acquire)
+            .wrapping_sub(self.taken.load(Ordering::Relaxed))
+    }
+
+    /// Moves as many whole samples to `out` as fit; gives the number of words.
+    pub fn take_out(&self, out: &mut [u64]) -> usize {
+        let written = self.written.load(Ordering::Acquire);
+        let mut at = self.taken.load(Ordering::Relaxed);
+        let mut filled = 0;
+        while at != written {
+            let head = self.word(at).load(Ordering::Relaxed);
+            let length = HEAD + (head & 0xff) as usize + (head >> 8 & 0xff) as usize;
+            let Some(room) = out.get_mut(filled..filled + length) else {
+                break;
+            };
+            for (offset, word) in room.iter_mut().enumerate() {
+                *word = self.word(at.wrapping_add(offset)).load(Ordering::Relaxed);
+            }
+            filled += length;
+            at = at.wrapping_add(length);
+        }
+        self.taken.store(at, Ordering::Release);
+        filled
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        &self.words[at % WORDS]
+    }
+
+    fn take(&self, cpu: &PerCpu, frame: &TrapFrame, from_program: bool, now: u64) {
+        let start = self.written.load(Ordering::Relaxed);
+        if start.wrapping_sub(self.taken.load(Ordering::Acquire)) > WORDS - LONGEST {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let mut end = start.wrapping_add(HEAD);
+        let mut push = |address: u64| {
+            self.word(end).store(address, Ordering::Relaxed);
+            end = end.wrapping_add(1);
+        };
+        let thread = cpu.current();
+        let (mut kernel, mut base) = (0, frame.rbp as usize);
+        if !from_program {
+            (kernel, base) = kernel_frames(frame, thread.stack_top(), &mut push);
+            self.kernel_since.store(now, Ordering::Relaxed);
+            self.kernel_periods
+                .store(start.wrapping_add(1), Ordering::Relaxed);
+        }
+        let program = if from_program {
+            Some((frame.rip, frame.rsp, base))
+        } else if thread.tid() != 0 {
+            entered_from(cpu, thread.stack_top(), base)
+        } else {
+            None
+        };
+        let (mut count, mut top) = (0, 0);
+        if let Some((rip, rsp, base)) = program {
+            count = program_frames(rip, base, &mut push);
+            top = peek::program_word(rsp as usize).unwrap_or(0);
+        }
+        let tid = u64::from(thread.tid().cast_unsigned());
+        let cpu_id = cpu.id.get() as u64;
+        let head = kernel as u64 | (count as u64) << 8 | cpu_id << 16 | tid << 32;
+        for (offset, word) in [head, 1, top].into_iter().enumerate() {
+            self.word(start.wrapping_add(offset))
+                .store(word, Ordering::Relaxed);
+        }
+        self.written.store(end, Ordering::Release);
+    }
+}
+
+/// The kernel's addresses; gives how many, and the frame pointer the chain ended with.
+fn kernel_frames(
+    frame: &TrapFrame,
+    stack_top: usize,
+    push: &mut impl FnMut(u64),
+) -> (usize, usize) {
+    push(frame.rip);
+    let (mut count, mut base) = (1, frame.rbp as usize);
+    // Only on the thread's own stack, and upwards.
+    let mut lowest = frame.rsp as usize;
+    while count < KERNEL_FRAMES
+        && stack::holds(stack_top, lowest)
+        && base >= lowest
+        && base.is_multiple_of(8)
+        && base + 16 <= stack_top
+    {
+        // SAFETY: between the stack pointer and the top of a thread's stack, which is mapped.
+        let (next, address) = unsafe { (*(base as *const usize), *((base + 8) as *const u64)) };
+        if address == 0 {
+            break;
+        }
+        push(address);
+        count += 1;
+        lowest = base + 16;
+        base = next;
+    }
+    (count, base)
+}
+
+/// Where the program entered the kernel: its RIP and RSP, and the frame pointer there.
+fn entered_from(cpu: &PerCpu, stack_top: usize, base: usize) -> Option<(u64, u64, usize)> {
+    if stack_top == 0 {
+        return None;
+    }
+    if cpu.keep_vectors.load(Ordering::Relaxed) != 0 {
+        let frame = trap::frame_address(stack_top) as *const TrapFrame;
+        // SAFETY: a trap frame stands at the top of the thread's stack, see trap.rs.
+        return Some(unsafe { ((*frame).rip, (*frame).rsp, (*frame).rbp as usize) });
+    }
+    let rip = (stack_top - entry::SAVED_RIP) as *const u64;
+    // SAFETY: what entry.rs pushed: RSP, then RIP.
+    Some(unsafe { (*rip, *rip.add(1), base) })
+}
+
+/// The program's addresses, by Go's frame pointers; gives how many.
+fn program_frames(rip: u64, mut base: usize, push: &mut impl FnMut(u64)) -> usize {
+    push(rip);
+    let mut count = 1;
+    while count < PROGRAM_FRAMES {
+        let next = peek::program_word(base);
+        let address = peek::program_word(base.wrapping_add(8));
+        let (Some(next), Some(address @ 1..)) = (next, address) else {
+            break;
+        };
+        push(address);
+        count += 1;
+        // Callers' frames lie higher up.
+        if next <= base as u64 {
+            break;
+        }
+        base = next as usize;
+    }
+    count
+}
