@@ -17,7 +17,8 @@ use crate::trial::{Attempt, trial};
 use crate::{go, table};
 
 /// The scenes.
-const SCENES: &str = "connect-silence connect-refused connect-errors connect-forged connect-nobody connect-later udp-errors";
+const SCENES: &str = "connect-silence connect-refused connect-errors connect-forged connect-nobody connect-later udp-errors \
+                      linger-none linger-wait keep-alive user-timeout resets half-closed closed time-wait lost flood";
 
 /// How long a scene may take.
 const LIMIT: Duration = Duration::from_secs(60);

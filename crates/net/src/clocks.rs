@@ -168,9 +168,9 @@ impl Clocks {
         self.settings = settings;
     }
 
-    /// TCP_KEEPINTVL as the shown clock has it, in ms, and a little less, so that it is over when ours is.
+    /// TCP_KEEPINTVL as the shown clock has it, in ms, and a little more.
     pub fn shown_interval(&self) -> u64 {
-        u64::from(self.settings.interval) * 1000 * self.rate - 1
+        u64::from(self.settings.interval) * 1000 * self.rate + 50
     }
 
     /// The time for smoltcp, in us.

@@ -3,6 +3,7 @@
 //! - [`sockaddr`]: socket addresses as the program writes and reads them.
 //! - [`clocks`]: when a connection of TCP repeats itself, asks or gives up.
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
+//! - [`half_open`]: connections that somebody else begins.
 //! - [`neighbours`]: Ethernet addresses of others, and what waits for them.
 //! - [`netlink`]: its messages.
 //! - [`packet`]: packets of the network.
@@ -17,6 +18,7 @@ extern crate alloc;
 
 pub mod clocks;
 pub mod control;
+pub mod half_open;
 pub mod neighbours;
 pub mod netlink;
 pub mod packet;

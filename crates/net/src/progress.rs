@@ -36,6 +36,10 @@ pub enum Reading {
     OnlyAcknowledges(Vec<u8>),
     /// This packet, which has its data without the old acknowledgement.
     Renewed(Vec<u8>),
+    /// This packet, which asks for the number that is expected: whoever sent the segment may be guessing (RFC 5961).
+    Questioned(Vec<u8>),
+    /// Nothing.
+    Ignored,
 }
 
 /// How far `number` lies behind `origin`; negative for before.
@@ -46,12 +50,12 @@ fn distance(number: u32, origin: u32) -> i32 {
 impl Progress {
     /// Reads a segment of this connection, which both sides have opened.
     pub fn read(&self, ip: &Ip, segment: &Segment) -> Reading {
+        if segment.resets || segment.synchronizes {
+            return self.challenge(ip, segment);
+        }
         let Some(acknowledged) = segment.acknowledges else {
             return Reading::Whole;
         };
-        if segment.resets || segment.synchronizes {
-            return Reading::Whole;
-        }
         if distance(acknowledged, self.unacknowledged) < 0 {
             return match segment.length {
                 0 => Reading::Whole,
@@ -82,6 +86,36 @@ impl Progress {
             return acknowledgement().map_or(Reading::Whole, Reading::AlsoAcknowledges);
         }
         Reading::Whole
+    }
+}
+
+impl Progress {
+    /// A reset counts if it has exactly the number that is expected; with one in the window, or with a SYN, its sender gets the
+    /// chance to find out (RFC 5961, 3 and 4).
+    fn challenge(&self, ip: &Ip, segment: &Segment) -> Reading {
+        let begin = distance(segment.sequence, self.expected);
+        if segment.resets {
+            if begin == 0 {
+                return Reading::Whole;
+            }
+            if !(0..self.ring.cast_signed()).contains(&begin) {
+                return Reading::Ignored;
+            }
+        }
+        // Like the question whether we are there, which is answered, but not for everybody who asks often.
+        let mut packet = match bare(ip, self.expected.wrapping_sub(1)) {
+            Some(packet) => packet,
+            None => return Reading::Ignored,
+        };
+        let header = packet.len() - 20;
+        let mut tcp = TcpPacket::new_unchecked(&mut packet[header..]);
+        tcp.set_rst(false);
+        tcp.set_syn(false);
+        tcp.set_ack(true);
+        tcp.set_ack_number(smoltcp::wire::TcpSeqNumber(
+            self.unacknowledged.cast_signed(),
+        ));
+        Reading::Questioned(packet)
     }
 }
 
@@ -252,11 +286,30 @@ mod tests {
         for (sequence, control) in [
             (5u32.wrapping_sub(1010), TcpControl::Fin),
             (1006, TcpControl::None),
-            (4, TcpControl::Rst),
-            (4, TcpControl::Syn),
+            (5, TcpControl::Rst),
         ] {
             let reading = read(PROGRESS, sequence, 7, control, b"");
             assert_eq!(reading, Reading::Whole, "{sequence}");
+        }
+    }
+
+    #[test]
+    fn a_reset_that_may_be_guessed_is_questioned() {
+        for (sequence, control) in [
+            (6, TcpControl::Rst),
+            (1004, TcpControl::Rst),
+            (6, TcpControl::Syn),
+            (99_999, TcpControl::Syn),
+        ] {
+            let Reading::Questioned(packet) = read(PROGRESS, sequence, 7, control, b"") else {
+                panic!("believed: {sequence}");
+            };
+            let ours = PROGRESS.unacknowledged;
+            assert_eq!(shown(&packet), (4, ours, 0, 77));
+        }
+        for sequence in [4, 1005] {
+            let reading = read(PROGRESS, sequence, 7, TcpControl::Rst, b"");
+            assert_eq!(reading, Reading::Ignored);
         }
     }
 }

@@ -77,6 +77,8 @@ type peer struct {
 	notes    []string
 	sequence uint32
 	id       uint16
+	// To be given next.
+	held *segment
 	// The act is over.
 	ended chan struct{}
 }
@@ -105,7 +107,16 @@ func (p *peer) frame(kind uint16, payload []byte) {
 	p.link.write(frame)
 }
 
+// trace shows segments to who looks for what goes wrong: WIRE_TRACE=1.
+func (p *peer) trace(way string, s *segment) {
+	if os.Getenv("WIRE_TRACE") != "" {
+		fmt.Fprintln(os.Stderr, way, s.from, s.to, s, s.seq, s.ack, s.window)
+	}
+}
+
 func (p *peer) sendTCP(s segment) {
+	p.trace(">", &s)
+
 	p.send(writeIP(ip4(theirs), ip4(ours), tcpProtocol, 0, 0, writeTCP(ip4(theirs), ip4(ours), s)))
 }
 
@@ -164,6 +175,7 @@ func (p *peer) take(packet *packet) {
 	switch packet.protocol {
 	case tcpProtocol:
 		if s := parseTCP(packet); s != nil {
+			p.trace("<", s)
 			p.tcp <- s
 		}
 	case udpProtocol:

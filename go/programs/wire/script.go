@@ -10,6 +10,10 @@ const patience = 20 * time.Second
 
 // segment gives the next segment, or nil if none comes.
 func (p *peer) segment(within time.Duration) *segment {
+	if s := p.held; s != nil {
+		p.held = nil
+		return s
+	}
 	select {
 	case s := <-p.tcp:
 		return s
@@ -51,13 +55,14 @@ func (s *segment) String() string {
 
 // A conversation is a connection as the script has it.
 type conversation struct {
-	p          *peer
-	from, to   uint16
-	seq        uint32
-	ack        uint32
-	window     uint16
-	noOptions  bool
-	firstReply *segment
+	p        *peer
+	from, to uint16
+	seq, ack uint32
+	// The number of the program's first byte.
+	base   uint32
+	window uint16
+	// The program's end has come.
+	ended bool
 }
 
 // accept answers the next SYN.
@@ -77,12 +82,16 @@ func (p *peer) accept() *conversation {
 // answer opens the connection that a SYN asks for.
 func (p *peer) answer(s *segment) *conversation {
 	p.sequence += 100000
-	c := &conversation{p: p, from: s.to, to: s.from, seq: p.sequence, ack: s.seq + 1, window: 60000}
+	c := &conversation{p: p, from: s.to, to: s.from, seq: p.sequence, ack: s.seq + 1, base: s.seq + 1, window: 60000}
 	c.sendWith(syn|ack, nil, mss(1460))
 	c.seq++
 	for {
 		reply := p.segment(patience)
 		if reply == nil || reply.flags&ack != 0 && reply.from == c.to {
+			// It may say more than that it has heard us.
+			if reply != nil && (reply.flags&(fin|rst) != 0 || len(reply.data) > 0) {
+				p.held = reply
+			}
 			return c
 		}
 	}
@@ -101,7 +110,7 @@ func (p *peer) dial(from, to uint16) *conversation {
 			}
 			if s.flags&(syn|ack) == syn|ack && s.to == from {
 				c.seq++
-				c.ack = s.seq + 1
+				c.ack, c.base = s.seq+1, s.seq+1
 				c.send(ack, nil)
 				return c
 			}
@@ -167,6 +176,7 @@ func (c *conversation) data(within time.Duration) *segment {
 			c.ack += uint32(len(s.data))
 			if s.flags&fin != 0 {
 				c.ack++
+				c.ended = true
 			}
 			return s
 		}
@@ -175,11 +185,13 @@ func (c *conversation) data(within time.Duration) *segment {
 
 // finish takes and answers the other end's FIN and ends this side, too.
 func (c *conversation) finish() {
-	s := c.until(fin, patience)
-	if s == nil {
-		c.p.note("no end came")
-		return
+	if !c.ended {
+		s := c.until(fin, patience)
+		if s == nil {
+			c.p.note("no end came")
+			return
+		}
+		c.ack = s.seq + uint32(len(s.data)) + 1
 	}
-	c.ack = s.seq + uint32(len(s.data)) + 1
 	c.send(fin|ack, nil)
 }

@@ -1,8 +1,9 @@
 //! As much of TCP as finds a segment's connection, and the answer to one without (RFC 9293).
 use super::{Drop, Ip};
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
+use smoltcp::wire::{IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
 /// What of a TCP segment finds its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,11 +30,7 @@ pub struct Segment {
 
 /// Of an IP packet with a TCP segment: the number of its first byte, and what it takes of the number space.
 pub fn numbers(packet: &[u8]) -> Option<(u32, u32)> {
-    let header = match packet.first()? >> 4 {
-        4 => usize::from(packet[0] & 15) * 4,
-        _ => 40,
-    };
-    let segment = TcpPacket::new_checked(packet.get(header..)?).ok()?;
+    let segment = segment_of(packet)?;
     Some((
         segment.seq_number().0.cast_unsigned(),
         segment.segment_len() as u32,
@@ -61,6 +58,105 @@ pub fn tcp(ip: &Ip) -> Result<Segment, Drop> {
         acknowledges: packet.ack().then(|| packet.ack_number().0.cast_unsigned()),
         window: packet.window_len(),
     })
+}
+
+/// Of an IP packet with a TCP segment: what it acknowledges, or 0.
+pub fn acknowledged(packet: &[u8]) -> u32 {
+    segment_of(packet).map_or(0, |segment| segment.ack_number().0.cast_unsigned())
+}
+
+fn segment_of(packet: &[u8]) -> Option<TcpPacket<&[u8]>> {
+    let header = match packet.first()? >> 4 {
+        4 => usize::from(packet[0] & 15) * 4,
+        _ => 40,
+    };
+    TcpPacket::new_checked(packet.get(header..)?).ok()
+}
+
+/// What a segment says that opens a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// Its number.
+    pub sequence: u32,
+    /// The room its sender has.
+    pub window: u16,
+    /// The largest segment it takes.
+    pub mss: Option<u16>,
+    /// How far windows are to be shifted from then on.
+    pub scale: Option<u8>,
+    /// It understands selective acknowledgements.
+    pub sack: bool,
+}
+
+/// Looks at the options of a segment that opens a connection.
+///
+/// # Errors
+/// Malformed.
+pub fn opening(ip: &Ip) -> Result<Opening, Drop> {
+    let packet = TcpPacket::new_checked(ip.payload).map_err(|_| Drop::Malformed)?;
+    let ends = (ip.from.into(), ip.to.into());
+    let unchecked = ChecksumCapabilities::ignored();
+    let repr =
+        TcpRepr::parse(&packet, &ends.0, &ends.1, &unchecked).map_err(|_| Drop::Malformed)?;
+    Ok(Opening {
+        sequence: repr.seq_number.0.cast_unsigned(),
+        window: repr.window_len,
+        mss: repr.max_seg_size,
+        scale: repr.window_scale,
+        sack: repr.sack_permitted,
+    })
+}
+
+impl Opening {
+    const fn repr(&self, from: u16, to: u16, acknowledges: Option<u32>) -> TcpRepr<'static> {
+        TcpRepr {
+            src_port: from,
+            dst_port: to,
+            control: TcpControl::Syn,
+            seq_number: TcpSeqNumber(self.sequence.cast_signed()),
+            ack_number: match acknowledges {
+                Some(number) => Some(TcpSeqNumber(number.cast_signed())),
+                None => None,
+            },
+            window_len: self.window,
+            window_scale: self.scale,
+            max_seg_size: self.mss,
+            sack_permitted: self.sack,
+            sack_ranges: [None; 3],
+            timestamp: None,
+            payload: &[],
+        }
+    }
+
+    /// How long the segment is.
+    pub fn length(&self) -> usize {
+        self.repr(0, 0, None).header_len()
+    }
+
+    /// A packet with the segment that asks for a connection.
+    pub fn packet(&self, from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+        let (source, target): (IpAddress, IpAddress) = (from.ip().into(), to.ip().into());
+        let length = self.length();
+        let ip = IpRepr::new(source, target, IpProtocol::Tcp, length, 64);
+        let mut out = alloc::vec![0; ip.header_len() + length];
+        ip.emit(&mut out, &ChecksumCapabilities::default());
+        self.write(&mut out[ip.header_len()..], from, to, None);
+        out
+    }
+
+    /// Writes the segment into [`Opening::length`] bytes.
+    pub fn write(
+        &self,
+        out: &mut [u8],
+        from: SocketAddr,
+        to: SocketAddr,
+        acknowledges: Option<u32>,
+    ) {
+        let repr = self.repr(from.port(), to.port(), acknowledges);
+        let mut packet = TcpPacket::new_unchecked(out);
+        let checksums = ChecksumCapabilities::default();
+        repr.emit(&mut packet, &from.ip().into(), &to.ip().into(), &checksums);
+    }
 }
 
 /// The answer to a segment that belongs to no connection (RFC 9293, 3.10.7.1).

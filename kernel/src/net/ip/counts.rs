@@ -42,6 +42,10 @@ pub struct Counts {
     pub forged: Count,
     /// A queue or a table was full, or memory.
     pub full: Count,
+    /// Connections that nobody confirmed: pushed out by newer ones (a flood), or in time.
+    pub unconfirmed: Count,
+    /// TIME_WAITs for which there was no room.
+    pub cut_short: Count,
     /// Segments of TCP that were sent again.
     pub repeated: Count,
     /// Questions whether the other side is there.
@@ -61,6 +65,8 @@ pub static COUNTS: Counts = Counts {
     no_neighbour: Count::new(),
     forged: Count::new(),
     full: Count::new(),
+    unconfirmed: Count::new(),
+    cut_short: Count::new(),
     repeated: Count::new(),
     probes: Count::new(),
     given_up: Count::new(),

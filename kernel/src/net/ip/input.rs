@@ -130,7 +130,21 @@ pub fn answer_by(
     length: usize,
     fill: impl FnOnce(&mut [u8]),
 ) {
-    let (Some(from), IpAddr::V4(to)) = (network.address(), ip.from) else {
+    if let Some(from) = network.address() {
+        send_by(network, from.into(), ip.from, protocol, length, fill);
+    }
+}
+
+/// Sends a packet of a protocol.
+pub fn send_by(
+    network: &Network,
+    from: IpAddr,
+    to: IpAddr,
+    protocol: u8,
+    length: usize,
+    fill: impl FnOnce(&mut [u8]),
+) {
+    let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else {
         return;
     };
     let header = Header {

@@ -19,7 +19,7 @@ mod output;
 mod port;
 
 pub use counts::COUNTS;
-pub use input::answer_by;
+pub use input::{answer_by, send_by};
 pub use output::{Datagram, send_datagram};
 pub use port::{Port, now};
 

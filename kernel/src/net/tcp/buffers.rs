@@ -1,4 +1,4 @@
-//! Memory for the rings of connections to other machines, and how many of these are half open.
+//! Memory for the rings of connections to other machines.
 //!
 //! A ring is as large as the window it can offer. The first connections get [`LARGEST`]; as what an eighth of memory allows
 //! runs out, new ones get less, down to [`SMALLEST`], so that ten thousand idle ones fit where a few may be fast. Rings are
@@ -14,10 +14,9 @@ const SMALLEST: usize = 4 << 10;
 const SHARE: usize = 256;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
-static OPENING: AtomicUsize = AtomicUsize::new(0);
 
 /// The size of the next ring.
-fn size() -> usize {
+pub fn size() -> usize {
     let budget = frames::counts().1 * frames::FRAME / 8;
     let left = budget.saturating_sub(TAKEN.load(Ordering::Relaxed));
     let share = (left / SHARE).clamp(SMALLEST, LARGEST);
@@ -25,12 +24,16 @@ fn size() -> usize {
     1 << share.ilog2()
 }
 
+/// How far the window of such a ring is shifted: as smoltcp has it.
+pub const fn shift(size: usize) -> u8 {
+    (usize::BITS - size.leading_zeros()).saturating_sub(16) as u8
+}
+
 /// A new ring.
 ///
 /// # Errors
 /// ENOBUFS.
-pub fn ring() -> Result<Vec<u8>, Errno> {
-    let size = size();
+pub fn ring(size: usize) -> Result<Vec<u8>, Errno> {
     if !frames::has_spare(size.div_ceil(frames::FRAME)) {
         return Err(Errno::ENOBUFS);
     }
@@ -44,19 +47,4 @@ pub fn ring() -> Result<Vec<u8>, Errno> {
 /// Rings of so many bytes were given back.
 pub fn gone(bytes: usize) {
     TAKEN.fetch_sub(bytes, Ordering::Relaxed);
-}
-
-/// Connections from outside that are half open.
-pub fn opening() -> usize {
-    OPENING.load(Ordering::Relaxed)
-}
-
-/// One more of them.
-pub fn opening_begins() {
-    OPENING.fetch_add(1, Ordering::Relaxed);
-}
-
-/// One less.
-pub fn opening_ends() {
-    OPENING.fetch_sub(1, Ordering::Relaxed);
 }

@@ -1,7 +1,6 @@
 //! What smoltcp has of a connection: an interface with one socket, and its rings.
 use super::buffers;
 use super::wires::Ends;
-use crate::fs::dev::random;
 use crate::net::ip::{Network, Port};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -27,13 +26,20 @@ pub struct Live {
 }
 
 impl Live {
-    /// A socket that does nothing yet, between these ends.
+    /// A socket that does nothing yet, between these ends; `seed` decides what number it begins with, `ring` how large its
+    /// windows are.
     ///
     /// # Errors
     /// ENOBUFS.
-    pub fn new(network: &'static Network, ends: &Ends, now: Instant) -> Result<Box<Self>, Errno> {
+    pub fn new(
+        network: &'static Network,
+        ends: &Ends,
+        now: Instant,
+        seed: u64,
+        ring: usize,
+    ) -> Result<Box<Self>, Errno> {
         let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = random::word();
+        config.random_seed = seed;
         let mut port = Port::new(network, ends.remote.ip(), None);
         let mut interface = Interface::new(config, &mut port, now);
         let full = match ends.local.ip() {
@@ -48,8 +54,8 @@ impl Live {
         let _ = interface
             .routes_mut()
             .add_default_ipv4_route(Ipv4Addr::UNSPECIFIED);
-        let receive = buffers::ring()?;
-        let send = buffers::ring().inspect_err(|_| buffers::gone(receive.len()))?;
+        let receive = buffers::ring(ring)?;
+        let send = buffers::ring(ring).inspect_err(|_| buffers::gone(receive.len()))?;
         let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
         socket.set_congestion_control(CongestionControl::Reno);
         socket.set_ack_delay(Some(Duration::from_millis(ACK_DELAY_MS * clocks::FAST)));

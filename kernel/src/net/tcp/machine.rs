@@ -3,7 +3,6 @@
 //! [`Machine::exchange`] moves bytes and news both ways, [`Machine::settle`] draws conclusions from the protocol's state, and
 //! [`Machine::keep_time`] says what the connection's clocks (ringo_net::clocks) want. None of them sends: who runs the
 //! machine (wire.rs) polls smoltcp between.
-use super::buffers;
 use super::connection::End;
 use super::listener::Listener;
 use super::live::Live;
@@ -75,8 +74,10 @@ pub struct Machine {
     pub armed: u64,
     /// When TIME_WAIT ends.
     pub rest_until: u64,
-    /// TIME_WAIT's answer to everything.
+    /// TIME_WAIT's answer to everything, and what is behind everything that came.
     pub last: Vec<u8>,
+    /// See `last`.
+    pub expected: u32,
 }
 
 /// Numbers of bytes, as segments count them; they wrap.
@@ -123,12 +124,17 @@ impl Course {
 
 impl Machine {
     /// Of a connection that is being opened; with a taker by the other side.
-    pub fn new(live: Box<Live>, end: End, taker: Option<(Arc<Listener>, End)>, now: u64) -> Self {
+    pub fn new(
+        live: Box<Live>,
+        end: End,
+        taker: Option<(Arc<Listener>, End)>,
+        clocks: Clocks,
+    ) -> Self {
         Self {
             stage: Stage::Opening,
             live: Some(live),
             end: Some(end),
-            clocks: Clocks::new(now, taker.is_none()),
+            clocks,
             taker,
             finished: [false; 2],
             course: Course::default(),
@@ -142,6 +148,7 @@ impl Machine {
             armed: u64::MAX,
             rest_until: 0,
             last: Vec::new(),
+            expected: 0,
         }
     }
 
@@ -154,7 +161,7 @@ impl Machine {
     }
 
     /// What of the other side's word concerns clocks. Before smoltcp sees it.
-    pub fn hear(&mut self, segment: &Segment, now: u64) {
+    fn hear(&mut self, segment: &Segment, now: u64) {
         self.no_room = segment.window == 0;
         if self.clocks.heard(now)
             && let Some(live) = self.live.as_mut()
@@ -176,9 +183,14 @@ impl Machine {
             }
             Action::Probe => {
                 COUNTS.probes.add();
-                // smoltcp asks when it gets this from none, and again behind it.
+                // smoltcp asks when it gets an interval for the first time, and each time one is over: a little later than
+                // ours.
                 let interval = Duration::from_millis(self.clocks.shown_interval());
                 live.socket().set_keep_alive(Some(interval));
+                let shown = self.shown(now);
+                if let Some(due) = live.interface.poll_at(shown, &live.sockets) {
+                    self.clocks.jump(due.total_micros(), now);
+                }
             }
             Action::GiveUp { reset } => {
                 COUNTS.given_up.add();
@@ -245,15 +257,35 @@ impl Machine {
     }
 
     /// What a segment says.
-    pub fn read(&mut self, ip: &Ip, segment: &Segment) -> Reading {
-        match (self.stage, &mut self.live) {
-            (Stage::Opening, _) => self.course.begin(segment),
-            (Stage::Open, Some(live)) => {
-                return self.course.progress(live.socket()).read(ip, segment);
-            }
-            _ => {}
+    pub fn read(&mut self, ip: &Ip, segment: &Segment, now: u64) -> Reading {
+        let reading = match (self.stage, &mut self.live) {
+            (Stage::Opening, _) => self.read_first(segment),
+            (Stage::Open, Some(live)) => self.course.progress(live.socket()).read(ip, segment),
+            _ => Reading::Whole,
+        };
+        if !matches!(reading, Reading::Questioned(_) | Reading::Ignored) {
+            self.reset |= segment.resets;
+            self.hear(segment, now);
         }
+        reading
+    }
+
+    fn read_first(&mut self, segment: &Segment) -> Reading {
+        // Only who has seen our SYN can refuse it; of who has sent one we know the number.
+        let refuses = match self.taker {
+            None => segment.acknowledges.is_some() && segment.acknowledges == self.front,
+            Some(_) => segment.sequence == self.course.given,
+        };
+        if segment.resets && !refuses {
+            return Reading::Ignored;
+        }
+        self.course.begin(segment);
         Reading::Whole
+    }
+
+    /// The first segment of the other side was this.
+    pub fn begin(&mut self, sequence: u32) {
+        self.course.given = sequence.wrapping_add(1);
     }
 
     /// Whether the program has given up a connection that nobody has answered: there is nobody to tell of it.
@@ -321,11 +353,7 @@ impl Machine {
 
     /// Who was to take it.
     pub fn take_taker(&mut self) -> Option<(Arc<Listener>, End)> {
-        let taker = self.taker.take();
-        if taker.is_some() {
-            buffers::opening_ends();
-        }
-        taker
+        self.taker.take()
     }
 
     /// The connection may have been opened.
@@ -341,7 +369,7 @@ impl Machine {
         }
         self.stage = Stage::Open;
         self.clocks.open(now);
-        match self.take_taker() {
+        match self.taker.take() {
             Some((listener, end)) => {
                 if listener.offer(end).is_err() {
                     socket.abort();

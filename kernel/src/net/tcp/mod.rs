@@ -12,6 +12,7 @@ pub mod connection;
 mod listener;
 mod live;
 mod machine;
+mod opening;
 mod options;
 mod protocol;
 mod wire;

@@ -16,16 +16,18 @@ use super::listener::Listener;
 use super::live::Live;
 use super::machine::{Machine, Stage, Tuning};
 use super::wires::{self, Ends};
+use crate::fs::dev::random;
 use crate::net::events::Events;
-use crate::net::ip::{self, Network, Port};
+use crate::net::ip::{self, COUNTS, Network, Port};
 use crate::net::stream::Stream;
 use crate::sync::{SpinGuard, SpinLock};
 use crate::time::{self, Timer, TimerCallback};
-use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, Ordering};
 use ringo_abi::Errno;
-use ringo_net::packet::{Ip, Segment, Undelivered};
+use ringo_net::clocks::Clocks;
+use ringo_net::half_open::Entry;
+use ringo_net::packet::{self, Ip, Segment, Undelivered};
 use ringo_net::progress::Reading;
 use smoltcp::iface::PollResult;
 use smoltcp::socket::tcp::Socket;
@@ -61,17 +63,11 @@ impl TimerCallback for Due {
 }
 
 impl Wire {
-    fn new(
-        network: &'static Network,
-        ends: Ends,
-        live: Box<Live>,
-        end: End,
-        taker: Option<(Arc<Listener>, End)>,
-    ) -> Arc<Self> {
+    fn new(network: &'static Network, ends: Ends, machine: Machine) -> Arc<Self> {
         Arc::new_cyclic(|me: &Weak<Self>| Self {
             ends,
             network,
-            machine: SpinLock::new(Machine::new(live, end, taker, time::now())),
+            machine: SpinLock::new(machine),
             stalled: AtomicBool::new(false),
             timer: Timer::new(Arc::new(Due(me.clone()))),
         })
@@ -87,7 +83,7 @@ impl Wire {
         reuse: bool,
         events: Arc<Events>,
     ) -> Result<(End, Arc<Self>), Errno> {
-        let mut live = Live::new(network, &ends, ip::now())?;
+        let mut live = Live::new(network, &ends, ip::now(), random::word(), buffers::size())?;
         let Live {
             interface,
             sockets,
@@ -104,31 +100,56 @@ impl Wire {
             [events, Arc::new(Events::default())],
             ROOM,
         );
-        let wire = Self::new(network, ends, live, theirs, None);
+        let clocks = Clocks::new(time::now(), true);
+        let wire = Self::new(network, ends, Machine::new(live, theirs, None, clocks));
         ours.set_wire(&wire);
         wires::enter(ends, wire.clone());
         Ok((ours, wire))
     }
 
-    /// Somebody wants to connect to a listener: its first segment follows.
+    /// Somebody has confirmed that a connection to a listener is meant: the segment that did so follows.
     ///
     /// # Errors
     /// ENOBUFS.
-    pub fn answer(
+    pub fn answered(
         network: &'static Network,
         ends: Ends,
-        listener: Arc<Listener>,
+        entry: &Entry<Arc<Listener>>,
+        ring: usize,
     ) -> Result<Arc<Self>, Errno> {
-        let mut live = Live::new(network, &ends, ip::now())?;
-        let socket = live.socket();
-        socket
+        // Time begins with the answer, so that the way there and back is measured; not if that was repeated (Karn).
+        let began = match entry.repeated {
+            0 => entry.answered,
+            _ => time::now(),
+        };
+        let clocks = Clocks::new(began, false);
+        let shown = Instant::from_micros(clocks.shown(began));
+        let mut live = Live::new(network, &ends, shown, entry.seed, ring)?;
+        live.socket()
             .listen(IpEndpoint::from(ends.local))
             .map_err(|_| Errno::ENOBUFS)?;
+        // What has been said, once more, for smoltcp.
+        let mut port = Port::new(network, ends.remote.ip(), None);
+        port.mute = true;
+        let first = entry.theirs.packet(ends.remote, ends.local);
+        port.packet = Some(&first);
+        let Live {
+            interface, sockets, ..
+        } = &mut *live;
+        interface.poll_ingress_single(shown, &mut port, sockets);
+        interface.poll_egress(shown, &mut port, sockets);
+        if port.front != Some(entry.ours.sequence.wrapping_add(1)) {
+            return Err(Errno::ENOBUFS);
+        }
+        let front = port.front;
+        let listener = entry.taker.clone();
         let events = [(); 2].map(|()| Arc::new(Events::default()));
         let reuse = [None, Some(listener.reuse)];
         let (theirs, ours) = Joined::open([ends.remote, ends.local], reuse, events, ROOM);
-        buffers::opening_begins();
-        let wire = Self::new(network, ends, live, theirs, Some((listener, ours.clone())));
+        let mut machine = Machine::new(live, theirs, Some((listener, ours.clone())), clocks);
+        machine.front = front;
+        machine.begin(entry.theirs.sequence);
+        let wire = Self::new(network, ends, machine);
         ours.set_wire(&wire);
         wires::enter(ends, wire.clone());
         Ok(wire)
@@ -140,24 +161,44 @@ impl Wire {
         self.network.nic.flush();
     }
 
-    /// A segment came.
-    pub fn arrived(self: &Arc<Self>, ip: &Ip, segment: &Segment) {
+    /// A segment came. False if it begins a new connection between the same ends, for which this one makes room.
+    pub fn arrived(self: &Arc<Self>, ip: &Ip, segment: &Segment) -> bool {
         let mut machine = self.machine.lock();
         if machine.stage == Stage::Resting {
-            if !segment.resets {
-                self.repeat(&machine.last);
-            }
-            return;
+            return self.arrived_late(machine, segment);
         }
-        machine.reset |= segment.resets;
-        machine.hear(segment, time::now());
-        match machine.read(ip, segment) {
+        match machine.read(ip, segment, time::now()) {
             Reading::Whole => self.run_locked(machine, &[ip.whole]),
             Reading::AlsoAcknowledges(first) => self.run_locked(machine, &[&first, ip.whole]),
-            Reading::OnlyAcknowledges(other) | Reading::Renewed(other) => {
+            Reading::OnlyAcknowledges(other)
+            | Reading::Renewed(other)
+            | Reading::Questioned(other) => {
                 self.run_locked(machine, &[&other]);
             }
+            Reading::Ignored => COUNTS.forged.add(),
         }
+        true
+    }
+
+    /// TIME_WAIT (RFC 9293, 3.10.7.4; RFC 1122, 4.2.2.13): a reset with the right number ends it, and so does a SYN behind
+    /// everything that came; everything else is told once more what was told last.
+    fn arrived_late(
+        self: &Arc<Self>,
+        mut machine: SpinGuard<'_, Machine>,
+        segment: &Segment,
+    ) -> bool {
+        let ahead = segment
+            .sequence
+            .wrapping_sub(machine.expected)
+            .cast_signed();
+        let renews = segment.opens && ahead > 0;
+        if renews || (segment.resets && ahead == 0) {
+            machine.rest_until = 0;
+            self.run_locked(machine, &[]);
+        } else if !segment.resets {
+            self.repeat(&machine.last);
+        }
+        !renews
     }
 
     /// Does what there is to do; what is to be sent waits for the card's flush.
@@ -170,6 +211,7 @@ impl Wire {
         if machine.stage == Stage::Resting {
             if time::now() >= machine.rest_until {
                 machine.stage = Stage::Over;
+                wires::rested();
             }
         } else if let Some(mut live) = machine.live.take() {
             self.poll(&mut machine, &mut live, packets);
@@ -177,7 +219,8 @@ impl Wire {
                 Stage::Opening | Stage::Open => machine.live = Some(live),
                 Stage::Resting => {
                     gone = machine.end.take();
-                    let until = time::now() + REST_NS;
+                    let rest = if wires::may_rest() { REST_NS } else { 0 };
+                    let until = time::now() + rest;
                     machine.rest_until = until;
                     self.timer.arm(until);
                 }
@@ -229,7 +272,10 @@ impl Wire {
                 let due = live.interface.poll_at(shown, &live.sockets);
                 self.arm(machine, due, now);
             }
-            Stage::Resting => machine.last = port.last.to_vec(),
+            Stage::Resting => {
+                machine.last = port.last.to_vec();
+                machine.expected = packet::acknowledged(&machine.last);
+            }
             Stage::Over => {}
         }
     }
@@ -279,20 +325,6 @@ impl Wire {
     /// Whether everything the program sent has arrived, its end included.
     pub fn is_confirmed(&self) -> bool {
         self.machine.lock().is_confirmed()
-    }
-
-    /// Whether a new connection between the same ends may take its place.
-    pub fn is_resting(&self) -> bool {
-        self.machine.lock().stage == Stage::Resting
-    }
-
-    /// Ends TIME_WAIT early.
-    pub fn end_rest(self: &Arc<Self>) {
-        let mut machine = self.machine.lock();
-        if machine.stage == Stage::Resting {
-            machine.rest_until = 0;
-            self.run_locked(machine, &[]);
-        }
     }
 
     /// Bytes that were sent and not acknowledged, and those in the ring.

@@ -2,8 +2,9 @@
 //!
 //! In shards by a hash, each with a spin lock that is a leaf but for the drop of nothing: what is taken out is dropped by the
 //! caller.
-use super::buffers;
+use super::opening;
 use super::wire::Wire;
+use crate::memory::frames;
 use crate::net::ip::{self, COUNTS, Network};
 use crate::net::table;
 use crate::sync::SpinLock;
@@ -13,12 +14,13 @@ use core::net::SocketAddr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use linux_raw_sys::net as abi;
-use ringo_net::packet::{self, Drop, Ip, Segment, Undelivered};
+use ringo_net::packet::{self, Drop, Ip, Undelivered};
 use spin::Lazy;
 
 const SHARDS: usize = 256;
-/// Connections that are being opened from outside at most (a flood of SYNs).
-const OPENING_MAX: usize = 1024;
+/// At most so many connections are in TIME_WAIT, and no more than this part of memory has frames (net.ipv4.tcp_max_tw_buckets).
+const RESTING_MAX: usize = 16384;
+const RESTING_SHARE: usize = 16;
 
 /// Both ends of a connection, as seen from here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -33,6 +35,7 @@ type Shard = SpinLock<HashMap<Ends, Arc<Wire>>>;
 
 static WIRES: Lazy<Box<[Shard]>> = Lazy::new(|| (0..SHARDS).map(|_| SpinLock::default()).collect());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+static RESTING: AtomicUsize = AtomicUsize::new(0);
 
 fn shard(ends: &Ends) -> &'static Shard {
     &WIRES[table::hash(ends) as usize % SHARDS]
@@ -77,14 +80,12 @@ pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
         local: segment.to,
         remote: segment.from,
     };
-    if let Some(wire) = find(&ends) {
-        if !(segment.opens && wire.is_resting()) {
-            wire.arrived(ip, &segment);
-            return Ok(());
-        }
-        wire.end_rest();
+    if let Some(wire) = find(&ends)
+        && wire.arrived(ip, &segment)
+    {
+        return Ok(());
     }
-    if segment.opens && opens(network, ends, ip, &segment) {
+    if opening::input(network, ends, ip, &segment) {
         return Ok(());
     }
     if let Some(reset) = packet::reset_for(ip) {
@@ -97,29 +98,19 @@ pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
     Ok(())
 }
 
-/// Somebody wants to connect. False if nobody listens.
-fn opens(network: &'static Network, ends: Ends, ip: &Ip, segment: &Segment) -> bool {
-    let listener = table::TCP
-        .find(
-            ends.local,
-            ends.remote,
-            |entry| entry.value.is_some(),
-            |entry| entry.value.clone(),
-        )
-        .flatten();
-    let Some(listener) = listener else {
-        return false;
-    };
-    // It will ask again.
-    if listener.is_full() || buffers::opening() >= OPENING_MAX {
-        COUNTS.full.add();
+/// One more connection wants to rest in TIME_WAIT: whether it may, which it tells by [`rested`].
+pub fn may_rest() -> bool {
+    let most = RESTING_MAX.min(frames::counts().1 / RESTING_SHARE);
+    if RESTING.fetch_add(1, Ordering::Relaxed) < most {
         return true;
     }
-    match Wire::answer(network, ends, listener) {
-        Ok(wire) => wire.arrived(ip, segment),
-        Err(_) => COUNTS.full.add(),
-    }
-    true
+    COUNTS.cut_short.add();
+    false
+}
+
+/// One has rested.
+pub fn rested() {
+    RESTING.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// What we sent did not arrive. False if no connection has sent it.
