@@ -24,9 +24,11 @@ if [ -d tests/src ]; then
 	limited 60m cargo test -q -p ringo-e2e -- "$@" || status=1
 fi
 awk -v status=$status '
+	/^second tries:/ { again += $3 }
 	/^test result:/ { gsub(";", ""); passed += $4; failed += $6; skipped += $8 }
 	END {
 		if (status && !failed) failed = 1 # a build that broke
+		if (again) printf "%d of those that passed did so at the second try only, and are named above\n", again
 		printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
 		exit !passed
 	}' "$log" || status=1

@@ -10,9 +10,9 @@ use libtest_mimic::Trial;
 
 use crate::compare::{Normalise, difference};
 use crate::execute::{Outcome, run};
+use crate::go;
 use crate::machine::{self, Engine, ringo};
 use crate::trial::{Attempt, trial};
-use crate::{go, table};
 
 /// Where a case's executable comes from.
 #[derive(Clone, Debug)]
@@ -274,9 +274,11 @@ impl Case {
                         format!("go{version}/")
                     };
                     let name = format!("{}-{cpus}/{version_part}{}", engine.name(), self.name);
-                    let ignored = engine.missing().is_some()
-                        || u64::from(self.memory) * 5 / 4 > machine::free_memory()
-                        || table::pending(&name);
+                    let too_large = || {
+                        (u64::from(self.memory) * 5 / 4 > machine::free_memory())
+                            .then(|| format!("it takes {} MiB of memory", self.memory))
+                    };
+                    let skip = engine.skip(&name).or_else(too_large);
                     let (case, linux) = (self.clone(), linux.clone());
                     let work = move |attempt: Attempt| -> Result<()> {
                         let run = || case.on_linux(version).map_err(|e| format!("{e:#}"));
@@ -291,7 +293,7 @@ impl Case {
                             .context("starting ringo")?;
                         case.judge(&linux, &ringo)
                     };
-                    trials.push(trial(name, ignored, self.alone, work));
+                    trials.push(trial(name, skip, self.alone, work));
                 }
             }
         }

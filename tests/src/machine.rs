@@ -35,6 +35,16 @@ impl Engine {
             Engine::Tcg => None,
         }
     }
+
+    /// Why a trial of this name on this engine is not run here, if it isn't.
+    pub fn skip(self, name: &str) -> Option<String> {
+        self.missing().map(str::to_owned).or_else(|| pending(name))
+    }
+}
+
+/// Why a trial is not run: it is known to fail.
+pub fn pending(name: &str) -> Option<String> {
+    crate::table::pending(name).then(|| "listed in tests/pending.txt".to_owned())
 }
 
 static KVM: LazyLock<Result<(), &'static str>> = LazyLock::new(|| {
@@ -79,13 +89,4 @@ pub fn free_memory() -> u64 {
         .and_then(|l| l.split_whitespace().nth(1))
         .and_then(|n| n.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
-}
-
-/// After the run: what was skipped and why, once.
-pub fn report() {
-    for engine in Engine::ALL {
-        if let Some(why) = engine.missing() {
-            println!("Skipped every trial with {}: {why}.", engine.name());
-        }
-    }
 }

@@ -45,8 +45,12 @@ fn main() {
     let listing = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !listing {
-        machine::report();
-        trial::report();
+        let (filter, exact) = (arguments.filter.clone(), arguments.exact);
+        trial::report(|name| match &filter {
+            Some(filter) if exact => name == filter,
+            Some(filter) => name.contains(filter.as_str()),
+            None => true,
+        });
     }
     conclusion.exit();
 }

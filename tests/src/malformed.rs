@@ -18,7 +18,7 @@ use crate::commands::talk::Heard;
 use crate::commands::{ringo_run, text};
 use crate::execute::{Outcome, pid, run};
 use crate::machine::{Engine, ringo};
-use crate::{go, table};
+use crate::{go, machine};
 
 /// Every trial of this kind.
 pub fn trials() -> Vec<Trial> {
@@ -57,8 +57,11 @@ fn trial(
         Some(engine) => format!("{}-1/{name}", engine.name()),
         None => format!("tcg-1/{name}"),
     };
-    let ignored = engine.is_some_and(|e| e.missing().is_some()) || table::pending(&name);
-    crate::trial::trial(name, ignored, false, move |_| {
+    let skip = match engine {
+        Some(engine) => engine.skip(&name),
+        None => machine::pending(&name),
+    };
+    crate::trial::trial(name, skip, false, move |_| {
         work(engine.unwrap_or(Engine::Tcg))
     })
 }

@@ -12,9 +12,9 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
 use crate::execute::{Outcome, run};
+use crate::go;
 use crate::machine::{Engine, ringo};
 use crate::trial::{Attempt, trial};
-use crate::{go, table};
 
 /// The scenes.
 const SCENES: &str = "connect-silence connect-refused connect-errors connect-forged connect-nobody connect-later udp-errors \
@@ -31,8 +31,10 @@ pub fn trials() -> Vec<Trial> {
     for (engine, cpus) in machines {
         for scene in SCENES.split_whitespace() {
             let name = format!("{}-{cpus}/wire/{scene}", engine.name());
-            let ignored = engine.missing().is_some() || table::pending(&name) || !*NAMESPACES;
-            all.push(trial(name, ignored, false, move |attempt| {
+            let skip = engine
+                .skip(&name)
+                .or_else(|| (!*NAMESPACES).then(|| "no networks can be made here".to_owned()));
+            all.push(trial(name, skip, false, move |attempt| {
                 compare(engine, cpus, scene, attempt)
             }));
         }

@@ -60,6 +60,7 @@ pub fn run(vm: Vm, task: &Task, keeper: Keeper, profile: Option<Collector>) -> R
         signals,
         booted: None,
         guest_boot: Duration::ZERO,
+        continued: None,
         waiting: Vec::new(),
         interrupts: Vec::new(),
         guest_stats: None,
@@ -88,6 +89,8 @@ struct Session<'t> {
     files: files::Files,
     booted: Option<Instant>,
     guest_boot: Duration,
+    /// When the shell last continued us.
+    continued: Option<Instant>,
     /// Signals that came before the program was there to take them.
     waiting: Vec<u8>,
     /// Times of the Ctrl-Cs that the guest hasn't acknowledged.
@@ -149,6 +152,7 @@ impl Session<'_> {
     /// True when the VM is to be given up.
     fn on_signal(&mut self, signal: i32) -> bool {
         match signal {
+            SIGTTIN | SIGTTOU if self.is_echo_of_stop() => {}
             SIGTTIN | SIGTTOU => self.stop(),
             SIGTSTP if self.booted.is_none() => self.stop(),
             SIGWINCH => {
@@ -274,11 +278,20 @@ impl Session<'_> {
         None
     }
 
+    /// The thread that read in vain was on its way to say so when all of us were stopped, and said it when we were continued:
+    /// in the foreground by now, there is no more reason for it.
+    fn is_echo_of_stop(&self) -> bool {
+        const SOON: Duration = Duration::from_secs(1);
+        self.continued.is_some_and(|at| at.elapsed() < SOON)
+            && Stream::ALL.into_iter().all(terminal::in_foreground)
+    }
+
     /// Stops the VM and then ourselves, as the shell's job control expects; goes on when the shell continues us.
     fn stop(&mut self) {
         let suspended = terminal::suspend();
         self.vm.signal(Signal::STOP);
         let _ = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP);
+        self.continued = Some(Instant::now());
         // The thread that reads in vain asks for a stop again and again until it takes effect: once was enough. One that
         // still is in the background asks anew.
         for signal in self.signals.pending() {

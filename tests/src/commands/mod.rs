@@ -27,7 +27,7 @@ use libtest_mimic::Trial;
 use crate::execute::{Outcome, run};
 use crate::machine::{Engine, ringo};
 use crate::trial::trial;
-use crate::{go, table};
+use crate::{go, machine};
 
 /// Every trial of this kind.
 pub fn trials() -> Vec<Trial> {
@@ -57,8 +57,8 @@ fn on(
     let one = |&engine: &Engine| {
         let work = work.clone();
         let name = format!("{}-2/command/{name}", engine.name());
-        let ignored = engine.missing().is_some() || table::pending(&name);
-        trial(name, ignored, false, move |_| work(engine))
+        let skip = engine.skip(&name);
+        trial(name, skip, false, move |_| work(engine))
     };
     engines.iter().map(one).collect()
 }
@@ -66,8 +66,8 @@ fn on(
 /// A trial that starts no VM.
 fn host(name: &str, work: impl Fn() -> Result<()> + Send + 'static) -> Trial {
     let name = format!("host/command/{name}");
-    let ignored = table::pending(&name);
-    trial(name, ignored, false, move |_| work())
+    let skip = machine::pending(&name);
+    trial(name, skip, false, move |_| work())
 }
 
 /// `ringo run --engine ENGINE OPTIONS`, to be completed with a program; none of the caller's variables but PATH.
