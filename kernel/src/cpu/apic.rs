@@ -6,6 +6,7 @@ use super::percpu::{MAX_CPUS, PerCpu, cpu, cpu_count, this_cpu};
 use super::{interrupts, msr};
 use crate::memory::phys_to_virt;
 use crate::time;
+use crate::time::calibrate::{Ratio, Reading, Wanted, measure};
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -91,17 +92,30 @@ pub fn calibrate_timer() {
     }
     write(LVT_TIMER, LVT_MASKED);
     write(INITIAL_COUNT, u32::MAX);
-    let start = time::now();
-    while time::now() < start + 2_000_000 {
-        core::hint::spin_loop();
-    }
-    let (counts, elapsed) = (u32::MAX - read(CURRENT_COUNT), time::now() - start);
+    let hertz = time::tsc_hertz();
+    let wanted = Wanted {
+        modulus: 1 << 32,
+        progress: |_, ticks| ticks,
+        span: [hertz / 4000, hertz / 500, hertz / 10],
+        ppm: 500,
+    };
+    let look = || {
+        let before = msr::rdtsc();
+        let count = u64::from(u32::MAX - read(CURRENT_COUNT));
+        Reading {
+            before,
+            count,
+            after: msr::rdtsc(),
+        }
+    };
+    let found = measure(look, &wanted);
     write(INITIAL_COUNT, 0);
     write(LVT_TIMER, u32::from(interrupts::TIMER));
-    COUNTS_PER_NS.store(
-        ((u128::from(counts) << 32) / u128::from(elapsed.max(1))) as u64,
-        Ordering::Relaxed,
-    );
+    // Without an answer a count a nanosecond, as QEMU has it: too early or late, but no less than once.
+    let per_ns = found.map_or(1 << 32, |Ratio { ticks, counts, .. }| {
+        ((u128::from(counts) * u128::from(hertz)) << 32) / (u128::from(ticks) * 1_000_000_000)
+    });
+    COUNTS_PER_NS.store(per_ns as u64, Ordering::Relaxed);
 }
 
 /// Makes this CPU's timer fire when the clock reaches `deadline` (ns since boot); u64::MAX disarms.

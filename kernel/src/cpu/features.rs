@@ -127,15 +127,18 @@ fn each(word: &Word, visit: &mut impl FnMut(&'static str)) {
     }
 }
 
+/// Whether the processor says that its TSC runs at one rate and never stops.
+pub fn has_invariant_tsc() -> bool {
+    leaf(0x8000_0007, 0).edx & 1 << 8 != 0
+}
+
 /// Calls `visit` with the name of each feature the processor has and programs can use.
 pub fn each_feature(mut visit: impl FnMut(&'static str)) {
-    /// "Invariant TSC", which leaf 0x80000007 tells.
-    const INVARIANT: u32 = 1 << 8;
     for word in BEFORE {
         each(word, &mut visit);
     }
     // What Linux concludes rather than reads.
-    if leaf(0x8000_0007, 0).edx & INVARIANT != 0 {
+    if has_invariant_tsc() {
         visit("constant_tsc");
         visit("nopl");
         visit("nonstop_tsc");

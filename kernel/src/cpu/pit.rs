@@ -1,5 +1,6 @@
-//! The PIT (8254), used once: to measure the TSC where no hypervisor tells its frequency.
+//! The PIT (8254), used once: to measure the TSC where no hypervisor tells its frequency (time/calibrate.rs).
 use super::{msr, port};
+use crate::time::calibrate::{Ratio, Reading, Wanted, measure};
 
 const FREQUENCY: u64 = 1_193_182;
 const CHANNEL_0: u16 = 0x40;
@@ -7,43 +8,45 @@ const COMMAND: u16 = 0x43;
 /// Channel 0, low byte then high byte, mode 2 (counts down and starts over).
 const MODE: u8 = 0b0011_0100;
 const LATCH_CHANNEL_0: u8 = 0;
-/// How long to measure, in counts: 10 ms.
-const COUNTS: u64 = FREQUENCY / 100;
 /// What to assume on a machine without a PIT: a wrong clock beats none.
 const FALLBACK_HERTZ: u64 = 2_000_000_000;
 
-/// The TSC's frequency in Hz. Reads the counter itself: not every machine wires the speaker port to channel 2.
-pub fn measure_tsc() -> u64 {
+/// The TSC's frequency in Hz, and by how many millionths it may be wrong. Takes 10 ms; on a host that keeps interrupting,
+/// up to 80 ms of the counter.
+pub fn measure_tsc() -> (u64, u64) {
     port::outb(COMMAND, MODE);
     // 0 means 65536.
     port::outb(CHANNEL_0, 0);
     port::outb(CHANNEL_0, 0);
-    let first = wait_for_change(read());
-    let start = msr::rdtsc();
-    let mut polls = 0u32;
-    loop {
-        let counts = u64::from(first.wrapping_sub(read()));
-        let ticks = msr::rdtsc() - start;
-        if counts >= COUNTS {
-            return ticks * FREQUENCY / counts;
+    // Until the first step the counter holds nothing of use.
+    let fresh = read().count;
+    for _ in 0..1000 {
+        if read().count != fresh {
+            break;
         }
-        polls += 1;
-        if polls > 1_000_000 {
-            return FALLBACK_HERTZ;
-        }
+    }
+    let wanted = Wanted {
+        modulus: 1 << 16,
+        progress: |counts, _| counts,
+        span: [FREQUENCY / 1000, FREQUENCY / 100, FREQUENCY / 50],
+        ppm: 200,
+    };
+    match measure(read, &wanted) {
+        Some(Ratio { ticks, counts, ppm }) => (ticks * FREQUENCY / counts, ppm),
+        None => (FALLBACK_HERTZ, 1_000_000),
     }
 }
 
-/// The counter, right after it stepped (or as it is, if it stands still).
-fn wait_for_change(before: u16) -> u16 {
-    (0..100_000)
-        .map(|_| read())
-        .find(|&count| count != before)
-        .unwrap_or(before)
-}
-
-fn read() -> u16 {
+/// Reads the counter itself: not every machine wires the speaker port to channel 2. It stands still from the latch on.
+fn read() -> Reading {
+    let before = msr::rdtsc();
     port::outb(COMMAND, LATCH_CHANNEL_0);
+    let after = msr::rdtsc();
     let low = port::inb(CHANNEL_0);
-    u16::from(low) | u16::from(port::inb(CHANNEL_0)) << 8
+    let left = u16::from(low) | u16::from(port::inb(CHANNEL_0)) << 8;
+    Reading {
+        before,
+        count: u64::from(!left),
+        after,
+    }
 }

@@ -117,6 +117,7 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         Bundle::parse(bytes).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
     let config = bundle.config();
     drivers::control::set_verbose(config.flags.contains(Flags::VERBOSE));
+    time::report();
     super::stats::set_wanted(config.flags.contains(Flags::STATS));
     task::profile::start(config.profile_hertz);
     match kvm::realtime() {

@@ -2,10 +2,12 @@
 //!
 //! `ns = (tsc - base) * mult >> 32`, 128 bits wide in the middle, so that it holds for centuries. The frequency comes
 //! from the hypervisor where it tells (the paravirtual interface, kvmclock, or CPUID leaf 0x40000010), else from CPUID
-//! leaf 0x15, else from 10 ms of the PIT. Wall time is a fixed offset, set from the hypervisor or by the command over
+//! leaf 0x15, else from 10 ms of the PIT (calibrate.rs). Wall time is a fixed offset, set from the hypervisor or by the command over
 //! the control port (drivers/control.rs).
 use crate::cpu::{kvm, msr, pit};
+use crate::klog;
 use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Once;
 
 static BASE: AtomicU64 = AtomicU64::new(0);
 static MULT: AtomicU64 = AtomicU64::new(0);
@@ -13,16 +15,39 @@ static FREQUENCY: AtomicU64 = AtomicU64::new(0);
 /// Wall time at boot, ns since the epoch.
 static WALL: AtomicU64 = AtomicU64::new(0);
 
+/// Who told the TSC's frequency, and by how many millionths it may be wrong.
+static SOURCE: Once<(&str, u64)> = Once::new();
+
 /// Finds the TSC's frequency and starts the clock; `boot_tsc` is the counter at entry, the zero of monotonic time.
 pub fn init(boot_tsc: u64) {
-    let hertz = kvm::tsc_hertz()
-        .or_else(cpuid_hertz)
-        .unwrap_or_else(pit::measure_tsc);
+    let (source, (hertz, ppm)) = if let Some(hertz) = kvm::tsc_hertz() {
+        ("the hypervisor", (hertz, 0))
+    } else if let Some(hertz) = cpuid_hertz() {
+        ("CPUID", (hertz, 0))
+    } else {
+        ("the PIT", pit::measure_tsc())
+    };
+    SOURCE.call_once(|| (source, ppm));
     FREQUENCY.store(hertz, Ordering::Relaxed);
     BASE.store(boot_tsc, Ordering::Relaxed);
     MULT.store(
         ((1_000_000_000u128 << 32) / u128::from(hertz)) as u64,
         Ordering::Relaxed,
+    );
+}
+
+/// Says in the log what time is measured by.
+pub fn report() {
+    let Some((source, ppm)) = SOURCE.get() else {
+        return;
+    };
+    let invariant = match crate::cpu::features::has_invariant_tsc() {
+        true => "invariant",
+        false => "not said to be invariant",
+    };
+    klog!(
+        "clock: TSC of {} kHz by {source} (within {ppm} ppm), {invariant}",
+        tsc_hertz() / 1000
     );
 }
 

@@ -4,6 +4,7 @@
 //! vDSO page (vdso.rs) without entering the kernel. Timers (timer.rs) stand in a queue a CPU; there is no periodic
 //! tick: the hardware timer is armed for the next real deadline, and only before the CPU runs a thread or halts.
 //! An idle CPU that still polls looks at its queue itself.
+pub mod calibrate;
 mod clock;
 pub mod clocks;
 pub mod convert;
@@ -14,7 +15,7 @@ pub mod sampling;
 mod timer;
 pub mod vdso;
 
-pub use clock::{init, now, ns_to_tsc_deadline, realtime, set_realtime, tsc_hertz};
+pub use clock::{init, now, ns_to_tsc_deadline, realtime, report, set_realtime, tsc_hertz};
 pub use timer::{
     SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware, run_expired,
 };
