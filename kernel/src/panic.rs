@@ -81,6 +81,9 @@ pub fn trap(frame: &TrapFrame) -> ! {
         "{name} (vector {}, error {:#x}) in the kernel at {:#x}, address {address:#x}, rsp {:#x}",
         frame.vector, frame.error, frame.rip, frame.rsp
     );
+    if frame.vector == 18 {
+        crate::cpu::machine_check::describe(&mut reason);
+    }
     if crate::memory::stack::is_guard(address as usize) {
         let _ = write!(reason, ": its stack is exhausted");
     }

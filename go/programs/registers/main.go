@@ -40,6 +40,13 @@ func main() {
 		"calls":      calls,
 		"ring":       func() { fmt.Println("CPL", codeSelector()&3) },
 		"mixed":      mixed,
+		"modes":      rareModes,
+		"fresh":      fresh,
+		"simd":       simd,
+		"pending":    pending,
+		"float":      float,
+		"stepping":   stepping,
+		"flag-calls": flagsInCalls,
 	})
 }
 

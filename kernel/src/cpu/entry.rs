@@ -8,6 +8,7 @@
 //! |---|---|
 //! | mark "in kernel" | interrupts then only note and return: no cli/sti on the path |
 //! | switch the stack | a goroutine's stack has as little as 264 bytes left |
+//! | clear the direction flag | Rust wants it so; `syscall` does it by FMASK. (It stays clear; Linux sets it again.) |
 //! | push RSP, RIP | to go back |
 //! | push RAX | to restart the call after a signal |
 //! | push 6 arguments | Rust may overwrite them, Linux does not |
@@ -58,6 +59,7 @@ syscall_entry:
     mov r11, rsp
     mov rsp, gs:[{KERNEL_STACK}]
 syscall_entry_switched:
+    cld
     push r11
     push rcx
     push rax
@@ -135,6 +137,7 @@ lstar_entry:
     mov r11, rsp
     mov rsp, gs:[{KERNEL_STACK}]
 lstar_entry_switched:
+    cld
     mov byte ptr gs:[{KEEP_VECTORS}], 1
     sub rsp, 168
     mov [rsp], r15

@@ -2,7 +2,8 @@
 //!
 //! The kernel uses none of it, so it only moves when threads are switched. After a voluntary switch at one of Go's own
 //! sites only MXCSR and the x87 control word must come back, and X15 be zero (Go's ABI); an interrupted thread gets
-//! everything back by XSAVE and XRSTOR. Areas are allocated with the thread, never on a switch.
+//! everything back by XSAVE and XRSTOR, and so does one with an x87 exception pending. A signal's handler starts with the
+//! initial state, as on Linux. Areas are allocated with the thread, never on a switch.
 use crate::memory::user;
 use alloc::vec::Vec;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
@@ -81,9 +82,64 @@ pub fn components() -> u64 {
     COMPONENTS.load(Ordering::Relaxed) as u64
 }
 
-/// Initial state of a new program.
+/// An image with nothing in it but the control words: what XRSTOR makes the initial state of.
+#[repr(C, align(64))]
+struct InitialImage {
+    control: u16,
+    zero: [u16; 11],
+    mxcsr: u32,
+    rest: [u32; 137],
+}
+/// Bytes of the legacy part and the header behind it.
+const HEADER_END: usize = 576;
+const _: () = assert!(size_of::<InitialImage>() == HEADER_END);
+const _: () = assert!(core::mem::offset_of!(InitialImage, mxcsr) == 24);
+
+static INITIAL: InitialImage = InitialImage {
+    control: DEFAULT_CONTROL,
+    zero: [0; 11],
+    mxcsr: DEFAULT_MXCSR,
+    rest: [0; 137],
+};
+
+/// The state of a new program, and of a signal's handler: all registers zero, exceptions masked.
 pub fn reset() {
-    set_control(DEFAULT_MXCSR, DEFAULT_CONTROL);
+    // SAFETY: the header says that all components are in their initial state, so nothing behind it is read.
+    unsafe { xrstor((&raw const INITIAL).cast()) };
+}
+
+/// What `si_code` says of the x87 exception (vector 16) or the SIMD one that was just raised; none if its cause is gone
+/// (Linux arch/x86/kernel/fpu/core.c, fpu__exception_code). The registers must be those of the thread that raised it.
+pub fn exception_code(vector: u64) -> Option<i32> {
+    const FLTDIV: i32 = 3;
+    const FLTOVF: i32 = 4;
+    const FLTUND: i32 = 5;
+    const FLTRES: i32 = 6;
+    const FLTINV: i32 = 7;
+    let (mxcsr, control) = control();
+    let raised = if vector == 16 {
+        u32::from(status() & !control)
+    } else {
+        mxcsr & !(mxcsr >> 7)
+    };
+    // Invalid, division by zero, overflow, denormal or underflow, precision.
+    let codes = [
+        (0x01, FLTINV),
+        (0x04, FLTDIV),
+        (0x08, FLTOVF),
+        (0x12, FLTUND),
+        (0x20, FLTRES),
+    ];
+    let found = codes.into_iter().find(|(bits, _)| raised & bits != 0);
+    found.map(|(_, code)| code)
+}
+
+/// The x87 status word.
+fn status() -> u16 {
+    let status: u16;
+    // SAFETY: reads a register; does not wait for exceptions.
+    unsafe { asm!("fnstsw ax", out("ax") status, options(nomem, nostack)) };
+    status
 }
 
 fn set_control(mxcsr: u32, control: u16) {
@@ -167,12 +223,30 @@ pub fn fixup(rip: usize) -> Option<usize> {
 }
 
 /// # Safety
+/// `area` is 64-byte aligned and holds what xsave wrote there, or [`INITIAL`].
+unsafe fn xrstor(area: *const Block) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("xrstor64 [{}]", in(reg) area, in("eax") components() as u32, in("edx") (components() >> 32) as u32, options(nostack, readonly));
+    }
+}
+
+/// # Safety
 /// `area` is 64-byte aligned and large enough.
 unsafe fn xsave(area: *mut Block) {
     // SAFETY: the caller's promise.
     unsafe {
         asm!("xsave64 [{}]", in(reg) area, in("eax") components() as u32, in("edx") (components() >> 32) as u32, options(nostack));
     }
+}
+
+/// Whether an x87 exception waits for the program's next x87 instruction. The kernel's own, loading the next thread's
+/// control word, must not raise it.
+#[inline]
+fn is_pending(control: u16) -> bool {
+    const EXCEPTIONS: u16 = 0x3f;
+    const SUMMARY: u16 = 0x80;
+    control & EXCEPTIONS != EXCEPTIONS && status() & SUMMARY != 0
 }
 
 impl FpuState {
@@ -192,18 +266,26 @@ impl FpuState {
         unsafe { *self.control.get() = control() };
     }
 
-    /// The running thread leaves the CPU. `all`: its vector registers matter.
+    /// The running thread leaves the CPU. `all`: its vector registers matter. Gives whether everything was saved.
     #[inline]
-    pub fn save(&self, all: bool) {
+    pub fn save(&self, all: bool) -> bool {
+        let words = control();
+        let pending = is_pending(words.1);
+        let all = all || pending;
         if all {
             if let Some(area) = self.area.get() {
                 // SAFETY: our own area, aligned and large enough (see `prepare`).
                 unsafe { xsave((*area.get()).as_mut_ptr()) };
             }
+            if pending {
+                // SAFETY: changes the x87 status, which was saved.
+                unsafe { asm!("fnclex", options(nomem, nostack)) };
+            }
         } else {
             // SAFETY: only this CPU touches a running thread's state.
-            unsafe { *self.control.get() = control() };
+            unsafe { *self.control.get() = words };
         }
+        all
     }
 
     /// The thread is back. `all` as it was given to [`FpuState::save`].
@@ -212,10 +294,7 @@ impl FpuState {
         if all {
             if let Some(area) = self.area.get() {
                 // SAFETY: the image is what xsave wrote.
-                unsafe {
-                    let (low, high) = (components() as u32, (components() >> 32) as u32);
-                    asm!("xrstor64 [{}]", in(reg) (*area.get()).as_ptr(), in("eax") low, in("edx") high, options(nostack, readonly));
-                }
+                unsafe { xrstor((*area.get()).as_ptr()) };
             }
             return;
         }

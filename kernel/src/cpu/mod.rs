@@ -1,7 +1,7 @@
 //! The CPU: everything that is x86-64.
 //!
 //! - boot.rs, smp.rs: how each CPU gets here. percpu.rs: what each has for itself, through GS.
-//! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. interrupts.rs: devices' view of them.
+//! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. machine_check.rs: broken hardware. interrupts.rs: devices' view of them.
 //! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
 //! - identity.rs, features.rs: what the processor says of itself.
 //! - sampler.rs: where a CPU is, for profiles.
@@ -19,6 +19,7 @@ pub mod identity;
 pub mod interrupts;
 pub mod ioapic;
 pub mod kvm;
+pub mod machine_check;
 pub mod msr;
 pub mod percpu;
 pub mod pic;

@@ -140,6 +140,7 @@ pub fn init_this_cpu() {
     super::kvm::init_this_cpu();
     fpu::init_cpu();
     gdt::init_cpu();
+    super::machine_check::init_cpu();
     init_syscall();
     apic::init_cpu();
 }

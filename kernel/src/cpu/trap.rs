@@ -63,6 +63,9 @@ const _: () = assert!(core::mem::offset_of!(TrapFrame, rip) == 136);
 /// Flags the program may have; IF is always set, reserved bit 1 too.
 pub const USER_FLAGS: u64 = 0x24_0dd5;
 const FLAG_IF: u64 = 0x200;
+/// Trap after each instruction.
+pub const FLAG_TF: u64 = 0x100;
+const FLAG_AC: u64 = 1 << 18;
 
 global_asm!(
     r#"
@@ -395,8 +398,15 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
             action: SERVE_KERNEL_FAULT,
         };
     }
-    if let Some(fixup) = crate::memory::user::fixup_at_once(rip) {
+    let fixup = crate::memory::user::fixup_at_once(rip);
+    if let Some(fixup) = fixup {
         frame.rip = fixup as u64;
+    }
+    // The program's own flags, which a rewritten `syscall` does not clear, may strike in the kernel: here they end.
+    let stepped = vector == 1 && frame.rflags & FLAG_TF != 0;
+    let misaligned = vector == 17 && frame.rflags & FLAG_AC != 0;
+    if fixup.is_some() || stepped || misaligned {
+        frame.rflags &= !(FLAG_TF | FLAG_AC);
         return match kvm::paravirtual() {
             true => Verdict {
                 stack: move_to_kernel_stack(frame),

@@ -14,5 +14,5 @@ mod stack;
 pub mod stats;
 
 pub use load::{bias, loaded};
-pub use sites::{counts as site_counts, settle, site_before};
+pub use sites::{counts as site_counts, in_call, settle, site_before};
 pub use stack::layout;

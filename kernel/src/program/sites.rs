@@ -97,6 +97,13 @@ pub fn site_before(address: usize) -> Option<usize> {
     )
 }
 
+/// Whether the thread stands in a stub or at the kernel's entry: it makes a call, and the kernel does not know yet.
+pub fn in_call(frame: &TrapFrame) -> bool {
+    let at = |entry: unsafe extern "C" fn()| frame.rip == entry as *const () as u64;
+    let in_stub = |sites: &Sites| sites.table.by_stub(frame.rip).is_some();
+    at(entry::syscall_entry) || at(entry::lstar_entry) || SITES.get().is_some_and(in_stub)
+}
+
 /// If the thread stands in a stub or at the kernel's entry, puts it back to the site in the program's text: the stub's
 /// instructions can be executed again. So signals only ever show addresses of the program.
 pub fn settle(frame: &mut TrapFrame) {

@@ -6,13 +6,13 @@ use core::sync::atomic::Ordering;
 /// Switches from `from`, the running thread, to `to`. Returns on `from`'s stack when it is switched to again.
 pub fn switch(from: &Thread, to: &Thread) {
     // Interrupted, or in a call from an unknown site: all vector registers are live. See cpu/fpu.rs.
-    let all = this_cpu().keep_vectors.swap(0, Ordering::Relaxed) != 0;
+    let live = this_cpu().keep_vectors.swap(0, Ordering::Relaxed) != 0;
     from.fs_base.store(msr::fs_base(), Ordering::Relaxed);
-    from.fpu.save(all);
+    let all = from.fpu.save(live);
     cpu::switch_stacks(&from.saved_sp, &to.saved_sp);
     this_cpu()
         .keep_vectors
-        .store(u8::from(all), Ordering::Relaxed);
+        .store(u8::from(live), Ordering::Relaxed);
     msr::set_fs_base(from.fs_base.load(Ordering::Relaxed));
     from.fpu.restore(all);
 }

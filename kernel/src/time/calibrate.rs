@@ -44,8 +44,8 @@ pub struct Wanted<P: Fn(u64, u64) -> u64> {
 /// How many readings the start is chosen from, and how often to start over.
 const STARTS: usize = 8;
 const ATTEMPTS: usize = 16;
-/// An early part that is known worse than this cannot tell whether the counter came round since.
-const EARLY_PPM: u64 = 5_000;
+/// What is known no better than this cannot tell whether the counter came round, and is passed over.
+const ROUGH_PPM: u64 = 5_000;
 /// A counter that did not move for so many readings does not exist.
 const PATIENCE: usize = 100_000;
 
@@ -103,13 +103,16 @@ pub fn measure<P: Fn(u64, u64) -> u64>(
             if still > PATIENCE {
                 return None;
             }
+            if now.ppm > ROUGH_PPM {
+                continue;
+            }
             let progress = (wanted.progress)(now.counts, now.ticks);
             if progress >= most {
                 break;
             }
             match first {
                 // The rest must be long enough to tell.
-                None if (early..least / 2).contains(&progress) && now.ppm <= EARLY_PPM => {
+                None if (early..least / 2).contains(&progress) => {
                     first = Some(now);
                     rough = rough.filter(|rough| rough.is_fewer_ticks(&now)).or(first);
                 }

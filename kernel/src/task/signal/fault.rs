@@ -1,14 +1,15 @@
 //! Exceptions of the program become signals, page faults if they cannot be served (Linux arch/x86/kernel/traps.c has
 //! the same table).
 use super::{SI_KERNEL, SigInfo, force_current};
-use crate::cpu::trap::TrapFrame;
+use crate::cpu::fpu;
+use crate::cpu::trap::{self, TrapFrame};
 use crate::memory;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
 
 const FPE_INTDIV: i32 = 1;
-const FPE_FLTINV: i32 = 7;
 const ILL_ILLOPN: i32 = 2;
+const TRAP_BRKPT: i32 = 1;
 const TRAP_TRACE: i32 = 2;
 const BUS_ADRALN: i32 = 1;
 
@@ -28,10 +29,26 @@ pub fn exception(frame: &mut TrapFrame, address: usize) {
             }
         }
         0 => SigInfo::fault(abi::SIGFPE as i32, FPE_INTDIV, frame.rip as usize),
-        1 => SigInfo::fault(abi::SIGTRAP as i32, TRAP_TRACE, frame.rip as usize),
+        1 => {
+            let code = match frame.rflags & trap::FLAG_TF {
+                // The instruction `int1`.
+                0 => TRAP_BRKPT,
+                _ if crate::program::in_call(frame) => {
+                    // The parts of a rewritten `syscall` are no steps: the call starts without the flag, as the
+                    // instruction does it by FMASK, and what follows is not stepped through.
+                    frame.rflags &= !trap::FLAG_TF;
+                    return;
+                }
+                _ => TRAP_TRACE,
+            };
+            SigInfo::fault(abi::SIGTRAP as i32, code, frame.rip as usize)
+        }
         3 => SigInfo::from_kernel(abi::SIGTRAP as i32),
         6 => SigInfo::fault(abi::SIGILL as i32, ILL_ILLOPN, frame.rip as usize),
-        16 | 19 => SigInfo::fault(abi::SIGFPE as i32, FPE_FLTINV, frame.rip as usize),
+        16 | 19 => match fpu::exception_code(frame.vector) {
+            Some(code) => SigInfo::fault(abi::SIGFPE as i32, code, frame.rip as usize),
+            None => return,
+        },
         17 => SigInfo::fault(abi::SIGBUS as i32, BUS_ADRALN, 0),
         12 => SigInfo::fault(abi::SIGBUS as i32, SI_KERNEL, 0),
         _ => SigInfo::fault(abi::SIGSEGV as i32, SI_KERNEL, 0),

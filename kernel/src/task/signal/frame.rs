@@ -137,6 +137,7 @@ pub fn push(frame: &mut TrapFrame, info: &SigInfo, action: &Action) -> Result<()
         info: info_words(info),
     };
     user::write(at, &lower)?;
+    fpu::reset();
 
     let mask = thread.signals.mask()
         | action.mask
