@@ -2,11 +2,11 @@
 //!
 //! x2APIC (by MSR) where the CPU has it, else the memory-mapped registers. The timer runs in TSC-deadline mode where it
 //! can, else one-shot with a count measured against the TSC.
+use super::calibrate::{Ratio, Reading, Wanted, measure};
 use super::percpu::{MAX_CPUS, PerCpu, cpu, cpu_count, this_cpu};
 use super::{interrupts, msr};
 use crate::memory::phys_to_virt;
 use crate::time;
-use crate::time::calibrate::{Ratio, Reading, Wanted, measure};
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

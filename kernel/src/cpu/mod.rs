@@ -1,8 +1,10 @@
 //! The CPU: everything that is x86-64.
 //!
 //! - boot.rs, smp.rs: how each CPU gets here. percpu.rs: what each has for itself, through GS.
-//! - entry.rs: the system-call path. trap.rs: exceptions and interrupts. machine_check.rs: broken hardware. interrupts.rs: devices' view of them.
-//! - context.rs, fpu.rs: switching threads. apic.rs, ioapic.rs, pic.rs, pit.rs, msr.rs, port.rs, gdt.rs: the hardware.
+//! - entry.rs: the system-call path. trap.rs, roll.rs: exceptions and interrupts. interrupts.rs: devices' view of them.
+//! - machine_check.rs: broken hardware.
+//! - context.rs, fpu.rs: switching threads.
+//! - apic.rs, ioapic.rs, pic.rs, pit.rs, calibrate.rs, msr.rs, port.rs, gdt.rs: the hardware.
 //! - identity.rs, features.rs: what the processor says of itself.
 //! - sampler.rs: where a CPU is, for profiles.
 //! - vdso.rs: the code the program reads clocks with. tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
@@ -10,6 +12,7 @@
 //! Nothing here takes a lock inside a trap; nothing above needs to know which hypervisor runs underneath.
 pub mod apic;
 pub mod boot;
+pub mod calibrate;
 pub mod context;
 pub mod entry;
 pub mod features;
@@ -25,6 +28,7 @@ pub mod percpu;
 pub mod pic;
 pub mod pit;
 pub mod port;
+mod roll;
 pub mod sampler;
 pub mod smp;
 pub mod tlb;

@@ -1,6 +1,6 @@
-//! The PIT (8254), used once: to measure the TSC where no hypervisor tells its frequency (time/calibrate.rs).
+//! The PIT (8254), used once: to measure the TSC where no hypervisor tells its frequency (calibrate.rs).
+use super::calibrate::{Ratio, Reading, Wanted, measure};
 use super::{msr, port};
-use crate::time::calibrate::{Ratio, Reading, Wanted, measure};
 
 const FREQUENCY: u64 = 1_193_182;
 const CHANNEL_0: u16 = 0x40;

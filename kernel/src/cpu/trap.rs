@@ -8,7 +8,7 @@
 //! - From the kernel: an interrupt is noted (handled on the way out); a fault in the copy routines is served on the
 //!   interrupted kernel stack; TLB flushes and stops are acted on at once; anything else is a bug: panic.
 //! - In between (a few instructions of the entry and exit paths where the mark does not tell the truth): rolled back or
-//!   forward first, see [`roll`].
+//!   forward first: roll.rs.
 //!
 //! Leaving to the program never masks interrupts: one that lands in the exit tail is rolled forward. Leaving to the
 //! kernel is an iretq from the IST stack; on the paravirtual KVM, where unmasking and iretq are two steps, the frame is
@@ -16,7 +16,8 @@
 //! Sources: Intel SDM 3A ch. 6; kvm.rs for the variant.
 use super::percpu::offset::{IN_KERNEL, KEEP_VECTORS, PENDING, VIF};
 use super::percpu::this_cpu;
-use super::{entry, interrupts, kvm, sampler};
+use super::roll::{half_returned, move_to_kernel_stack, roll};
+use super::{interrupts, kvm, sampler};
 use crate::task;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +57,8 @@ pub struct TrapFrame {
     pub ss: u64,
 }
 
-const FRAME_SIZE: usize = size_of::<TrapFrame>();
+/// Bytes of a frame.
+pub const FRAME_SIZE: usize = size_of::<TrapFrame>();
 const _: () = assert!(FRAME_SIZE == 176);
 const _: () = assert!(core::mem::offset_of!(TrapFrame, rip) == 136);
 
@@ -266,11 +268,6 @@ leave_with:
 unsafe extern "C" {
     /// 256 stubs of 16 bytes.
     pub fn trap_stubs();
-    fn trap_exit_tail();
-    fn trap_exit_end();
-    fn kernel_return();
-    fn kernel_return_iretq();
-    fn kernel_return_end();
     /// Entry of a new thread.
     pub fn thread_start();
     #[link_name = "leave_with"]
@@ -299,54 +296,6 @@ const FROM_PROGRAM: u64 = 0;
 const RETURN_TO_KERNEL: u64 = 1;
 const SERVE_KERNEL_FAULT: u64 = 2;
 const RETURN_TO_KERNEL_PARAVIRTUAL: u64 = 3;
-
-fn address(symbol: unsafe extern "C" fn()) -> u64 {
-    symbol as usize as u64
-}
-
-/// Undoes or completes a half-done entry or exit. True if the frame is (now) the program's.
-fn roll(frame: &mut TrapFrame) -> bool {
-    let rip = frame.rip;
-    let within = |from: unsafe extern "C" fn(), to: unsafe extern "C" fn()| {
-        rip >= address(from) && rip < address(to)
-    };
-    // SAFETY: in the ranges that read words, RSP is the kernel stack with what the path has not popped yet.
-    let word = |at: u64| unsafe { *(at as *const u64) };
-    if within(entry::syscall_entry, entry::syscall_entry_switched) {
-        // The stack pointer is only changed by the last instruction of the range.
-        frame.rip = address(entry::syscall_entry);
-        return true;
-    }
-    if within(entry::lstar_entry, entry::lstar_entry_switched) {
-        frame.rip = address(entry::lstar_entry);
-        return true;
-    }
-    if rip == address(entry::syscall_exit_slow)
-        || within(entry::syscall_exit_tail, entry::syscall_exit_pop_rsp)
-    {
-        frame.rcx = word(frame.rsp);
-        frame.rsp = word(frame.rsp + 8);
-        frame.rip = frame.rcx;
-        return true;
-    }
-    if within(entry::syscall_exit_pop_rsp, entry::syscall_exit_jump) {
-        frame.rsp = word(frame.rsp);
-        frame.rip = frame.rcx;
-        return true;
-    }
-    if rip == address(entry::syscall_exit_jump) {
-        frame.rip = frame.rcx;
-        return true;
-    }
-    if within(trap_exit_tail, trap_exit_end) {
-        let at = frame.rsp;
-        frame.rip = word(at);
-        frame.rflags = word(at + 16);
-        frame.rsp = word(at + 24);
-        return true;
-    }
-    this_cpu().in_kernel.load(Ordering::Relaxed) == 0
-}
 
 /// Runs on the IST stack; see the module's head.
 extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
@@ -433,27 +382,6 @@ fn fatal_vector(frame: &mut TrapFrame, here: usize) -> Verdict {
         };
     }
     crate::panic::trap(frame)
-}
-
-/// Where the frame is that an interrupted return to the kernel was about to leave with. Starting over with it, rather
-/// than with a frame of the return itself, bounds the stack however fast interrupts come: a CPU that flushes TLBs in a
-/// loop can hit every single return of another one.
-fn half_returned(frame: &TrapFrame) -> Option<usize> {
-    if frame.rip >= address(kernel_return) && frame.rip < address(kernel_return_iretq) {
-        Some(frame.rsp as usize)
-    } else if frame.rip >= address(kernel_return_iretq) && frame.rip < address(kernel_return_end) {
-        Some(frame.rsp as usize - core::mem::offset_of!(TrapFrame, rip))
-    } else {
-        None
-    }
-}
-
-/// Copies the frame below what the interrupted kernel code has on its stack.
-fn move_to_kernel_stack(frame: &TrapFrame) -> usize {
-    let stack = (frame.rsp as usize - FRAME_SIZE) & !15;
-    // SAFETY: the kernel has no red zone, so below its stack pointer nothing is in use; stacks leave room for this.
-    unsafe { (stack as *mut TrapFrame).write(*frame) };
-    stack
 }
 
 /// Second half of a trap from the program, on the thread's kernel stack.

@@ -2,8 +2,8 @@
 //!
 //! `ns = (tsc - base) * mult >> 32`, 128 bits wide in the middle, so that it holds for centuries. The frequency comes
 //! from the hypervisor where it tells (the paravirtual interface, kvmclock, or CPUID leaf 0x40000010), else from CPUID
-//! leaf 0x15, else from 10 ms of the PIT (calibrate.rs). Wall time is a fixed offset, set from the hypervisor or by the command over
-//! the control port (drivers/control.rs).
+//! leaf 0x15, else from 10 ms of the PIT (cpu/calibrate.rs). Wall time is a fixed offset, set from the hypervisor or by the
+//! command over the control port (drivers/control.rs).
 use crate::cpu::{kvm, msr, pit};
 use crate::klog;
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -4,7 +4,6 @@
 //! vDSO page (vdso.rs) without entering the kernel. Timers (timer.rs) stand in a queue a CPU; there is no periodic
 //! tick: the hardware timer is armed for the next real deadline, and only before the CPU runs a thread or halts.
 //! An idle CPU that still polls looks at its queue itself.
-pub mod calibrate;
 mod clock;
 pub mod clocks;
 pub mod convert;

@@ -33,6 +33,11 @@ pub fn deliver(frame: &mut TrapFrame) {
     thread.signals.end_temporary_mask(false);
 }
 
+/// Whether the program makes a call that the kernel does not know of yet.
+pub fn in_call(frame: &TrapFrame) -> bool {
+    program::in_call(frame)
+}
+
 /// One signal.
 fn handle(frame: &mut TrapFrame, info: &SigInfo) {
     let mut action = process().signals.action(info.signo);

@@ -33,7 +33,7 @@ pub fn exception(frame: &mut TrapFrame, address: usize) {
             let code = match frame.rflags & trap::FLAG_TF {
                 // The instruction `int1`.
                 0 => TRAP_BRKPT,
-                _ if crate::program::in_call(frame) => {
+                _ if super::deliver::in_call(frame) => {
                     // The parts of a rewritten `syscall` are no steps: the call starts without the flag, as the
                     // instruction does it by FMASK, and what follows is not stepped through.
                     frame.rflags &= !trap::FLAG_TF;

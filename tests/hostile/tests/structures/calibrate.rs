@@ -1,6 +1,6 @@
 //! Measuring a clock on a machine that is stopped at any time, for any time.
 use crate::Steps;
-#[path = "../../../../kernel/src/time/calibrate.rs"]
+#[path = "../../../../kernel/src/cpu/calibrate.rs"]
 mod kernel;
 use kernel::{Ratio, Reading, Wanted, measure};
 
