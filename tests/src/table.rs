@@ -401,7 +401,7 @@ fn files() -> Vec<Case> {
 fn calls() -> Vec<Case> {
     let mut all = acts(
         "calls",
-        "vm kcmp getdents pidfd nice policies robust seek advice remove core grows shared zero-map descriptor-flags prctl",
+        "vm kcmp getdents pidfd nice policies robust seek advice remove core grows shared zero-map descriptor-flags prctl arguments",
     );
     all.push(ours("calls", "sites").every_version().code(0));
     all

@@ -22,7 +22,7 @@ macro_rules! for_each_syscall {
             186 => thread::gettid(), full;
             202 => futex::futex(uaddr: usize, op: i32, val: u32, timeout: usize, uaddr2: usize, val3: u32), partial("no PI futexes");
             203 => thread::sched_setaffinity(pid: i32, len: usize, mask: usize), full;
-            204 => thread::sched_getaffinity(pid: i32, len: usize, mask: usize), full;
+            204 => thread::sched_getaffinity(pid: i32, len: u32, mask: usize), full;
             218 => thread::set_tid_address(addr: usize), full;
             231 => thread::exit_group(status: i32), full;
             // ---- signals ----
@@ -64,7 +64,7 @@ macro_rules! for_each_syscall {
             305 => time::clock_adjtime(clock: i32, buf: usize), partial("reads only: the clock follows the host's");
             // ---- memory ----
             9 => memory::mmap(addr: usize, length: usize, prot: u32, flags: u32, fd: i32, offset: usize), full;
-            10 => memory::mprotect(addr: usize, length: usize, prot: u32), full;
+            10 => memory::mprotect(addr: usize, length: usize, prot: usize), full;
             11 => memory::munmap(addr: usize, length: usize), full;
             12 => memory::brk(addr: usize), full;
             25 => memory::mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usize), full;
@@ -232,7 +232,7 @@ macro_rules! for_each_syscall {
             312 => peer::kcmp(a: i32, b: i32, kind: i32, first: usize, second: usize), partial("the process itself");
             438 => pidfd::pidfd_getfd(pidfd: i32, fd: i32, flags: u32), partial("the process itself");
             440 => peer::process_madvise(pidfd: i32, iov: usize, count: usize, advice: u32, flags: u32), partial("the process itself");
-            329 => memory::pkey_mprotect(addr: usize, length: usize, prot: u32, key: i32), partial("no protection keys");
+            329 => memory::pkey_mprotect(addr: usize, length: usize, prot: usize, key: i32), partial("no protection keys");
             330 => memory::pkey_alloc(flags: u32, rights: u32), partial("ENOSPC: no protection keys");
             331 => memory::pkey_free(key: i32), partial("no protection keys");
             300 => system::fanotify_init(), partial("EPERM");

@@ -21,7 +21,7 @@ func main() {
 	prog.Main(prog.Acts{
 		"vm": vm, "kcmp": kcmp, "getdents": getdents, "pidfd": pidfd, "nice": nice, "policies": policies, "robust": robust,
 		"seek": seek, "advice": advice, "remove": remove, "core": core, "grows": grows, "shared": shared, "zero-map": zeroMap,
-		"descriptor-flags": descriptorFlags, "prctl": prctl, "sites": sites,
+		"descriptor-flags": descriptorFlags, "prctl": prctl, "sites": sites, "arguments": arguments,
 	})
 }
 

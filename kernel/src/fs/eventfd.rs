@@ -75,7 +75,8 @@ impl FileOps for EventFd {
     }
 
     fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
-        if io.remaining() < SIZE {
+        // Since Linux 6.9 no more than that, either.
+        if io.remaining() != SIZE {
             return Err(Errno::EINVAL);
         }
         let mut bytes = [0; SIZE];

@@ -3,6 +3,7 @@ use super::OpenFile;
 use crate::memory::frames::check_spare;
 use crate::sync::{Pool, PoolArc, SlotRef, SlotTable};
 use crate::task::process;
+use linux_raw_sys::general::O_PATH;
 use ringo_abi::Errno;
 
 static POOL: Pool<OpenFile> = Pool::new();
@@ -28,6 +29,20 @@ pub fn count() -> usize {
 #[inline]
 pub fn get(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
     TABLE.get(fd).ok_or(Errno::EBADF)
+}
+
+/// The open file of a descriptor that is more than a name: one opened with O_PATH serves only the calls that start from a
+/// directory or ask about the file itself.
+///
+/// # Errors
+/// EBADF.
+#[inline]
+pub fn usable(fd: i32) -> Result<SlotRef<OpenFile>, Errno> {
+    let file = get(fd)?;
+    if file.flags() & O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    Ok(file)
 }
 
 /// Makes an open file that can be installed.

@@ -111,7 +111,9 @@ pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
         abi::LOCK_SH => false,
         abi::LOCK_EX => true,
         abi::LOCK_UN => {
-            let dentry = file.ops.dentry().ok_or(Errno::EBADF)?;
+            let Some(dentry) = file.ops.dentry() else {
+                return Ok(0);
+            };
             return dentry.inode.locks.acquire(false, |held| {
                 held.whole.retain(|&(owner, _)| owner != id(file));
                 Ok(())
@@ -119,7 +121,11 @@ pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
         }
         _ => return Err(Errno::EINVAL),
     };
-    let dentry = file.ops.dentry().ok_or(Errno::EBADF)?;
+    // A pipe, a socket or an event descriptor that has no name: whoever has it open shares this very open file, and with it the
+    // lock.
+    let Some(dentry) = file.ops.dentry() else {
+        return Ok(0);
+    };
     let me = id(file);
     dentry
         .inode

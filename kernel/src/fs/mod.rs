@@ -55,7 +55,6 @@ use crate::memory::space::Backing;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use inode::Content;
-use linux_raw_sys::general::O_PATH;
 use ringo_abi::Errno;
 use ringo_bundle::{Bundle, Flags};
 
@@ -99,10 +98,7 @@ pub fn init(
 /// mapped.
 pub fn map_source(fd: i32, protection: u32, shared: bool, page: u64) -> Result<Backing, Errno> {
     use crate::memory::space::PROT_WRITE;
-    let file = fd::get(fd)?;
-    if file.flags() & O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     let writes = protection & PROT_WRITE != 0;
     if !file.readable() || shared && writes && !file.writable() {
         return Err(Errno::EACCES);

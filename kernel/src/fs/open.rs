@@ -46,6 +46,9 @@ pub fn open(
     }
     let found = walk::walk(start, path, how)?;
     let slash = found.slash;
+    if creates && slash && !exclusive {
+        return Err(Errno::EISDIR);
+    }
     if creates {
         let mut made = create(&found, flags, mode);
         // Somebody was faster, and perhaps it is gone again.

@@ -105,12 +105,13 @@ pub fn start(dirfd: i32) -> Result<Arc<Dentry>, Errno> {
 /// As [`start`], unless the path is absolute and needs none.
 ///
 /// # Errors
-/// EBADF; ENOTDIR.
+/// EBADF; ENOTDIR; ENOENT for an empty path.
 pub fn start_for(dirfd: i32, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
-    if path.first() == Some(&b'/') {
-        Ok(tree::root())
-    } else {
-        start(dirfd)
+    match path.first() {
+        Some(b'/') => Ok(tree::root()),
+        Some(_) => start(dirfd),
+        // Whatever the descriptor is.
+        None => Err(Errno::ENOENT),
     }
 }
 

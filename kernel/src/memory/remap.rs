@@ -37,7 +37,14 @@ impl AddressSpace {
         let leaving = matches!(target, Move::Leaving(_));
         let mut inner = self.lock();
         let (start, area) = inner.area_at(old).ok_or(Errno::EFAULT)?;
-        if old_size == 0 || old > USER_END - old_size || area.end < old + old_size {
+        // Nothing to move is a second view of shared memory, which there is none of here.
+        if old_size == 0 {
+            return Err(Errno::EINVAL);
+        }
+        // What is to become shorter in its place may reach beyond its area: that is cut off.
+        let shrinks =
+            matches!(target, Move::Never | Move::Anywhere) && new_size <= old_size && new_size > 0;
+        if old > USER_END - old_size || area.end < old + old_size && !shrinks {
             return Err(Errno::EFAULT);
         }
         if leaving && (new_size != old_size || !matches!(area.backing, Backing::Anonymous)) {

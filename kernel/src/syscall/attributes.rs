@@ -57,10 +57,7 @@ pub fn fchmodat2(dirfd: i32, name: usize, mode: u32, flags: u32) -> SysResult {
 
 /// The file of a descriptor, for calls on attributes: EBADF for O_PATH ones.
 fn named(fd: i32) -> Result<Arc<Dentry>, Errno> {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     // What has no inode of a file system: as if its owner were somebody else.
     file.ops.dentry().ok_or(Errno::EPERM)
 }

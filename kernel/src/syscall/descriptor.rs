@@ -123,10 +123,7 @@ fn set_flags(file: &OpenFile, flags: u32) -> SysResult {
 
 /// ioctl(2).
 pub fn ioctl(fd: i32, request: u32, arg: usize) -> SysResult {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     match request {
         ioctl::FIOCLEX | ioctl::FIONCLEX => {
             table().set_close_on_exec(fd, request == ioctl::FIOCLEX);
@@ -186,9 +183,6 @@ fn clone_file(to: &OpenFile, from: i32) -> SysResult {
 
 /// flock(2).
 pub fn flock(fd: i32, operation: u32) -> SysResult {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     lock::flock(&file, operation)
 }

@@ -96,8 +96,8 @@ pub fn epoll_ctl(epfd: i32, op: u32, fd: i32, event: usize) -> SysResult {
             data: u64::from_ne_bytes(data),
         }
     };
-    let instance = fd::get(epfd)?;
-    let file = fd::get(fd)?;
+    let instance = fd::usable(epfd)?;
+    let file = fd::usable(fd)?;
     if file.ops.poll_queue().is_none() {
         return Err(Errno::EPERM);
     }
@@ -127,7 +127,7 @@ fn wait(epfd: i32, events: usize, max: i32, deadline: Option<u64>) -> SysResult 
     if !user::in_range(events, max * EVENT_SIZE) {
         return Err(Errno::EFAULT);
     }
-    let instance = fd::get(epfd)?;
+    let instance = fd::usable(epfd)?;
     let epoll = instance.ops.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
     epoll.wait(events, max, deadline)
 }
@@ -201,7 +201,7 @@ pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: u32) -> SysResult {
             flags & abi::O_CLOEXEC != 0,
         );
     }
-    let file = fd::get(fd)?;
+    let file = fd::usable(fd)?;
     let signals = file.ops.downcast::<SignalFd>().ok_or(Errno::EINVAL)?;
     signals.set(set);
     Ok(fd as usize)

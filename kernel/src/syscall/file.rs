@@ -89,10 +89,8 @@ pub fn write(fd: i32, buf: usize, count: usize) -> SysResult {
 /// The open file of pread(2) and kin with its offset: that it has such is looked at before the mode, as Linux does.
 fn positioned(fd: i32, offset: i64) -> Result<(SlotRef<OpenFile>, u64), Errno> {
     let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        Err(Errno::EBADF)
-    } else if file.ops.seekable() {
+    let file = fd::usable(fd)?;
+    if file.ops.seekable() {
         Ok((file, offset))
     } else {
         Err(Errno::ESPIPE)
@@ -119,10 +117,19 @@ fn to_write(fd: i32, offset: i64) -> Result<(SlotRef<OpenFile>, u64), Errno> {
     })
 }
 
+/// No byte may lie beyond the largest offset there is.
+pub(super) fn check_end(offset: u64, count: usize) -> Result<(), Errno> {
+    match offset.checked_add(count as u64) {
+        Some(end) if end <= i64::MAX as u64 => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// pread64(2).
 pub fn pread64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_read(fd, offset)?;
     let mut io = UserIo::single(buf, count)?;
+    check_end(offset, count)?;
     end_read(file.ops.read(&file, &mut io, Some(offset)))
 }
 
@@ -130,6 +137,7 @@ pub fn pread64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
 pub fn pwrite64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_write(fd, offset)?;
     let mut io = UserIo::single(buf, count)?;
+    check_end(offset, count)?;
     end_write(&file, file.ops.write(&file, &mut io, Some(offset)))
 }
 
@@ -199,9 +207,9 @@ pub fn pwritev2(
 
 /// lseek(2).
 pub fn lseek(fd: i32, offset: i64, whence: u32) -> SysResult {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
+    let file = fd::usable(fd)?;
+    if whence > abi::SEEK_HOLE {
+        return Err(Errno::EINVAL);
     }
     file.ops.seek(&file, offset, whence)
 }
@@ -209,10 +217,7 @@ pub fn lseek(fd: i32, offset: i64, whence: u32) -> SysResult {
 /// ftruncate(2).
 pub fn ftruncate(fd: i32, length: i64) -> SysResult {
     let length = u64::try_from(length).map_err(|_| Errno::EINVAL)?;
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     if !file.writable() {
         return Err(Errno::EINVAL);
     }
@@ -235,10 +240,7 @@ pub fn fallocate(fd: i32, mode: u32, offset: i64, length: i64) -> SysResult {
 
 /// fsync(2).
 pub fn fsync(fd: i32) -> SysResult {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     file.ops.sync().map(|()| 0)
 }
 
@@ -249,12 +251,7 @@ pub fn fdatasync(fd: i32) -> SysResult {
 
 /// syncfs(2): files live in memory.
 pub fn syncfs(fd: i32) -> SysResult {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        Err(Errno::EBADF)
-    } else {
-        Ok(0)
-    }
+    fd::usable(fd).map(|_| 0)
 }
 
 /// sync(2).
@@ -267,7 +264,7 @@ pub fn sync_file_range(fd: i32, offset: i64, length: i64, flags: u32) -> SysResu
     if offset < 0 || offset.checked_add(length).is_none_or(|end| end < offset) || flags & !7 != 0 {
         return Err(Errno::EINVAL);
     }
-    if fd::get(fd)?.ops.seekable() {
+    if fd::usable(fd)?.ops.seekable() {
         Ok(0)
     } else {
         Err(Errno::ESPIPE)
@@ -276,10 +273,7 @@ pub fn sync_file_range(fd: i32, offset: i64, length: i64, flags: u32) -> SysResu
 
 /// fadvise64(2): advice about a cache there is none of.
 pub fn fadvise64(fd: i32, _offset: i64, length: i64, advice: u32) -> SysResult {
-    let file = fd::get(fd)?;
-    if file.flags() & abi::O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    let file = fd::usable(fd)?;
     if file.ops.stat()?.mode & abi::S_IFMT == abi::S_IFIFO {
         return Err(Errno::ESPIPE);
     }
@@ -324,6 +318,9 @@ pub fn getdents(fd: i32, buf: usize, count: u32) -> SysResult {
 
 /// getdents64(2).
 pub fn getdents64(fd: i32, buf: usize, count: u32) -> SysResult {
-    let file = readable(fd)?;
+    let file = fd::usable(fd)?;
+    if i32::try_from(count).is_err() {
+        return Err(Errno::EINVAL);
+    }
     file.ops.getdents(&file, buf, count as usize)
 }

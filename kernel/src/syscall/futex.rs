@@ -25,8 +25,15 @@ pub fn futex(
     val3: u32,
 ) -> SysResult {
     let command = op & !(PRIVATE_FLAG | CLOCK_REALTIME);
-    if op & CLOCK_REALTIME != 0 && command != WAIT_BITSET && command != WAIT {
+    let known = matches!(
+        command,
+        WAIT | WAKE | REQUEUE | CMP_REQUEUE | WAKE_OP | WAIT_BITSET | WAKE_BITSET
+    );
+    if !known || op & CLOCK_REALTIME != 0 && command != WAIT_BITSET {
         return Err(Errno::ENOSYS);
+    }
+    if matches!(command, WAIT_BITSET | WAKE_BITSET) && val3 == 0 {
+        return Err(Errno::EINVAL);
     }
     check(uaddr)?;
     if op & PRIVATE_FLAG == 0 {
@@ -36,9 +43,6 @@ pub fn futex(
     match command {
         WAIT | WAIT_BITSET => {
             let bitset = if command == WAIT { u32::MAX } else { val3 };
-            if bitset == 0 {
-                return Err(Errno::EINVAL);
-            }
             // A wait that a signal without a handler interrupted goes on to the same deadline.
             let restart = &task::current().restart;
             let deadline = match restart.take() {
@@ -52,7 +56,6 @@ pub fn futex(
             result
         }
         WAKE => Ok(futex::wake(uaddr, count(val), u32::MAX)),
-        WAKE_BITSET if val3 == 0 => Err(Errno::EINVAL),
         WAKE_BITSET => Ok(futex::wake(uaddr, count(val), val3)),
         REQUEUE | CMP_REQUEUE => {
             check(uaddr2)?;

@@ -24,7 +24,7 @@ pub fn inotify_init1(flags: u32) -> SysResult {
 /// inotify_add_watch(2).
 pub fn inotify_add_watch(fd: i32, name: usize, mask: u32) -> SysResult {
     Inotify::check_mask(mask)?;
-    let file = fd::get(fd)?;
+    let file = fd::usable(fd)?;
     let inotify = file.ops.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
     let follow = mask & abi::IN_DONT_FOLLOW == 0;
     let dentry = walk::lookup(abi::AT_FDCWD, path(name)?, follow)?;
@@ -37,7 +37,7 @@ pub fn inotify_add_watch(fd: i32, name: usize, mask: u32) -> SysResult {
 
 /// inotify_rm_watch(2).
 pub fn inotify_rm_watch(fd: i32, watch: i32) -> SysResult {
-    let file = fd::get(fd)?;
+    let file = fd::usable(fd)?;
     let inotify = file.ops.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
     inotify.forget(watch)
 }

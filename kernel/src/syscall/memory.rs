@@ -1,4 +1,5 @@
 //! Memory: arguments (mmap(2) and its family).
+use crate::fs::fd;
 use crate::memory::kernel_table;
 use crate::memory::paging::PAGE;
 use crate::memory::remap::Move;
@@ -41,6 +42,15 @@ pub fn mmap(
         return Err(Errno::EINVAL);
     }
     let anonymous = flags & abi::MAP_ANONYMOUS != 0;
+    if !anonymous {
+        fd::usable(fd)?;
+    }
+    if length > USER_END {
+        return Err(Errno::ENOMEM);
+    }
+    if !anonymous && offset > i64::MAX as usize - length {
+        return Err(Errno::EOVERFLOW);
+    }
     let grows_down = flags & abi::MAP_GROWSDOWN != 0;
     let shared = match flags & MAP_TYPE {
         abi::MAP_PRIVATE => false,
@@ -101,17 +111,21 @@ pub fn munmap(addr: usize, length: usize) -> SysResult {
 }
 
 /// mprotect(2).
-pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
-    if prot & !(PROT_KNOWN | abi::PROT_SEM | abi::PROT_GROWSDOWN | abi::PROT_GROWSUP) != 0 {
+pub fn mprotect(addr: usize, length: usize, prot: usize) -> SysResult {
+    const KNOWN: u32 = PROT_KNOWN | abi::PROT_SEM | abi::PROT_GROWSDOWN | abi::PROT_GROWSUP;
+    if !addr.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
     if length == 0 {
-        return if addr.is_multiple_of(PAGE) {
-            Ok(0)
-        } else {
-            Err(Errno::EINVAL)
-        };
+        return Ok(0);
     }
+    if !user::in_range(addr, length) {
+        return Err(Errno::ENOMEM);
+    }
+    if prot & !(KNOWN as usize) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let prot = prot as u32;
     let (mut start, mut size) = (addr, length);
     match prot & (abi::PROT_GROWSDOWN | abi::PROT_GROWSUP) {
         0 => {}
@@ -133,7 +147,7 @@ pub fn mprotect(addr: usize, length: usize, prot: u32) -> SysResult {
 }
 
 /// pkey_mprotect(2): without a key, or with the one that everything has, it is mprotect.
-pub fn pkey_mprotect(addr: usize, length: usize, prot: u32, key: i32) -> SysResult {
+pub fn pkey_mprotect(addr: usize, length: usize, prot: usize, key: i32) -> SysResult {
     if matches!(key, -1 | 0) {
         mprotect(addr, length, prot)
     } else {
@@ -217,6 +231,9 @@ pub fn mincore(addr: usize, length: usize, vec: usize) -> SysResult {
     let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::ENOMEM)?;
     if !user::in_range(addr, length) {
         return Err(Errno::ENOMEM);
+    }
+    if !user::in_range(vec, length / PAGE) {
+        return Err(Errno::EFAULT);
     }
     for chunk in (0..length).step_by(PAGE * 256) {
         let (start, end) = (addr + chunk, addr + length.min(chunk + PAGE * 256));

@@ -7,7 +7,6 @@ use crate::task;
 use crate::time;
 use crate::time::convert::{SECOND, deadline_of_millis, read_timespec, timespec, timeval, to_ns};
 use alloc::vec::Vec;
-use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 /// struct pollfd: descriptor (4 bytes), events, revents (2 each).
@@ -27,9 +26,7 @@ struct Entry {
 
 /// The file behind a descriptor, unless it only names one.
 fn pollable(fd: i32) -> Option<SlotRef<OpenFile>> {
-    fd::get(fd)
-        .ok()
-        .filter(|file| file.flags() & abi::O_PATH == 0)
+    fd::usable(fd).ok()
 }
 
 fn reserved<T>(count: usize) -> Result<Vec<T>, Errno> {

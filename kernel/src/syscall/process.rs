@@ -3,7 +3,7 @@
 use crate::memory::paging::PAGE;
 use crate::memory::{space, user};
 use crate::task::{self, PARENT_PID, PID, limits, process, thread};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicI32, Ordering};
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -123,12 +123,25 @@ pub fn wait4(pid: i32, _status: usize, options: u32, _usage: usize) -> SysResult
 }
 
 /// waitid(2).
-pub fn waitid(kind: u32, _id: i32, _info: usize, options: u32, _usage: usize) -> SysResult {
-    let events = abi::WEXITED | abi::WSTOPPED | abi::WCONTINUED;
-    if kind > abi::P_PIDFD || options & events == 0 {
-        return Err(Errno::EINVAL);
+pub fn waitid(kind: u32, id: i32, info: usize, options: u32, _usage: usize) -> SysResult {
+    const EVENTS: u32 = abi::WEXITED | abi::WSTOPPED | abi::WCONTINUED;
+    const KNOWN: u32 =
+        EVENTS | abi::WNOHANG | abi::WNOWAIT | abi::__WNOTHREAD | abi::__WCLONE | abi::__WALL;
+    let known = options & !KNOWN == 0 && options & EVENTS != 0;
+    let result = match kind {
+        _ if !known => Err(Errno::EINVAL),
+        abi::P_ALL => Err(Errno::ECHILD),
+        abi::P_PID if id > 0 => Err(Errno::ECHILD),
+        abi::P_PGID if id >= 0 => Err(Errno::ECHILD),
+        abi::P_PIDFD if id >= 0 => super::pidfd::check(id).and(Err(Errno::ECHILD)),
+        _ => Err(Errno::EINVAL),
+    };
+    // Linux tells, in any case, of nothing: signal, error and code, then who it was, and its status.
+    if info != 0 {
+        user::write(info, &[0u32; 3])?;
+        user::write(info + 16, &[0u32; 3])?;
     }
-    Err(Errno::ECHILD)
+    result
 }
 
 /// The image of one program has no second one.
@@ -169,15 +182,33 @@ pub fn personality(persona: u32) -> SysResult {
 pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> SysResult {
     const QUERY: i32 = 0;
     const GLOBAL: i32 = 1;
+    const GLOBAL_EXPEDITED: i32 = 2;
+    const REGISTER_GLOBAL_EXPEDITED: i32 = 4;
     const PRIVATE_EXPEDITED: i32 = 8;
     const REGISTER_PRIVATE_EXPEDITED: i32 = 16;
+    const GET_REGISTRATIONS: i32 = 512;
+    /// What the process has said it will use.
+    static REGISTERED: AtomicI32 = AtomicI32::new(0);
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
+    let registered = REGISTERED.load(Ordering::Relaxed);
     match command {
-        QUERY => Ok((GLOBAL | PRIVATE_EXPEDITED | REGISTER_PRIVATE_EXPEDITED) as usize),
-        REGISTER_PRIVATE_EXPEDITED => Ok(0),
-        GLOBAL | PRIVATE_EXPEDITED => {
+        QUERY => Ok((GLOBAL
+            | GLOBAL_EXPEDITED
+            | REGISTER_GLOBAL_EXPEDITED
+            | PRIVATE_EXPEDITED
+            | REGISTER_PRIVATE_EXPEDITED
+            | GET_REGISTRATIONS) as usize),
+        REGISTER_GLOBAL_EXPEDITED | REGISTER_PRIVATE_EXPEDITED => {
+            REGISTERED.fetch_or(command, Ordering::Relaxed);
+            Ok(0)
+        }
+        GET_REGISTRATIONS => Ok(registered as usize),
+        PRIVATE_EXPEDITED if registered & REGISTER_PRIVATE_EXPEDITED == 0 => Err(Errno::EPERM),
+        // Reaches processes that have registered, if any.
+        GLOBAL_EXPEDITED if registered & REGISTER_GLOBAL_EXPEDITED == 0 => Ok(0),
+        GLOBAL | GLOBAL_EXPEDITED | PRIVATE_EXPEDITED => {
             // An answered flush request is a full barrier there.
             crate::cpu::tlb::flush_all();
             Ok(0)

@@ -1,6 +1,6 @@
 //! getrandom(2): there is always entropy enough.
 use crate::fs::dev::random;
-use crate::memory::user::UserIo;
+use crate::memory::user::{RW_MAX, UserIo};
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
@@ -11,5 +11,5 @@ pub fn getrandom(buf: usize, count: usize, flags: u32) -> SysResult {
     if flags & !KNOWN != 0 || flags & BOTH == BOTH {
         return Err(Errno::EINVAL);
     }
-    random::fill_user(&mut UserIo::single(buf, count)?)
+    random::fill_user(&mut UserIo::single(buf, count.min(RW_MAX))?)
 }

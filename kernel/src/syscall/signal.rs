@@ -143,14 +143,11 @@ fn check_signal(signo: i32) -> Result<(), Errno> {
 
 /// kill(2): there is one process, alone in its group.
 pub fn kill(pid: i32, signo: i32) -> SysResult {
+    // -1 is everybody else: nobody.
+    if !matches!(pid, 0 | PID) && pid != -PID {
+        return Err(Errno::ESRCH);
+    }
     check_signal(signo)?;
-    if !matches!(pid, 0 | -1 | PID) && pid != -PID {
-        return Err(Errno::ESRCH);
-    }
-    // To "everybody else": nobody.
-    if pid == -1 {
-        return Err(Errno::ESRCH);
-    }
     if signo != 0 {
         send_process(SigInfo::from_user(signo, SI_USER))?;
     }
@@ -163,7 +160,6 @@ pub fn tgkill(tgid: i32, tid: i32, signo: i32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     if tgid != PID {
-        check_signal(signo)?;
         return Err(Errno::ESRCH);
     }
     tkill(tid, signo)
@@ -174,8 +170,8 @@ pub fn tkill(tid: i32, signo: i32) -> SysResult {
     if tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    check_signal(signo)?;
     let thread = task::thread::by_tid(tid).ok_or(Errno::ESRCH)?;
+    check_signal(signo)?;
     if signo != 0 {
         send_thread(thread, SigInfo::from_user(signo, SI_TKILL))?;
     }

@@ -2,7 +2,7 @@
 use super::file::with_sigpipe;
 use crate::fs::OpenFile;
 use crate::fs::fd::{self, Reserved};
-use crate::memory::user::{self, UserIo};
+use crate::memory::user::{self, RW_MAX, UserIo};
 use crate::net::message::SendControl;
 use crate::net::options;
 use crate::net::socket::{Halves, Receiving, SOCK_CLOEXEC, SOCK_NONBLOCK, Sending, Socket};
@@ -32,7 +32,7 @@ struct Handle(SlotRef<OpenFile>);
 
 impl Handle {
     fn get(fd: i32) -> Result<Self, Errno> {
-        let file = fd::get(fd)?;
+        let file = fd::usable(fd)?;
         match file.ops.downcast::<Socket>() {
             Some(_) => Ok(Self(file)),
             None => Err(Errno::ENOTSOCK),
@@ -184,10 +184,10 @@ pub fn sendto(
     length: u32,
 ) -> SysResult {
     let handle = Handle::get(fd)?;
-    let mut io = UserIo::single(buf, count)?;
-    let to = match address {
-        0 => None,
-        at => Some(address_in(at, length)?),
+    let mut io = UserIo::single(buf, count.min(RW_MAX))?;
+    let to = match (address, length) {
+        (0, _) | (_, 0) => None,
+        (at, length) => Some(address_in(at, length)?),
     };
     let how = Sending {
         flags,
@@ -208,7 +208,7 @@ pub fn recvfrom(
     length: usize,
 ) -> SysResult {
     let handle = Handle::get(fd)?;
-    let mut io = UserIo::single(buf, count)?;
+    let mut io = UserIo::single(buf, count.min(RW_MAX))?;
     let mut how = Receiving {
         flags,
         nonblocking: handle.nonblocking(flags),
@@ -393,6 +393,8 @@ pub fn recvmmsg(fd: i32, vector: usize, count: u32, flags_given: u32, timeout: u
 /// socketpair(2).
 pub fn socketpair(family: u32, kind: u32, protocol: u32, fds: usize) -> SysResult {
     let (kind, flags) = split_kind(kind)?;
+    // Where the numbers go is looked at before there are any.
+    user::write(fds, &[-1i32; 2])?;
     let (first, second) = net::socket_pair(family, kind, protocol)?;
     let first = first.install(flags)?;
     let second = second.install(flags).inspect_err(|_| {

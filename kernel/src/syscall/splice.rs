@@ -1,5 +1,5 @@
 //! splice(2), tee(2), vmsplice(2): arguments.
-use super::file::with_sigpipe;
+use super::file::{check_end, with_sigpipe};
 use crate::fs::pipe::{end_of, pour};
 use crate::fs::{OpenFile, fd};
 use crate::memory::user::{self, RW_MAX, UserIo};
@@ -79,7 +79,7 @@ pub fn splice(
     if !input.readable() || !output.writable() {
         return Err(Errno::EBADF);
     }
-    let count = count.min(RW_MAX);
+    let (wanted, count) = (count, count.min(RW_MAX));
     let (from, to) = (end_of(&input), end_of(&output));
     if from.is_some() && input_offset != 0 || to.is_some() && output_offset != 0 {
         return Err(Errno::ESPIPE);
@@ -101,6 +101,7 @@ pub fn splice(
         }
         (None, Some(to)) => {
             let mut side = Side::new(&input, input_offset)?;
+            check_end(side.at.unwrap_or(0), wanted)?;
             let result = to.fill_from(count, !waits(&output), |io| side.read(io));
             side.store()?;
             with_sigpipe(&output, result)

@@ -72,7 +72,10 @@ fn stat_of(dirfd: i32, name: usize, flags: u32) -> Result<Stat, Errno> {
 
 /// newfstatat(2).
 pub fn newfstatat(dirfd: i32, name: usize, at: usize, flags: u32) -> SysResult {
-    const KNOWN: u32 = abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH | abi::AT_NO_AUTOMOUNT;
+    const KNOWN: u32 = abi::AT_SYMLINK_NOFOLLOW
+        | abi::AT_EMPTY_PATH
+        | abi::AT_NO_AUTOMOUNT
+        | abi::AT_STATX_SYNC_TYPE;
     if flags & !KNOWN != 0 {
         return Err(Errno::EINVAL);
     }

@@ -79,8 +79,10 @@ fn online() -> u64 {
 }
 
 /// sched_getaffinity(2): gives the size of the mask.
-pub fn sched_getaffinity(pid: i32, len: usize, mask: usize) -> SysResult {
+pub fn sched_getaffinity(pid: i32, len: u32, mask: usize) -> SysResult {
     const MASK_BYTES: usize = 8;
+    // Linux counts bits in 32 bits, too.
+    let len = (len.wrapping_mul(8) / 8) as usize;
     if len < MASK_BYTES || !len.is_multiple_of(MASK_BYTES) {
         return Err(Errno::EINVAL);
     }

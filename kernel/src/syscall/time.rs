@@ -97,10 +97,11 @@ pub fn nanosleep(request: usize, left: usize) -> SysResult {
 /// clock_nanosleep(2). A sleep that a signal without a handler interrupted goes on to the same deadline.
 pub fn clock_nanosleep(clock: i32, flags: i32, request: usize, left: usize) -> SysResult {
     let by = Clock::for_timer(clock)?;
-    let time = read_timespec(request)?;
+    // A thread cannot wait for its own time to pass.
     if clock == CLOCK_THREAD_CPUTIME_ID {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EOPNOTSUPP);
     }
+    let time = read_timespec(request)?;
     let thread = task::current();
     let absolute = flags & TIMER_ABSTIME != 0;
     let until = match thread.restart.take() {

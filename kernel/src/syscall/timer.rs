@@ -28,7 +28,6 @@ pub fn getitimer(which: u32, at: usize) -> SysResult {
 
 /// setitimer(2).
 pub fn setitimer(which: u32, new: usize, old: usize) -> SysResult {
-    let timer = posix::itimer(which)?;
     let setting = if new == 0 {
         Setting::default()
     } else {
@@ -38,7 +37,7 @@ pub fn setitimer(which: u32, new: usize, old: usize) -> SysResult {
             first: to_ns([fs, fus], MICROS)?,
         }
     };
-    let before = timer.set(setting, false);
+    let before = posix::itimer(which)?.set(setting, false);
     if old != 0 {
         write_itimerval(old, before)?;
     }
@@ -146,7 +145,7 @@ pub fn timerfd_settime(fd: i32, flags: u32, new: usize, old: usize) -> SysResult
     if flags & !(ABSTIME | CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = fd::get(fd)?;
+    let file = fd::usable(fd)?;
     let timer = file.ops.downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
     let before = timer.set(setting, flags & ABSTIME != 0);
     if old != 0 {
@@ -157,7 +156,7 @@ pub fn timerfd_settime(fd: i32, flags: u32, new: usize, old: usize) -> SysResult
 
 /// timerfd_gettime(2).
 pub fn timerfd_gettime(fd: i32, at: usize) -> SysResult {
-    let file = fd::get(fd)?;
+    let file = fd::usable(fd)?;
     let timer = file.ops.downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
     write_itimerspec(at, timer.left()).map(|()| 0)
 }

@@ -1,4 +1,5 @@
 //! From file to file without the program's memory: sendfile(2), copy_file_range(2).
+use super::file::check_end;
 use crate::fs::{OpenFile, fd};
 use crate::memory::user::{self, RW_MAX, UserIo};
 use crate::task::{self, rest};
@@ -87,7 +88,7 @@ fn pump(
 
 /// sendfile(2).
 pub fn sendfile(out: i32, input: i32, offset: usize, count: usize) -> SysResult {
-    let (input, output) = (fd::get(input)?, fd::get(out)?);
+    let (input, output) = (fd::usable(input)?, fd::usable(out)?);
     if !input.readable() || !output.writable() {
         return Err(Errno::EBADF);
     }
@@ -102,6 +103,10 @@ pub fn sendfile(out: i32, input: i32, offset: usize, count: usize) -> SysResult 
         return Err(Errno::EINVAL);
     }
     let mut from = Side::new(&input, offset)?;
+    if input.ops.stat()?.mode & abi::S_IFMT == abi::S_IFDIR {
+        return Err(Errno::EINVAL);
+    }
+    check_end(from.at, count)?;
     let result = pump(&input, &mut from, count.min(RW_MAX), |io| {
         output.ops.write(&output, io, None)
     });
@@ -120,7 +125,7 @@ pub fn copy_file_range(
     count: usize,
     flags: u32,
 ) -> SysResult {
-    let (input, output) = (fd::get(input)?, fd::get(out)?);
+    let (input, output) = (fd::usable(input)?, fd::usable(out)?);
     if flags != 0 {
         return Err(Errno::EINVAL);
     }

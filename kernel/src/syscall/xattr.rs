@@ -25,10 +25,7 @@ impl On {
         match self {
             Self::Path(name, follow) => walk::lookup(abi::AT_FDCWD, path(name)?, follow),
             Self::Descriptor(number) => {
-                let file = fd::get(number)?;
-                if file.flags() & abi::O_PATH != 0 {
-                    return Err(Errno::EBADF);
-                }
+                let file = fd::usable(number)?;
                 // Pipes and the like hold no attributes.
                 file.ops.dentry().ok_or(Errno::EOPNOTSUPP)
             }
