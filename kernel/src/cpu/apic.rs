@@ -120,6 +120,7 @@ pub fn calibrate_timer() {
 
 /// Makes this CPU's timer fire when the clock reaches `deadline` (ns since boot); u64::MAX disarms.
 pub fn arm_timer(deadline: u64) {
+    PerCpu::count(&this_cpu().timer_arms, 1);
     if TSC_DEADLINE.load(Ordering::Relaxed) {
         let tsc = if deadline == u64::MAX {
             0
@@ -168,6 +169,7 @@ fn command(destination: u32, low: u32) {
 
 /// Interrupts another CPU.
 pub fn send_ipi(target: &PerCpu, vector: u8) {
+    PerCpu::count(&this_cpu().ipis, 1);
     command(
         target.apic_id.load(Ordering::Relaxed),
         LEVEL_ASSERT | u32::from(vector),

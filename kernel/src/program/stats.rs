@@ -1,6 +1,6 @@
 //! The kernel's half of `--stats`: figures at the program's end, as a JSON object.
 use super::site_counts;
-use crate::cpu::percpu;
+use crate::cpu::percpu::{self, PerCpu};
 use crate::drivers::virtio::ninep;
 use crate::memory::{frames, space};
 use crate::net::{ip, tcp};
@@ -27,16 +27,25 @@ pub fn json() -> String {
         return String::new();
     }
     let (patched, found) = site_counts();
-    let calls: u64 = (0..percpu::cpu_count())
-        .map(|id| percpu::cpu(id).syscalls.load(Ordering::Relaxed))
-        .sum();
+    let sum = |counter: fn(&PerCpu) -> &AtomicU64| -> u64 {
+        (0..percpu::cpu_count())
+            .map(|id| counter(percpu::cpu(id)).load(Ordering::Relaxed))
+            .sum()
+    };
     let (free, total) = frames::counts();
     let peak = space().lock().resident_peak;
     let (requests, trips) = ninep::counts();
     alloc::format!(
-        "{{\"sites\":\"{patched}/{found}\",\"syscalls\":{calls},\"program_ns\":{},\"cpu_ns\":{},\
+        "{{\"sites\":\"{patched}/{found}\",\"syscalls\":{},\"switches\":{},\"interrupts\":{},\"halts\":{},\
+         \"interrupts_sent\":{},\"timer_arms\":{},\"program_ns\":{},\"cpu_ns\":{},\
          \"memory_total_bytes\":{},\"memory_used_bytes\":{},\"program_peak_bytes\":{},\"threads\":{},\
          \"host_requests\":{requests},\"host_trips\":{trips}{}}}",
+        sum(|cpu| &cpu.syscalls),
+        sum(|cpu| &cpu.switches),
+        sum(|cpu| &cpu.interrupts),
+        sum(|cpu| &cpu.halts),
+        sum(|cpu| &cpu.ipis),
+        sum(|cpu| &cpu.timer_arms),
         time::now() - STARTED.load(Ordering::Relaxed),
         task::process().cpu_time(),
         total * frames::FRAME,

@@ -67,7 +67,6 @@ pub fn prctl(option: u32, a: usize, b: usize, c: usize, d: usize) -> SysResult {
                 0 => DEFAULT_SLACK_NS,
                 slack => slack,
             };
-            // Timers here have none, which every slack allows.
             let current = &thread.attributes.timer_slack;
             current.store(slack, Ordering::Relaxed);
             Ok(0)

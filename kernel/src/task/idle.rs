@@ -3,6 +3,8 @@
 //! It polls for a while, then halts; masked, the queues are looked at once more before the halt, so no wake-up is lost
 //! (xv6's and every kernel's rule). How long to poll is learnt (as Linux's virt/kvm halt polling does it): a halt that was
 //! over soon would better have been a poll, one that was not makes the next poll shorter, down to none in an idle VM.
+//! How long the way back from a halt is, is learnt, too: the timer that shall end one is armed so much earlier, and the rest
+//! of the time is polled.
 //!
 //! Polling CPUs take what waits for others ([`steal`]); one that waits alone not before [`PATIENCE_NS`]: most wakers block
 //! right away, and one that does not is slowed by sharing its data with a second CPU more than the woken thread gains (Linux's
@@ -19,6 +21,8 @@ use core::sync::atomic::{Ordering, fence};
 const POLL_MAX_NS: u64 = 200_000;
 /// The first poll that is not nothing.
 const POLL_MIN_NS: u64 = 10_000;
+/// A halt's timer is armed at most so much before the time that it is for: what an idle VM may poll for each timer.
+const LEAD_MAX_NS: u64 = 80_000;
 /// How long a polling CPU leaves a thread that waits alone to the CPU it waits for: twice what a hand-over takes.
 const PATIENCE_NS: u64 = 5_000;
 
@@ -55,15 +59,16 @@ pub fn idle(now: u64) -> &'static Thread {
         }
         // A timer that is due sooner than a halt is worth is waited for as well.
         let deadline = time::next_deadline();
-        if deadline.saturating_sub(now) < POLL_MIN_NS {
+        if deadline.saturating_sub(now) < POLL_MIN_NS + cpu.halt_lead.get() {
             poll_until = deadline;
             continue;
         }
-        halt(cpu, bit);
+        let armed = halt(cpu, bit);
         // What it is woken for has waited longer than that.
         seen_since = Some(now);
         let halted = time::now() - now;
         learn(cpu, halted);
+        learn_lead(cpu, (now + halted).checked_sub(armed));
         poll_until = now + halted + cpu.poll_ns.get().max(POLL_MIN_NS);
     };
     POLLING.0.fetch_and(!bit, Ordering::SeqCst);
@@ -82,17 +87,19 @@ fn stop_polling(cpu: &PerCpu) {
     }
 }
 
-/// Halts until an interrupt comes, unless there is something to do.
-fn halt(cpu: &'static PerCpu, bit: u64) {
+/// Halts until an interrupt comes, unless there is something to do. Gives the time for which the timer was armed.
+fn halt(cpu: &'static PerCpu, bit: u64) -> u64 {
     POLLING.0.fetch_and(!bit, Ordering::SeqCst);
     // Before the bit: whoever takes that sends the interrupt.
     cpu.idle.store(HALTS, Ordering::SeqCst);
     HALTED.0.fetch_or(bit, Ordering::SeqCst);
     // Our announcement before the last look; pairs with the fence in `enqueue`.
     fence(Ordering::SeqCst);
-    time::program_hardware();
+    time::program_hardware_for_halt(cpu.halt_lead.get());
+    let armed = cpu.timer_armed.get();
     interrupts::mask();
     if cpu.run_queue.len() == 0 && !interrupts::any_noted() && !others_have_work(cpu) {
+        PerCpu::count(&cpu.halts, 1);
         interrupts::unmask_and_halt();
     } else {
         interrupts::unmask();
@@ -100,6 +107,16 @@ fn halt(cpu: &'static PerCpu, bit: u64) {
     cpu.idle.store(POLLS, Ordering::SeqCst);
     HALTED.0.fetch_and(!bit, Ordering::SeqCst);
     POLLING.0.fetch_or(bit, Ordering::SeqCst);
+    armed
+}
+
+/// A halt was over `late` ns after the time for which its timer was armed; none if something else ended it before.
+fn learn_lead(cpu: &PerCpu, late: Option<u64>) {
+    if let Some(late) = late {
+        let lead = cpu.halt_lead.get();
+        cpu.halt_lead
+            .set(lead - lead / 8 + late.min(LEAD_MAX_NS) / 8);
+    }
 }
 
 /// Makes the next poll longer after a halt that was over soon, shorter after a long one.

@@ -16,5 +16,6 @@ pub mod vdso;
 
 pub use clock::{init, now, ns_to_tsc_deadline, realtime, report, set_realtime, tsc_hertz};
 pub use timer::{
-    SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware, run_expired,
+    SleepTimer, Timer, TimerCallback, TimerQueue, next_deadline, program_hardware,
+    program_hardware_for_halt, run_expired,
 };

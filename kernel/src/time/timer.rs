@@ -1,9 +1,14 @@
 //! Timer queues.
 //!
-//! One a CPU, ordered by deadline (ns since boot). A timer is a sleeping thread or a callback; both fire in ordinary
-//! kernel code, on the way out of the kernel or in the idle loop, never inside an interrupt handler. Arming and
-//! cancelling cost O(log n). A queue's lock is a leaf but for the wait and run queues' that firing takes after it was
-//! released.
+//! One a CPU. A timer fires between the earliest and the latest time that it may (ns since boot; Linux
+//! include/linux/hrtimer.h, "range"): the hardware is armed for the latest of the first, since an interrupt in the middle
+//! of a computation is dear, and whatever interrupt comes before takes those along whose earliest has passed. An idle CPU
+//! has nothing better to do, and waits for the earliest. The queue is ordered by the latest.
+//!
+//! A timer is a sleeping thread, whose two times lie its slack apart (prctl(2), PR_SET_TIMERSLACK), or a callback, whose
+//! two are the same. Both fire in ordinary kernel code, on the way out of the kernel or in the idle loop, never inside an
+//! interrupt handler. Arming and cancelling cost O(log n). A queue's lock is a leaf but for the wait and run queues' that
+//! firing takes after it was released.
 use crate::cpu::{self, percpu::this_cpu};
 use crate::sync::SpinLock;
 use crate::task::{self, Thread};
@@ -23,10 +28,20 @@ enum Target {
     Callback(Arc<dyn TimerCallback>),
 }
 
+struct Armed {
+    earliest: u64,
+    target: Target,
+}
+
+/// By the latest time, and the timer's id.
+type ByLatest = BTreeMap<(u64, u64), Armed>;
+
 /// The timers armed on one CPU.
 pub struct TimerQueue {
-    armed: SpinLock<BTreeMap<(u64, u64), Target>>,
-    next: AtomicU64,
+    armed: SpinLock<ByLatest>,
+    /// Earliest and latest time of the first, u64::MAX if there is none.
+    earliest: AtomicU64,
+    latest: AtomicU64,
 }
 
 impl TimerQueue {
@@ -34,44 +49,50 @@ impl TimerQueue {
     pub const fn new() -> Self {
         Self {
             armed: SpinLock::new(BTreeMap::new()),
-            next: AtomicU64::new(u64::MAX),
+            earliest: AtomicU64::new(u64::MAX),
+            latest: AtomicU64::new(u64::MAX),
         }
     }
 
-    fn insert(&self, deadline: u64, id: u64, target: Target) {
+    fn insert(&self, earliest: u64, latest: u64, id: u64, target: Target) {
         let mut armed = self.armed.lock();
-        armed.insert((deadline, id), target);
+        armed.insert((latest, id), Armed { earliest, target });
         self.update_next(&armed);
     }
 
-    fn remove(&self, deadline: u64, id: u64) -> bool {
+    fn remove(&self, latest: u64, id: u64) -> bool {
         let mut armed = self.armed.lock();
-        let was_armed = armed.remove(&(deadline, id)).is_some();
+        let was_armed = armed.remove(&(latest, id)).is_some();
         self.update_next(&armed);
         was_armed
     }
 
     fn pop_expired(&self, now: u64) -> Option<Target> {
-        if self.next.load(Ordering::Acquire) > now {
+        if self.earliest.load(Ordering::Acquire) > now {
             return None;
         }
         let mut armed = self.armed.lock();
-        let first = armed.first_entry().filter(|first| first.key().0 <= now)?;
-        let target = first.remove();
+        let first = armed
+            .first_entry()
+            .filter(|first| first.get().earliest <= now)?;
+        let target = first.remove().target;
         self.update_next(&armed);
         Some(target)
     }
 
-    fn update_next(&self, armed: &BTreeMap<(u64, u64), Target>) {
-        let next = armed.first_key_value().map_or(u64::MAX, |(key, _)| key.0);
-        self.next.store(next, Ordering::Release);
+    fn update_next(&self, armed: &ByLatest) {
+        let first = armed.first_key_value();
+        let (earliest, latest) =
+            first.map_or((u64::MAX, u64::MAX), |(key, timer)| (timer.earliest, key.0));
+        self.earliest.store(earliest, Ordering::Release);
+        self.latest.store(latest, Ordering::Release);
     }
 }
 
-/// The earliest deadline on this CPU, u64::MAX if none.
+/// What this CPU waits for if it is idle: when its first timer may fire, u64::MAX if it has none.
 #[inline]
 pub fn next_deadline() -> u64 {
-    this_cpu().timers.next.load(Ordering::Acquire)
+    this_cpu().timers.earliest.load(Ordering::Acquire)
 }
 
 /// Fires what has expired on this CPU.
@@ -90,15 +111,30 @@ pub fn run_expired() {
     }
 }
 
-/// Arms this CPU's hardware timer for the next deadline or the end of the slice, unless it already fires early enough.
-/// A timer that fires too early costs an interrupt, a needless arming costs a trap each time: so it is only moved
-/// forward.
+/// Arms this CPU's hardware timer for when the first timer has to fire, or the end of the slice, unless it already fires
+/// early enough.
 pub fn program_hardware() {
     let cpu = this_cpu();
-    let wanted = next_deadline()
-        .min(cpu.slice_end.load(Ordering::Relaxed))
-        .min(cpu.cpu_alarm.load(Ordering::Relaxed))
-        .min(cpu.sample_due.load(Ordering::Relaxed));
+    let wanted = cpu.timers.latest.load(Ordering::Acquire);
+    arm_hardware(
+        wanted
+            .min(cpu.slice_end.load(Ordering::Relaxed))
+            .min(cpu.cpu_alarm.load(Ordering::Relaxed))
+            .min(cpu.sample_due.load(Ordering::Relaxed)),
+    );
+}
+
+/// The same for a CPU that halts now, and needs `lead` ns from the interrupt until it goes on.
+pub fn program_hardware_for_halt(lead: u64) {
+    let first = next_deadline();
+    if first != u64::MAX {
+        arm_hardware(first.saturating_sub(lead));
+    }
+}
+
+/// A timer that fires too early costs an interrupt, a needless arming costs a trap each time: so it is only moved forward.
+fn arm_hardware(wanted: u64) {
+    let cpu = this_cpu();
     if wanted < cpu.timer_armed.get() {
         cpu.timer_armed.set(wanted);
         cpu::apic::arm_timer(wanted);
@@ -107,7 +143,7 @@ pub fn program_hardware() {
 
 /// The timer of a thread's own timed waits.
 pub struct SleepTimer {
-    deadline: AtomicU64,
+    latest: AtomicU64,
     cpu: AtomicUsize,
 }
 
@@ -115,27 +151,25 @@ impl SleepTimer {
     /// Not armed.
     pub const fn new() -> Self {
         Self {
-            deadline: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
             cpu: AtomicUsize::new(0),
         }
     }
 
-    /// Wakes `thread`, whose timer this is, at `deadline`.
-    pub fn arm(&self, thread: &'static Thread, deadline: u64) {
+    /// Wakes `thread`, whose timer this is, between the two times.
+    pub fn arm(&self, thread: &'static Thread, earliest: u64, latest: u64) {
         let cpu = this_cpu();
-        self.deadline.store(deadline, Ordering::Relaxed);
+        self.latest.store(latest, Ordering::Relaxed);
         self.cpu.store(cpu.id.get(), Ordering::Relaxed);
+        let target = Target::Thread(thread);
         cpu.timers
-            .insert(deadline, u64::from(thread.index), Target::Thread(thread));
+            .insert(earliest, latest, u64::from(thread.index), target);
     }
 
     /// The wait is over, by the timer or not.
     pub fn cancel(&self, thread: &Thread) {
         let queue = &cpu::percpu::cpu(self.cpu.load(Ordering::Relaxed)).timers;
-        queue.remove(
-            self.deadline.load(Ordering::Relaxed),
-            u64::from(thread.index),
-        );
+        queue.remove(self.latest.load(Ordering::Relaxed), u64::from(thread.index));
     }
 }
 
@@ -163,8 +197,8 @@ impl Timer {
         self.cancel();
         let cpu = this_cpu();
         *self.armed.lock() = Some((deadline, cpu.id.get()));
-        cpu.timers
-            .insert(deadline, self.id, Target::Callback(self.callback.clone()));
+        let target = Target::Callback(self.callback.clone());
+        cpu.timers.insert(deadline, deadline, self.id, target);
         program_hardware();
     }
 

@@ -2,7 +2,9 @@
 #[path = "../../../../kernel/src/time/timer.rs"]
 mod timer;
 
-pub use timer::{SleepTimer, TimerQueue, next_deadline, program_hardware, run_expired};
+pub use timer::{
+    SleepTimer, TimerQueue, next_deadline, program_hardware, program_hardware_for_halt, run_expired,
+};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
