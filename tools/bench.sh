@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
-# Measures everything and writes docs/performance.md, and README.md's table from that; `make bench` calls it.
+# Measures everything and writes docs/performance.md with its pictures, and README.md's table from that; `make bench` calls it.
 # Takes about an hour and wants a machine that does nothing else. The figures themselves stay in target/bench.json.
+# What is said below the tables, about causes, is docs/performance/notes.md: written by people, and kept.
 #
-#   tools/bench.sh               measure
-#   tools/bench.sh FILE.json     write the pages from what `ringo bench --json` printed
+#   tools/bench.sh                  measure
+#   tools/bench.sh FILE.json...     write the pages from what `ringo bench --json` printed
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ringo=target/release/ringo
-figures=${1:-}
-if [ -z "$figures" ]; then
-	figures=target/bench.json
-	"$ringo" bench --runs 9 --icount --linux-guest --json > "$figures.new"
-	mv "$figures.new" "$figures"
+figures=("$@")
+if [ $# = 0 ]; then
+	# Times with memory for a heap of 1 GiB and ten thousand threads; instructions, which emulation counts slowly, without.
+	"$ringo" bench --runs 9 --memory 4G --json > target/bench-times.json
+	"$ringo" bench --runs 0 --icount --linux-guest --json > target/bench-instructions.json
+	figures=(target/bench-times.json target/bench-instructions.json)
 fi
-"$ringo" bench --from "$figures" --markdown > target/performance.md
+"$ringo" bench "${figures[@]/#/--from=}" --json > target/bench.json.new
+mv target/bench.json.new target/bench.json
+"$ringo" bench --from target/bench.json --markdown --plots docs/performance > target/performance.md
+if [ -f docs/performance/notes.md ]; then
+	echo >> target/performance.md
+	cat docs/performance/notes.md >> target/performance.md
+fi
 mv target/performance.md docs/performance.md
 tools/readme-results.sh
-"$ringo" bench --from "$figures"
+"$ringo" bench --from target/bench.json

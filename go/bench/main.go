@@ -9,6 +9,9 @@
 //	bench -difference  as exactly as time can be told: for a machine whose clock counts instructions
 //	bench -count N     N operations, without finding out how many fit into the time
 //	bench -init        as the first process of a Linux guest (guest.go)
+//	bench -hello       says hello, and ends; bench -idle TIME waits so long: what `ringo bench` looks at from outside
+//
+// A case whose operations are looked at one by one prints two lines more, NAME/p50 and NAME/p99: percentiles.
 package main
 
 import (
@@ -16,7 +19,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -24,7 +29,41 @@ import (
 type benchmark struct {
 	name string
 	run  func(n int, start func())
+	kind kind
+	// How much memory the machine must have, 0 if any does.
+	memory uint64
 }
+
+// Threads that wait stay until the program's end, so those cases come last.
+var benchmarks = joined(basicBenchmarks, threadBenchmarks, timingBenchmarks, memoryBenchmarks, networkBenchmarks, scaleBenchmarks())
+
+func joined(lists ...[]benchmark) (all []benchmark) {
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	return all
+}
+
+type kind int
+
+const (
+	// What counts is how long the operations take together.
+	together kind = iota
+	// As well as how long each takes.
+	latencies
+	// What counts is by how much each is wrong.
+	errors
+)
+
+// The operations of the measurement that runs, in ns, where they are looked at one by one.
+var samples []float64
+
+// What a benchmark does after it called stop is not measured.
+var stopped time.Time
+
+func stop() { stopped = time.Now() }
+
+func sample(took time.Duration) { samples = append(samples, float64(took)) }
 
 type names []string
 
@@ -38,14 +77,25 @@ func main() {
 	difference := flag.Bool("difference", false, "subtract the time of n operations from that of 2n: what begins and ends a measurement cancels out")
 	count := flag.Int("count", 0, "do the operation so many times")
 	alone := flag.Bool("init", false, "be a Linux guest's first process")
+	memory := flag.Uint64("memory", machineMemory(), "leave out cases that need a machine of more bytes")
+	hello := flag.Bool("hello", false, "say so, and end")
+	idle := flag.Duration("idle", -1, "wait so long")
 	flag.Var(&wanted, "case", "run the cases whose names begin with `NAME` (repeatable)")
 	flag.Parse()
 	if *alone {
 		prepareGuest()
 		defer endGuest()
 	}
+	if *hello {
+		fmt.Println("hello")
+		return
+	}
+	if *idle >= 0 {
+		time.Sleep(*idle)
+		return
+	}
 	for _, b := range benchmarks {
-		if !selected(b.name, wanted) {
+		if !selected(b.name, wanted) || b.memory > *memory {
 			continue
 		}
 		if *list {
@@ -53,15 +103,37 @@ func main() {
 			continue
 		}
 		if *count > 0 {
-			fmt.Printf("%s\t%.2f\n", b.name, once(b, *count)/float64(*count))
+			report(b, once(b, *count)/float64(*count))
 			continue
 		}
 		n, ns := measure(b, *length)
 		if *difference {
 			ns = (once(b, 2*n) - once(b, n)) / float64(n)
+			samples = nil
 		}
+		report(b, ns)
+	}
+}
+
+func report(b benchmark, ns float64) {
+	if b.kind != errors {
 		fmt.Printf("%s\t%.2f\n", b.name, ns)
 	}
+	if b.kind != together && len(samples) > 0 {
+		slices.Sort(samples)
+		for _, percent := range []int{50, 99} {
+			fmt.Printf("%s/p%d\t%.2f\n", b.name, percent, samples[(len(samples)-1)*percent/100])
+		}
+	}
+}
+
+// machineMemory is what the machine has; if that cannot be told, nothing is too large for it.
+func machineMemory() uint64 {
+	var info syscall.Sysinfo_t
+	if syscall.Sysinfo(&info) != nil {
+		return ^uint64(0)
+	}
+	return info.Totalram * uint64(info.Unit)
 }
 
 func selected(name string, wanted names) bool {
@@ -89,9 +161,14 @@ func measure(b benchmark, length time.Duration) (int, float64) {
 // once returns the nanoseconds of n operations.
 func once(b benchmark, n int) float64 {
 	runtime.GC()
+	samples = samples[:0]
 	var begin time.Time
+	stopped = time.Time{}
 	b.run(n, func() { begin = time.Now() })
-	return float64(time.Since(begin).Nanoseconds())
+	if stopped.IsZero() {
+		stop()
+	}
+	return float64(stopped.Sub(begin).Nanoseconds())
 }
 
 func check(err error) {

@@ -11,16 +11,14 @@ import (
 
 // The network's cases, all inside one program over loopback.
 var networkBenchmarks = []benchmark{
-	{"net/request-1k-64", requests("tcp", "127.0.0.1:0", 64, 1024)},
-	{"net/request-1k-1", requests("tcp", "127.0.0.1:0", 1, 1024)},
-	{"net/unix-request-1k-64", requests("unix", "@bench", 64, 1024)},
-	{"net/stream-64k", stream},
-	{"net/udp-round-trip", udpRoundTrip},
-	{"net/http-1k-64", httpRequests},
-	{"net/connect", connect},
+	{name: "net/request-1k-64", run: requests("tcp", "127.0.0.1:0", 64, 1024)},
+	{name: "net/request-1k-1", run: requests("tcp", "127.0.0.1:0", 1, 1024)},
+	{name: "net/unix-request-1k-64", run: requests("unix", "@bench", 64, 1024)},
+	{name: "net/stream-64k", run: stream},
+	{name: "net/udp-round-trip", run: udpRoundTrip},
+	{name: "net/http-1k-64", run: httpRequests},
+	{name: "net/connect", run: connect},
 }
-
-func init() { benchmarks = append(benchmarks, networkBenchmarks...) }
 
 // share runs work on each of count workers until together they have done n operations.
 func share(n, count int, work func(worker int, next func() bool)) {

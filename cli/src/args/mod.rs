@@ -3,6 +3,7 @@
 //! Options end at PROGRAM: everything behind it is the program's, as with env(1) and docker run. An option that is given again
 //! replaces what it said before, unless it is repeatable.
 
+mod bench;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -13,6 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use ringo_abi::MAX_CPUS;
 
 use crate::FAILED;
+pub use bench::BenchOptions;
 pub use values::{Publish, Size};
 
 /// Run a Go program in ring 0 of a virtual machine.
@@ -199,52 +201,6 @@ Examples:
   ringo bench --from results.json --markdown           what was measured, again
 
 Exit code: 0, or 125 if a run failed.";
-
-#[derive(Args)]
-pub struct BenchOptions {
-    /// How QEMU runs the VM
-    #[arg(long, value_enum, default_value_t = Engine::Auto)]
-    pub engine: Engine,
-
-    /// Number of CPUs on either side [default: as many as the host has, up to 64]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_CPUS as i64))]
-    pub cpus: Option<u32>,
-
-    /// Memory of the VM
-    #[arg(short, long, value_name = "SIZE", default_value = "1G")]
-    pub memory: Size,
-
-    /// Only the cases whose names begin with this (repeatable)
-    #[arg(long = "case", value_name = "NAME")]
-    pub cases: Vec<String>,
-
-    /// How many times either side runs; 0, with --icount, is instructions only
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
-    pub runs: u32,
-
-    /// Count the instructions of each operation
-    #[arg(long)]
-    pub icount: bool,
-
-    /// Measure a Linux guest as well
-    #[arg(long)]
-    pub linux_guest: bool,
-
-    /// Measure nothing: show what --json printed earlier
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["icount", "linux_guest", "cases", "program"])]
-    pub from: Option<PathBuf>,
-
-    /// Print one JSON object, with every single measurement
-    #[arg(long)]
-    pub json: bool,
-
-    /// Print a page of Markdown: what docs/performance.md is made of
-    #[arg(long, conflicts_with = "json")]
-    pub markdown: bool,
-
-    /// The benchmark program
-    pub program: Option<PathBuf>,
-}
 
 #[derive(Args)]
 pub struct DoctorOptions {

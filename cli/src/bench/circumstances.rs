@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::qemu::engine::Engine;
@@ -86,6 +87,23 @@ impl Circumstances {
             "hypervisor": self.hypervisor, "engine": self.engine, "qemu": self.qemu, "go": self.go,
             "linux_guest": self.linux_guest, "runs": self.runs,
         })
+    }
+
+    /// `other`, of which the results are shown with these, must be of the same machine and programs.
+    pub fn join(&mut self, other: &Circumstances) -> Result<()> {
+        for (what, ours, theirs) in [
+            ("CPU", &self.cpu, &other.cpu),
+            ("kernel", &self.kernel, &other.kernel),
+            ("engine", &self.engine, &other.engine),
+            ("Go", &self.go, &other.go),
+        ] {
+            ensure!(ours == theirs, "another {what}: {theirs}, not {ours}");
+        }
+        self.runs = self.runs.max(other.runs);
+        if self.linux_guest.is_empty() {
+            self.linux_guest.clone_from(&other.linux_guest);
+        }
+        Ok(())
     }
 
     /// What [`Circumstances::json`] wrote; what is missing there is empty here.

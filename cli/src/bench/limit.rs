@@ -12,7 +12,9 @@ use anyhow::{Context, Result, bail, ensure};
 pub const CASES: &[&str] = &[
     "syscall/getpid",
     "syscall/write-null",
-    "mix/write-and-channels",
+    "mix/write-and-channels-1",
+    "mix/write-and-channels-2",
+    "mix/write-and-channels-n",
 ];
 
 /// Where Go keeps its general system call, newest place first.

@@ -4,11 +4,13 @@
 //! - limit.rs: the same source with system calls that return at once: what is left is Go's own work.
 //! - linux_guest.rs: a Linux kernel in a VM as Ringo's is, the program as its first process.
 //! - results.rs: what was measured; medians, and how sure their ratio is. report.rs: as a table, as JSON, as a page.
-//! - circumstances.rs: on what.
+//! - circumstances.rs: on what. outside.rs: how long a start takes, and what idling costs. plot.rs: pictures.
 
 mod circumstances;
 mod limit;
 mod linux_guest;
+mod outside;
+mod plot;
 mod report;
 mod results;
 
@@ -33,13 +35,14 @@ const COUNTED: [&str; 3] = ["-difference", "-time", "20ms"];
 
 /// Measures, prints, and returns the exit code.
 pub fn run(options: &BenchOptions) -> Result<u8> {
-    let (results, circumstances) = match &options.from {
-        Some(file) => {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            report::from_json(&text).with_context(|| file.display().to_string())?
-        }
-        None => measure(options)?,
+    let (results, circumstances) = if options.from.is_empty() {
+        measure(options)?
+    } else {
+        kept(&options.from)?
     };
+    if let Some(folder) = &options.plots {
+        plot::write(&results, folder)?;
+    }
     if options.json {
         crate::print(&format!("{:#}\n", report::json(&results, &circumstances)))?;
     } else if options.markdown {
@@ -48,6 +51,24 @@ pub fn run(options: &BenchOptions) -> Result<u8> {
         crate::print(&report::table(&results, &circumstances))?;
     }
     Ok(0)
+}
+
+/// What files hold that --json printed: all their runs, and the circumstances of the first.
+fn kept(files: &[PathBuf]) -> Result<(Results, Circumstances)> {
+    let mut all: Option<(Results, Circumstances)> = None;
+    for file in files {
+        let name = || file.display().to_string();
+        let text = std::fs::read_to_string(file).with_context(name)?;
+        let (results, circumstances) = report::from_json(&text).with_context(name)?;
+        match &mut all {
+            None => all = Some((results, circumstances)),
+            Some((all, first)) => {
+                first.join(&circumstances).with_context(name)?;
+                all.join(results);
+            }
+        }
+    }
+    all.context("no file")
 }
 
 fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
@@ -93,6 +114,9 @@ fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
                     sides.retain(|&other| other != side);
                 }
                 Err(error) => return Err(error),
+            }
+            if let Some(output) = bench.outside(side)? {
+                results.add(&output, side, Unit::Nanoseconds)?;
             }
             progress.inc(1);
         }
@@ -153,17 +177,31 @@ impl Bench<'_> {
             Side::Linux | Side::Limit => Some(Limit::to(self.machine.cpus)?),
         };
         match side {
-            Side::Linux => execute(&[self.program.clone().into()], &case_arguments(self.cases)),
+            Side::Linux => execute(&[self.program.clone().into()], &self.arguments(self.cases)),
             Side::Ring0 => execute(
                 &ring0(&self.program, self.machine)?,
-                &case_arguments(self.cases),
+                &self.arguments(self.cases),
             ),
             Side::Limit => execute(
                 &[self.limit()?.into()],
-                &case_arguments(&self.limit_cases()),
+                &self.arguments(&self.limit_cases()),
             ),
-            Side::LinuxGuest => self.in_linux_guest(self.machine, &case_arguments(self.cases)),
+            Side::LinuxGuest => self.in_linux_guest(self.machine, &self.arguments(self.cases)),
         }
+    }
+
+    /// What is measured from outside of it; a program of somebody else's has no words for that.
+    fn outside(&self, side: Side) -> Result<Option<String>> {
+        let wanted = |case: &str| wanted(case, self.cases);
+        if self.limit.is_none() || !outside::CASES.iter().any(|case| wanted(case)) {
+            return Ok(None);
+        }
+        let line = match side {
+            Side::Linux => vec![self.program.clone().into()],
+            Side::Ring0 => ring0(&self.program, self.machine)?,
+            Side::Limit | Side::LinuxGuest => return Ok(None),
+        };
+        outside::measure(&line, wanted).map(Some)
     }
 
     /// The same, counting.
@@ -176,7 +214,7 @@ impl Bench<'_> {
         };
         let arguments = |cases: &[String]| {
             let mut all: Vec<String> = COUNTED.map(str::to_owned).into();
-            all.extend(case_arguments(cases));
+            all.extend(self.arguments(cases));
             all
         };
         match side {
@@ -188,6 +226,19 @@ impl Bench<'_> {
             ),
             Side::LinuxGuest => self.in_linux_guest(machine, &arguments(self.cases)),
         }
+    }
+
+    /// The program's, but for how it measures. All sides have the same cases: those for which the VM is large enough.
+    fn arguments(&self, cases: &[String]) -> Vec<String> {
+        // A program of somebody else's has no such flag.
+        let memory = self
+            .limit
+            .is_some()
+            .then(|| format!("-memory={}", self.machine.memory));
+        let cases = cases
+            .iter()
+            .flat_map(|case| ["-case".to_owned(), case.clone()]);
+        memory.into_iter().chain(cases).collect()
     }
 
     fn in_linux_guest(&self, machine: Machine, arguments: &[String]) -> Result<String> {
@@ -206,13 +257,6 @@ impl Bench<'_> {
         let cases = limit::CASES.iter().map(|&case| case.to_owned());
         cases.filter(|case| wanted(case, self.cases)).collect()
     }
-}
-
-fn case_arguments(cases: &[String]) -> Vec<String> {
-    cases
-        .iter()
-        .flat_map(|case| ["-case".to_owned(), case.clone()])
-        .collect()
 }
 
 fn wanted(case: &str, prefixes: &[String]) -> bool {

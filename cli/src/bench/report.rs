@@ -117,6 +117,7 @@ pub fn markdown(results: &Results, circumstances: &Circumstances) -> String {
     for (what, value) in circumstances.lines() {
         text += &format!("- **{what}**: {value}\n");
     }
+    text += PICTURES;
     let rows = grid(results);
     text += &format!(
         "\n| {} |\n|---|{}\n",
@@ -129,6 +130,13 @@ pub fn markdown(results: &Results, circumstances: &Circumstances) -> String {
     text
 }
 
+/// Where tools/bench.sh has them drawn.
+const PICTURES: &str = "
+![Ratios of all cases](performance/ratios.svg)
+
+![How costs grow with how many there are](performance/scale.svg)
+";
+
 const INTRODUCTION: &str = "\
 # Performance
 
@@ -140,6 +148,11 @@ returns at once: what is left is Go's own work. A ratio above 1 means that ring 
 shift=0,sleep=off`): they are the same within about 2 % on any machine at any load. Beside them those of a Linux guest, Debian's
 kernel for clouds with the program as its first process under the same QEMU. Time in which nothing runs counts as if
 it were instructions, so the figures of cases that sleep are their waiting.
+
+An interval marked *wide* spans more than 30 % of its ratio: read it as \"about\". `NAME/p50` and `NAME/p99` are percentiles of single
+operations, of the `-error` cases by how much a timer was late. `scale/KIND-COUNT` is one operation beside so many of its kind.
+`start/*` begins with the command, in ring 0 `ringo run` and QEMU; `idle/cpu-in-1s` is the CPU time of a program that waits for a
+timer, QEMU's in ring 0, in each second.
 
 ";
 
@@ -183,7 +196,8 @@ fn count(instructions: f64) -> String {
     }
 }
 
-fn duration(ns: f64) -> String {
+/// With a unit.
+pub fn duration(ns: f64) -> String {
     match ns {
         _ if ns < 1e3 => format!("{ns:.1} ns"),
         _ if ns < 1e6 => format!("{:.2} µs", ns / 1e3),

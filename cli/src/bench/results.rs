@@ -93,6 +93,18 @@ impl Results {
         self.cases.entry(name.to_owned()).or_default()
     }
 
+    /// Takes those of another measurement as well.
+    pub fn join(&mut self, others: Results) {
+        for name in &others.order {
+            let from = &others.cases[name];
+            let case = self.case(name);
+            for side in 0..Side::ALL.len() {
+                case.times[side].extend_from_slice(&from.times[side]);
+                case.counts[side] = from.counts[side].or(case.counts[side]);
+            }
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
@@ -267,6 +279,28 @@ mod tests {
         assert_eq!(
             (json[0]["ratio"].as_f64(), json[1].get("ratio")),
             (Some(2.0), None)
+        );
+    }
+
+    #[test]
+    fn runs_of_two_measurements_count_together() {
+        let mut results = Results::default();
+        let mut others = Results::default();
+        for (to, text) in [(&mut results, "a\t1\n"), (&mut others, "a\t3\nb\t7\n")] {
+            to.add(text, Side::Linux, Unit::Nanoseconds)
+                .expect("results");
+        }
+        others
+            .add("a\t50", Side::Ring0, Unit::Instructions)
+            .expect("a result");
+        results.join(others);
+        let found: Vec<_> = results
+            .iter()
+            .map(|(name, case)| (name, case.time(Side::Linux), case.count(Side::Ring0)))
+            .collect();
+        assert_eq!(
+            found,
+            [("a", Some(2.0), Some(50.0)), ("b", Some(7.0), None)]
         );
     }
 

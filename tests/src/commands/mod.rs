@@ -1,9 +1,10 @@
 //! Trials that drive the `ringo` command itself: signals, closed streams, terminals, what it leaves behind.
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
-//! * `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`, `leftovers.rs`,
-//!   `network.rs`, `profile.rs`: the trials.
+//! * `bench.rs`, `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`,
+//!   `leftovers.rs`, `network.rs`, `profile.rs`: the trials.
 
+mod bench;
 mod host_files;
 mod kept;
 mod large;
@@ -32,6 +33,7 @@ use crate::{go, machine};
 /// Every trial of this kind.
 pub fn trials() -> Vec<Trial> {
     [
+        bench::trials(),
         signals::trials(),
         streams::trials(),
         host_files::trials(),
