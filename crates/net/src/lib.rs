@@ -7,7 +7,9 @@
 //! - [`neighbours`]: Ethernet addresses of others, and what waits for them.
 //! - [`netlink`]: its messages.
 //! - [`packet`]: packets of the network.
+//! - [`paths`]: how large packets may be.
 //! - [`progress`]: what an odd segment of TCP still says.
+//! - [`reassembly`]: packets that come in pieces.
 //! - [`ports`]: which sockets may share a port, and which of them a packet is for.
 //!
 //! Nothing here trusts a length or a number from outside: what does not decode is an error, never a panic.
@@ -22,8 +24,10 @@ pub mod half_open;
 pub mod neighbours;
 pub mod netlink;
 pub mod packet;
+pub mod paths;
 pub mod ports;
 pub mod progress;
+pub mod reassembly;
 pub mod sockaddr;
 
 pub use sockaddr::{Address, UnixName};

@@ -62,6 +62,49 @@ fn ipv4(bytes: &[u8]) -> Result<Ip<'_>, Drop> {
     })
 }
 
+/// A piece of an IPv4 packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Fragment<'a> {
+    /// Its sender.
+    pub from: Ipv4Addr,
+    /// Its receiver.
+    pub to: Ipv4Addr,
+    /// IPPROTO_*.
+    pub protocol: u8,
+    /// The number of the packet it is a piece of.
+    pub id: u16,
+    /// How much of the packet comes before it.
+    pub offset: usize,
+    /// There is more behind it.
+    pub more: bool,
+    /// Its header.
+    pub header: &'a [u8],
+    /// What is behind that.
+    pub payload: &'a [u8],
+}
+
+/// Looks at a piece of an IPv4 packet, for which [`ip`] said Fragment.
+///
+/// # Errors
+/// Malformed.
+pub fn fragment(bytes: &[u8]) -> Result<Fragment<'_>, Drop> {
+    let packet = Ipv4Packet::new_checked(bytes).map_err(|_| Drop::Malformed)?;
+    let (header, total) = (
+        usize::from(packet.header_len()),
+        usize::from(packet.total_len()),
+    );
+    Ok(Fragment {
+        from: packet.src_addr(),
+        to: packet.dst_addr(),
+        protocol: packet.next_header().into(),
+        id: packet.ident(),
+        offset: usize::from(packet.frag_offset()),
+        more: packet.more_frags(),
+        header: bytes.get(..header).ok_or(Drop::Malformed)?,
+        payload: bytes.get(header..total).ok_or(Drop::Malformed)?,
+    })
+}
+
 fn ipv6(bytes: &[u8]) -> Result<Ip<'_>, Drop> {
     let packet = Ipv6Packet::new_checked(bytes).map_err(|_| Drop::Malformed)?;
     if packet.src_addr().is_multicast() {
