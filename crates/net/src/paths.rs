@@ -1,8 +1,8 @@
 //! How large packets may be on the way to whom, where that is less than the card's (RFC 1191).
 //!
 //! A router that would have to cut a packet that must not be cut says so, and how much it takes. That is believed for ten
-//! minutes and never below [`LEAST`], as Linux does it (net.ipv4.route.mtu_expires, min_pmtu): so who makes such messages up makes
-//! packets small, but not tiny. At most [`MOST`] ways are remembered. O(1).
+//! minutes and never below [`LEAST`], as Linux does it (net.ipv4.route.mtu_expires, min_pmtu): so who makes such messages up
+//! makes packets small, but not tiny. At most [`MOST`] ways are remembered. O(1).
 use core::net::IpAddr;
 use hashbrown::HashMap;
 

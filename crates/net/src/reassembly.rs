@@ -354,7 +354,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a list of bytes: whatever comes, a whole packet has exactly what was sent, and nothing is kept beyond bounds.
+        /// Against a list of bytes: whatever comes, a whole packet has exactly what was sent, and nothing is kept beyond
+        /// bounds.
         #[test]
         fn no_pieces_do_harm(steps in proptest::collection::vec((0u16..3, 0usize..40, any::<bool>(), 1usize..5, 0u64..3), 0..300)) {
             let mut table = Table::default();

@@ -2,6 +2,7 @@
 //!
 //! Inside, an IPv4 address is always itself; a socket of AF_INET6 takes and shows it mapped into IPv6.
 use super::interface;
+use super::ip::Cut;
 use super::options::{V6_ONLY, int, int_out};
 use super::socket::Common;
 use crate::sync::SpinLock;
@@ -190,6 +191,20 @@ impl IpOptions {
             IpAddr::V6(_) => &self.class,
         };
         tos.load(Ordering::Relaxed) as u8
+    }
+
+    /// Who may cut what is sent.
+    pub fn cut_for(&self, to: IpAddr) -> Cut {
+        let discover = match to {
+            IpAddr::V4(_) => &self.mtu_discover,
+            IpAddr::V6(_) => &self.mtu_discover_v6,
+        };
+        match discover.load(Ordering::Relaxed).cast_unsigned() {
+            abi::IP_PMTUDISC_WANT => Cut::Here,
+            abi::IP_PMTUDISC_DO => Cut::Never,
+            abi::IP_PMTUDISC_PROBE => Cut::Unheard,
+            _ => Cut::Anywhere,
+        }
     }
 
     /// Whether the socket is in a group, on any interface.

@@ -28,7 +28,7 @@ pub struct Counts {
     pub malformed: Count,
     /// With a wrong checksum.
     pub checksum: Count,
-    /// Parts of larger packets.
+    /// Pieces of packets that overlap others or cannot be right.
     pub fragment: Count,
     /// Of protocols nobody here speaks.
     pub protocol: Count,
@@ -46,6 +46,12 @@ pub struct Counts {
     pub unconfirmed: Count,
     /// TIME_WAITs for which there was no room.
     pub cut_short: Count,
+    /// Pieces of packets that came, packets that were put together, and those that were given up.
+    pub pieces: Count,
+    /// See `pieces`.
+    pub put_together: Count,
+    /// See `pieces`.
+    pub incomplete: Count,
     /// Segments of TCP that were sent again.
     pub repeated: Count,
     /// Questions whether the other side is there.
@@ -67,6 +73,9 @@ pub static COUNTS: Counts = Counts {
     full: Count::new(),
     unconfirmed: Count::new(),
     cut_short: Count::new(),
+    pieces: Count::new(),
+    put_together: Count::new(),
+    incomplete: Count::new(),
     repeated: Count::new(),
     probes: Count::new(),
     given_up: Count::new(),

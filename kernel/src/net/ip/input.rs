@@ -1,9 +1,12 @@
 //! From a frame to the socket it is for. Runs where interrupts are handled; nothing here blocks.
 use super::{COUNTS, Network};
 use crate::net::{tcp, udp};
+use crate::time;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use linux_raw_sys::net as abi;
 use ringo_net::packet::{self, Carried, Drop, Header, Icmp, Ip, Undelivered};
+use ringo_net::reassembly::Taken;
 
 const TCP: u8 = abi::IPPROTO_TCP as u8;
 const UDP: u8 = abi::IPPROTO_UDP as u8;
@@ -11,7 +14,7 @@ const ICMP: u8 = abi::IPPROTO_ICMP as u8;
 /// Ports of DHCP.
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
-/// The longest echo request that is answered: what fits into a frame.
+/// The longest answer to an echo that goes in one piece.
 const ECHO_MAX: usize = 1400;
 
 /// A frame came.
@@ -21,11 +24,39 @@ pub fn frame(network: &'static Network, frame: &[u8]) {
             network.neighbours.input(network, &arp);
             Ok(())
         }
-        Ok(Carried::Ip(bytes)) => packet::ip(bytes).and_then(|ip| self::ip(network, frame, &ip)),
+        Ok(Carried::Ip(bytes)) => match packet::ip(bytes) {
+            Ok(ip) => self::ip(network, frame, &ip),
+            Err(Drop::Fragment) => piece(network, bytes),
+            Err(why) => Err(why),
+        },
         Err(why) => Err(why),
     };
     if let Err(why) = result {
         COUNTS.drop(why);
+    }
+}
+
+/// A piece of a packet came: with the last one, the packet has come.
+fn piece(network: &'static Network, bytes: &[u8]) -> Result<(), Drop> {
+    let piece = packet::fragment(bytes)?;
+    let ours = network.address() == Some(piece.to);
+    if !ours && !piece.to.is_multicast() && !piece.to.is_broadcast() {
+        return Err(Drop::NotOurs);
+    }
+    COUNTS.pieces.add();
+    let mut pieces = network.pieces.lock();
+    let before = pieces.given_up();
+    let taken = pieces.take(&piece, time::now());
+    let given_up = pieces.given_up() - before;
+    drop(pieces);
+    (0..given_up).for_each(|_| COUNTS.incomplete.add());
+    match taken {
+        Taken::Kept | Taken::Twice => Ok(()),
+        Taken::Refused => Err(Drop::Fragment),
+        Taken::Whole(whole) => {
+            COUNTS.put_together.add();
+            ip(network, &[], &packet::ip(&whole)?)
+        }
     }
 }
 
@@ -96,7 +127,26 @@ fn icmp(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
                 packet::write_echo_reply(out, rest);
             });
         }
-        Icmp::Echo(_) => return Err(Drop::Fragment),
+        Icmp::Echo(rest) => {
+            let (Some(from), IpAddr::V4(to)) = (network.address(), ip.from) else {
+                return Ok(());
+            };
+            let mut answer = Vec::new();
+            if answer.try_reserve_exact(4 + rest.len()).is_err() {
+                COUNTS.full.add();
+                return Ok(());
+            }
+            answer.resize(4 + rest.len(), 0);
+            packet::write_echo_reply(&mut answer, rest);
+            let header = Header {
+                from,
+                to,
+                protocol: ICMP,
+                ttl: 64,
+                tos: 0,
+            };
+            network.send_in_pieces(&header, &answer);
+        }
         Icmp::Undelivered(what) if Some(what.from.ip()) == network.address().map(IpAddr::V4) => {
             undelivered(&what);
         }

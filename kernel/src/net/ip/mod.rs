@@ -9,7 +9,7 @@
 //! of its own; this layer has none that two connections share but the card's two queues and the neighbours' table.
 //! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `neighbours`; the card's transmit queue.
 //!
-//! Not here: fragments (a datagram that came in pieces is dropped and counted), IPv6, more than one card, IGMP.
+//! Not here: IPv6, more than one card, IGMP.
 //! Sources: RFC 791, 826, 1122; Linux net/ipv4.
 pub mod counts;
 mod dhcp;
@@ -20,22 +20,24 @@ mod port;
 
 pub use counts::COUNTS;
 pub use input::{answer_by, send_by};
-pub use output::{Datagram, send_datagram};
+pub use output::{Cut, Datagram, send_datagram};
 pub use port::{Port, now};
 
 use self::dhcp::Dhcp;
 use self::neighbours::Neighbours;
 use super::tcp::Wire;
-use crate::drivers::virtio::net::{Nic, User};
+use crate::drivers::virtio::net::{MTU, Nic, User};
 use crate::drivers::virtio::{Device, VirtioError};
 use crate::klog;
 use crate::sync::{SpinLock, Wait, WaitQueue};
 use crate::time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::net::{IpAddr, Ipv4Addr};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ringo_abi::Errno;
+use ringo_net::paths::Paths;
+use ringo_net::reassembly;
 use spin::Once;
 
 /// How long a program waits for an address of ours: what a server takes that is asked once more.
@@ -87,6 +89,11 @@ pub struct Network {
     arrival: WaitQueue,
     dhcp: Dhcp,
     neighbours: Neighbours,
+    /// Packets that come in pieces.
+    pieces: SpinLock<reassembly::Table>,
+    /// Ways that take less than the card; `narrow` if there are any.
+    paths: SpinLock<Paths>,
+    narrow: AtomicBool,
     /// Connections that found the card busy.
     waiting: SpinLock<Vec<Arc<Wire>>>,
 }
@@ -132,6 +139,9 @@ pub fn init(device: Device) -> Result<(), VirtioError> {
         arrival: WaitQueue::new(),
         dhcp: Dhcp::new(nic.mac),
         neighbours: Neighbours::new(),
+        pieces: SpinLock::default(),
+        paths: SpinLock::default(),
+        narrow: AtomicBool::new(false),
         waiting: SpinLock::new(Vec::new()),
     });
     nic.listen()?;
@@ -166,6 +176,21 @@ impl Network {
                 Errno::ETIMEDOUT => Errno::ENETUNREACH,
                 other => other,
             })
+    }
+
+    /// The largest packet on the way to somebody.
+    pub fn mtu_to(&self, to: IpAddr) -> usize {
+        if !self.narrow.load(Ordering::Relaxed) {
+            return MTU;
+        }
+        let known = self.paths.lock().largest(to, time::now());
+        known.map_or(MTU, usize::from)
+    }
+
+    /// A router says what the way to somebody takes.
+    pub fn learn_mtu(&self, to: IpAddr, mtu: u16) {
+        let learnt = self.paths.lock().learn(to, mtu, MTU as u16, time::now());
+        self.narrow.fetch_or(learnt.is_some(), Ordering::Relaxed);
     }
 
     /// Our place is this from now on.

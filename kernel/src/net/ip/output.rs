@@ -7,8 +7,8 @@ use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
 use ringo_net::packet::{self, EthernetKind, Header, IPV4_HEADER, Mac, Part, UDP_HEADER};
 
-/// Data of a fragment: what is left of the MTU, in eights.
-const PIECE: usize = (MTU - IPV4_HEADER) / 8 * 8;
+/// Numbers of packets that may be cut.
+static ID: AtomicU16 = AtomicU16::new(1);
 
 /// The Ethernet address that stands for a group (RFC 1112, 6.4).
 fn group(ip: Ipv4Addr) -> Mac {
@@ -68,6 +68,29 @@ impl Network {
         self.send(frame, header.to.into());
         true
     }
+
+    /// Sends a payload, in pieces if it is larger than the way takes.
+    pub fn send_in_pieces(&self, header: &Header, data: &[u8]) {
+        let room = self.mtu_to(header.to.into()) - IPV4_HEADER;
+        // In eights, but for the last.
+        let size = if data.len() <= room {
+            room
+        } else {
+            room / 8 * 8
+        };
+        let id = ID.fetch_add(1, Ordering::Relaxed);
+        let last = data.len().div_ceil(size).saturating_sub(1);
+        for (number, piece) in data.chunks(size).enumerate() {
+            let part = Part {
+                id,
+                offset: number * size,
+                more: number < last,
+            };
+            self.send_packet(header, piece.len(), Some(part), |out| {
+                out.copy_from_slice(piece);
+            });
+        }
+    }
 }
 
 /// A datagram to be sent; `data` has room for the header of UDP in front.
@@ -80,16 +103,18 @@ pub struct Datagram<'a> {
     pub ttl: u8,
     /// Type of service.
     pub tos: u8,
+    /// Who may cut it.
+    pub cut: Cut,
     /// [`UDP_HEADER`] bytes for the header, then the data.
     pub data: &'a mut [u8],
 }
 
-/// Sends a datagram, in pieces if it is larger than a packet. What the card has no room for is lost, as everywhere on its way.
+/// Sends a datagram, in pieces if it is larger than a packet and may be cut. What the card has no room for is lost, as
+/// everywhere on its way.
 ///
 /// # Errors
-/// ENETUNREACH without a card or an address, and for IPv6.
+/// ENETUNREACH without a card or an address, and for IPv6; EMSGSIZE.
 pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
-    static ID: AtomicU16 = AtomicU16::new(1);
     let network = super::network().ok_or(Errno::ENETUNREACH)?;
     let (IpAddr::V4(from), IpAddr::V4(to)) = (datagram.from.ip(), datagram.to.ip()) else {
         return Err(Errno::ENETUNREACH);
@@ -102,24 +127,41 @@ pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
         ttl: datagram.ttl,
         tos: datagram.tos,
     };
+    let length = IPV4_HEADER + datagram.data.len();
+    let fits = match datagram.cut {
+        Cut::Never => length <= network.mtu_to(to.into()),
+        Cut::Unheard => length <= MTU,
+        _ => true,
+    };
+    if !fits {
+        return Err(Errno::EMSGSIZE);
+    }
     packet::write_udp(datagram.data, datagram.from, datagram.to);
     let data = &*datagram.data;
-    if data.len() <= MTU - IPV4_HEADER {
+    let whole = match datagram.cut {
+        Cut::Here => length <= network.mtu_to(to.into()),
+        Cut::Never | Cut::Unheard => true,
+        // With a number of its own, so that others may cut it, too.
+        Cut::Anywhere => false,
+    };
+    if whole {
         network.send_packet(&header, data.len(), None, |out| out.copy_from_slice(data));
     } else {
-        let id = ID.fetch_add(1, Ordering::Relaxed);
-        let last = data.len().div_ceil(PIECE) - 1;
-        for (number, piece) in data.chunks(PIECE).enumerate() {
-            let part = Part {
-                id,
-                offset: number * PIECE,
-                more: number < last,
-            };
-            network.send_packet(&header, piece.len(), Some(part), |out| {
-                out.copy_from_slice(piece);
-            });
-        }
+        network.send_in_pieces(&header, data);
     }
     network.nic.flush();
     Ok(())
+}
+
+/// Who may cut a datagram that is too large for its way (IP_MTU_DISCOVER).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// We and routers (IP_PMTUDISC_DONT and kin).
+    Anywhere,
+    /// We, to what the way takes (IP_PMTUDISC_WANT).
+    Here,
+    /// Nobody (IP_PMTUDISC_DO).
+    Never,
+    /// Nobody, and what routers said does not count (IP_PMTUDISC_PROBE).
+    Unheard,
 }

@@ -40,6 +40,8 @@ pub struct Port<'a> {
     /// A packet that came.
     pub packet: Option<&'a [u8]>,
     to: IpAddr,
+    /// The largest packet.
+    pub mtu: usize,
     /// What would be sent is not.
     pub mute: bool,
     /// The card was busy.
@@ -57,6 +59,7 @@ impl<'a> Port<'a> {
             network,
             packet: None,
             to,
+            mtu: MTU,
             mute: false,
             busy: false,
             front,
@@ -147,7 +150,7 @@ impl<'b> Device for Port<'b> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = capabilities(Medium::Ip, MTU);
+        let mut capabilities = capabilities(Medium::Ip, self.mtu);
         // What comes was checked on its way here (input.rs, tcp/wires.rs).
         capabilities.checksum.ipv4 = Checksum::Tx;
         capabilities.checksum.tcp = Checksum::Tx;

@@ -1,6 +1,7 @@
 //! What smoltcp has of a connection: an interface with one socket, and its rings.
 use super::buffers;
 use super::wires::Ends;
+use crate::fs::dev::random;
 use crate::net::ip::{Network, Port};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -38,22 +39,8 @@ impl Live {
         seed: u64,
         ring: usize,
     ) -> Result<Box<Self>, Errno> {
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = seed;
-        let mut port = Port::new(network, ends.remote.ip(), None);
-        let mut interface = Interface::new(config, &mut port, now);
-        let full = match ends.local.ip() {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => 128,
-        };
-        interface.update_ip_addrs(|addresses| {
-            // Its capacity is one.
-            let _ = addresses.push(IpCidr::new(ends.local.ip().into(), full));
-        });
-        // Which way packets go is the layer's below; here there must only be one.
-        let _ = interface
-            .routes_mut()
-            .add_default_ipv4_route(Ipv4Addr::UNSPECIFIED);
+        let mtu = network.mtu_to(ends.remote.ip());
+        let interface = interface(network, ends, now, seed, mtu);
         let receive = buffers::ring(ring)?;
         let send = buffers::ring(ring).inspect_err(|_| buffers::gone(receive.len()))?;
         let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
@@ -68,10 +55,43 @@ impl Live {
         }))
     }
 
+    /// The way takes packets of so many bytes from now on. smoltcp asks only once how many that are: it gets a new interface,
+    /// of which nothing but that matters.
+    pub fn narrow(&mut self, network: &'static Network, ends: &Ends, now: Instant, mtu: usize) {
+        self.interface = interface(network, ends, now, random::word(), mtu);
+    }
+
     /// The socket.
     pub fn socket(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
     }
+}
+
+fn interface(
+    network: &'static Network,
+    ends: &Ends,
+    now: Instant,
+    seed: u64,
+    mtu: usize,
+) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut port = Port::new(network, ends.remote.ip(), None);
+    port.mtu = mtu;
+    let mut interface = Interface::new(config, &mut port, now);
+    let full = match ends.local.ip() {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    };
+    interface.update_ip_addrs(|addresses| {
+        // Its capacity is one.
+        let _ = addresses.push(IpCidr::new(ends.local.ip().into(), full));
+    });
+    // Which way packets go is the layer's below; here there must only be one.
+    let _ = interface
+        .routes_mut()
+        .add_default_ipv4_route(Ipv4Addr::UNSPECIFIED);
+    interface
 }
 
 impl Drop for Live {

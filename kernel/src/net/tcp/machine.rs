@@ -246,7 +246,8 @@ impl Machine {
         match stage {
             Stage::Opening if what.mtu.is_none() => self.failure = Some(what.errno),
             // Later it is only a hint (RFC 1122, 4.2.3.9).
-            _ => self.hint = Some(what.errno),
+            _ if what.mtu.is_none() => self.hint = Some(what.errno),
+            _ => {}
         }
         true
     }

@@ -313,6 +313,16 @@ impl Wire {
     pub fn undelivered(self: &Arc<Self>, what: &Undelivered) -> bool {
         let mut machine = self.machine.lock();
         let known = machine.undelivered(what);
+        if let (true, Some(mtu)) = (known, what.mtu) {
+            let to = self.ends.remote.ip();
+            self.network.learn_mtu(to, mtu);
+            // Another connection may have learnt it before.
+            let mtu = self.network.mtu_to(to);
+            let shown = machine.shown(time::now());
+            if let Some(live) = machine.live.as_mut() {
+                live.narrow(self.network, &self.ends, shown, mtu);
+            }
+        }
         if machine.has_failed()
             && let Some(live) = machine.live.as_mut()
         {
