@@ -11,9 +11,10 @@ use ringo_bundle::{Circumstances, Flags, Metadata, StreamKind, Writer};
 use crate::args::{self, RunOptions};
 use crate::host::{self, Streams};
 use crate::keep::{self, Keeper};
+use crate::network::{self, Mac, Net};
 use crate::profile::Collector;
 use crate::program::{self, Program};
-use crate::qemu::{self, engine};
+use crate::qemu::{self, Card, Link, engine, tap};
 use crate::root::{self, Kind, Node, Source, Tree};
 use crate::session;
 
@@ -63,8 +64,7 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
         memory,
         icount: options.icount,
         host_files: world == World::Host,
-        network: options.has_network(),
-        publish: options.publish.clone(),
+        card: card(options)?,
         capture: capture(options)?,
     };
     let profile = match &options.profile {
@@ -99,6 +99,30 @@ fn counted(options: &RunOptions) -> Result<(args::Engine, u32)> {
     Ok((args::Engine::Tcg, 1))
 }
 
+/// The network card, connected to what the host has.
+fn card(options: &RunOptions) -> Result<Option<Card>> {
+    let tap = match options.network() {
+        Net::None => return Ok(None),
+        Net::User => {
+            let link = Link::User(options.publish.clone());
+            let mac = options.mac;
+            return Ok(Some(Card { link, mac }));
+        }
+        Net::Tap(name) => tap::tap(&name)?,
+        Net::Bridge(name) => tap::bridge(&name)?,
+    };
+    // Several VMs may be on one network, where QEMU's default would be all of theirs.
+    let mac = options
+        .mac
+        .or_else(|| tap.name.as_deref().map(Mac::for_interface));
+    let random = || Ok::<_, anyhow::Error>(Mac::random(host::entropy()?));
+    let mac = mac.map_or_else(random, Ok)?;
+    Ok(Some(Card {
+        link: Link::Tap(tap.descriptor),
+        mac: Some(mac),
+    }))
+}
+
 /// The file that frames are written to.
 fn capture(options: &RunOptions) -> Result<Option<File>> {
     let create =
@@ -127,7 +151,12 @@ fn bundle(
             Some(root) => root::read(root, &mut writer)?,
             None => Tree::default(),
         };
-        root::complete(&mut tree, HOSTNAME, options.has_network(), now as i64);
+        let names = root::Names {
+            hostname: HOSTNAME,
+            address: options.ip.map(|ip| ip.address),
+            network: options.has_network(),
+        };
+        root::complete(&mut tree, &names, now as i64);
         let metadata = program::bundle_metadata(&program.metadata);
         let kind = Kind::File(Source::Written(program_data));
         tree.insert(
@@ -209,6 +238,7 @@ fn bundle(
             .map(|root| root.inside.as_os_str().as_bytes().to_vec())
             .collect(),
         profile_hertz: options.profile.as_ref().map_or(0, |_| options.profile_rate),
+        network: network::settings(options),
     };
     writer
         .finish(&circumstances)

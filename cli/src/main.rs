@@ -33,6 +33,7 @@ mod host;
 mod image;
 mod keep;
 mod launch;
+mod network;
 mod profile;
 mod program;
 mod qemu;

@@ -4,9 +4,12 @@
 //! replaces what it said before, unless it is repeatable.
 
 mod bench;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::ffi::{OsStr, OsString};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -14,6 +17,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use ringo_abi::MAX_CPUS;
 
 use crate::FAILED;
+use crate::network::{self, Mac, Net, Prefix};
 pub use bench::BenchOptions;
 pub use values::{Publish, Size};
 
@@ -66,7 +70,9 @@ Examples:
   ringo run ./hello
   ringo run --env DEBUG=1 --env HOME ./server --listen :8080
   ringo run --publish 8080:80 ./server         (curl http://localhost:8080 on the host)
-  ringo run --net user ./client http://10.0.2.2:8000
+  ringo run --net user ./client http://10.0.2.2:8000        (a server on the host)
+  ringo run --net tap:tap0 --ip 192.168.7.2/24 --gateway 192.168.7.1 --dns 192.168.7.1 ./server
+  ringo run --net bridge:br0 ./server          (a machine of your network, by DHCP)
   ringo run --root site --write out:/public --memory 2G ./hugo build
   echo hello | ringo run ./upper | sort
   ringo run --stats ./bench 2>stats.json
@@ -132,8 +138,24 @@ pub struct RunOptions {
     pub publish: Vec<Publish>,
 
     /// The network beyond loopback [default: user with --publish, else none]
-    #[arg(long, value_enum, value_name = "KIND")]
+    #[arg(long, value_name = "none|user|tap:NAME|bridge:NAME")]
     pub net: Option<Net>,
+
+    /// Address of the VM on a tap or bridge, and the length of its network's prefix [default: by DHCP]
+    #[arg(long, value_name = "ADDR/LEN")]
+    pub ip: Option<Prefix>,
+
+    /// The router, where --ip is given
+    #[arg(long, value_name = "ADDR")]
+    pub gateway: Option<Ipv4Addr>,
+
+    /// A name server, of up to three (repeatable) [default: what DHCP says]
+    #[arg(long, value_name = "ADDR")]
+    pub dns: Vec<IpAddr>,
+
+    /// Ethernet address of the network card [default: made from the host's and the interface's name]
+    #[arg(long, value_name = "ADDR")]
+    pub mac: Option<Mac>,
 
     /// Write what the network card sends and receives to a file, for tcpdump and Wireshark
     #[arg(long, value_name = "FILE")]
@@ -174,9 +196,15 @@ pub struct RunOptions {
 impl RunOptions {
     /// Whether the VM has a network card.
     pub fn has_network(&self) -> bool {
-        match self.net {
-            Some(net) => net != Net::None,
-            None => !self.publish.is_empty(),
+        self.network() != Net::None
+    }
+
+    /// Which network the VM is in.
+    pub fn network(&self) -> Net {
+        match &self.net {
+            Some(net) => net.clone(),
+            None if self.publish.is_empty() => Net::None,
+            None => Net::User,
         }
     }
 }
@@ -220,15 +248,6 @@ pub enum Engine {
     Kvm,
     /// QEMU's emulation: works everywhere, slowly
     Tcg,
-}
-
-/// The network of the VM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Net {
-    /// Loopback only
-    None,
-    /// The host's, by QEMU's own address translation: needs no privilege; the host is 10.0.2.2
-    User,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -336,12 +355,7 @@ fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
         let text = format!("unknown option '{}'", program.to_string_lossy());
         return complain(clap::error::ErrorKind::UnknownArgument, text);
     }
-    if options.net == Some(Net::None) && !options.publish.is_empty() {
-        let text = "--publish needs a network; leave `--net none` out".to_owned();
-        return complain(clap::error::ErrorKind::ArgumentConflict, text);
-    }
-    if options.pcap.is_some() && !options.has_network() {
-        let text = "--pcap needs a network: `--net user`, or --publish".to_owned();
+    if let Some(text) = network::contradiction(options) {
         return complain(clap::error::ErrorKind::ArgumentConflict, text);
     }
     let is_v6 = |publish: &&Publish| publish.address.is_some_and(|address| address.is_ipv6());
@@ -358,98 +372,4 @@ fn check(options: &RunOptions, name: &str) -> Result<(), clap::Error> {
         return complain(clap::error::ErrorKind::ArgumentConflict, text);
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &[&str]) -> Result<Command, clap::Error> {
-        parse_from(
-            std::iter::once("ringo")
-                .chain(line.iter().copied())
-                .map(OsString::from),
-        )
-    }
-
-    fn options(line: &[&str]) -> RunOptions {
-        match parse(line) {
-            Ok(Command::Run(options) | Command::Exec(options)) => options,
-            Ok(_) => panic!("neither run nor exec"),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn options_end_at_the_program() {
-        let options = options(&[
-            "run", "--cpus", "2", "./prog", "--cpus", "3", "-v", "--", "--help",
-        ]);
-        assert_eq!(options.cpus, Some(2));
-        assert!(!options.verbose);
-        assert_eq!(
-            options.command,
-            ["./prog", "--cpus", "3", "-v", "--", "--help"]
-        );
-    }
-
-    #[test]
-    fn values_may_stand_right_behind_a_letter() {
-        let line = [
-            "exec", "-vm1G", "-eA=-m2G", "-w=/tmp", "-e", "B", "-vm", "3G",
-        ];
-        let options = options(&[&line[..], &["./prog", "-m4G", "-vm1G"]].concat());
-        assert_eq!(options.memory, Size(3 << 30));
-        assert!(options.verbose);
-        assert_eq!(options.env, ["A=-m2G", "B"]);
-        assert_eq!(options.workdir, Some("/tmp".into()));
-        assert_eq!(options.command, ["./prog", "-m4G", "-vm1G"]);
-        for line in [
-            &["run", "-mem", "1G", "p"][..],
-            &["run", "-x1", "p"],
-            &["run", "-v\u{e9}", "p"],
-        ] {
-            assert!(parse(line).is_err(), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn the_last_one_counts() {
-        let line = [
-            "run",
-            "--stats",
-            "-m",
-            "1G",
-            "--stats",
-            "--memory=2G",
-            "--net",
-            "user",
-            "--net=none",
-            "p",
-        ];
-        let options = options(&line);
-        assert!(options.stats && options.memory == Size(2 << 30) && options.net == Some(Net::None));
-    }
-
-    #[test]
-    fn a_mistyped_option_is_not_a_program() {
-        let error = parse(&["run", "--cpu", "2", "./prog"])
-            .err()
-            .expect("an error")
-            .to_string();
-        assert!(error.contains("--cpu"), "{error}");
-        assert!(parse(&["exec", "-x"]).is_err());
-    }
-
-    #[test]
-    fn a_program_is_required() {
-        assert!(parse(&["run"]).is_err());
-        assert!(parse(&["run", "--cpus", "2"]).is_err());
-        assert!(parse(&[]).is_err());
-    }
 }

@@ -1,13 +1,13 @@
 //! QEMU's command line.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use ringo_control::port;
 
-use super::Config;
 use super::engine::Engine;
+use super::{Config, Link};
 use crate::args::{Machine, Publish};
 
 /// Where QEMU is.
@@ -98,11 +98,19 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
             format!("virtio-9p-{bus},fsdev=host,mount_tag=host"),
         );
     }
-    if config.network {
-        arguments.option("-netdev", user_network(&config.publish));
+    if let Some(card) = &config.card {
+        let link = match &card.link {
+            Link::User(publish) => user_network(publish),
+            Link::Tap(tap) => format!("tap,id=net,fd={}", tap.as_raw_fd()),
+        };
+        arguments.option("-netdev", link);
         // No option ROM: nobody boots from this card.
         let rom = if pci { ",romfile=" } else { "" };
-        arguments.option("-device", format!("virtio-net-{bus},netdev=net{rom}"));
+        let mac = card
+            .mac
+            .map(|mac| format!(",mac={mac}"))
+            .unwrap_or_default();
+        arguments.option("-device", format!("virtio-net-{bus},netdev=net{mac}{rom}"));
         if let Some(fd) = capture {
             let file = format!("/proc/self/fd/{fd}");
             arguments.option(

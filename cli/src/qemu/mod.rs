@@ -8,6 +8,7 @@ mod backlog;
 mod command;
 pub mod engine;
 pub mod linux;
+pub mod tap;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,6 +23,7 @@ use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Signal};
 
 use crate::args::{Machine, Publish};
+use crate::network::Mac;
 use crate::{host, image};
 use engine::Engine;
 
@@ -35,12 +37,33 @@ pub struct Config {
     pub icount: bool,
     /// Offer the host's files by 9p.
     pub host_files: bool,
-    /// A card in QEMU's user network.
-    pub network: bool,
-    /// Ports of it that the host's are led to.
-    pub publish: Vec<Publish>,
+    /// The network card.
+    pub card: Option<Card>,
     /// Where to write the card's frames.
     pub capture: Option<File>,
+}
+
+/// A network card.
+pub struct Card {
+    pub link: Link,
+    /// Its address, if it is not QEMU's.
+    pub mac: Option<Mac>,
+}
+
+/// What a network card is connected to.
+pub enum Link {
+    /// QEMU's user network, with these ports of it led to from the host.
+    User(Vec<Publish>),
+    /// A tap interface of the host.
+    Tap(OwnedFd),
+}
+
+impl Config {
+    /// Whether ports of the host lead to the VM.
+    pub fn publishes(&self) -> bool {
+        let link = self.card.as_ref().map(|card| &card.link);
+        matches!(link, Some(Link::User(ports)) if !ports.is_empty())
+    }
 }
 
 /// A VM that was started.
@@ -96,10 +119,15 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .process_group(0);
-    prepare_child(
-        &mut command,
-        inherited.iter().map(|fd| fd.as_raw_fd()).collect(),
-    );
+    let mut keep: Vec<_> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
+    if let Some(Card {
+        link: Link::Tap(tap),
+        ..
+    }) = &config.card
+    {
+        keep.push(tap.as_raw_fd());
+    }
+    prepare_child(&mut command, keep);
     let started = Instant::now();
     let mut child = match command.spawn() {
         Ok(child) => child,

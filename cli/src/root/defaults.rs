@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,11 +23,21 @@ const CERTIFICATES: [&str; 6] = [
 ];
 const ZONES: &str = "/usr/share/zoneinfo";
 
-/// The name server of QEMU's user network, which asks the host's.
-const RESOLVER: &str = "nameserver 10.0.2.3\n";
+/// The kernel writes the lines of resolv.conf(5) there, from options or the lease.
+const RESOLVER: &str = "/proc/net/pnp";
+
+/// Who the machine is.
+pub struct Names<'a> {
+    pub hostname: &'a str,
+    /// Its address, where that is known beforehand.
+    pub address: Option<Ipv4Addr>,
+    /// It has a network card.
+    pub network: bool,
+}
 
 /// Adds what is missing. `now_ns` dates what has no date of its own.
-pub fn complete(tree: &mut Tree, hostname: &str, network: bool, now_ns: i64) {
+pub fn complete(tree: &mut Tree, names: &Names, now_ns: i64) {
+    let hostname = names.hostname;
     let owned = |mode| Metadata {
         mode,
         uid: 0,
@@ -59,21 +70,30 @@ pub fn complete(tree: &mut Tree, hostname: &str, network: bool, now_ns: i64) {
         ("etc/group", "root:x:0:\nnobody:x:65534:\n".into()),
         (
             "etc/hosts",
-            format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost\n"),
+            match names.address {
+                Some(address) => {
+                    format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{hostname}\n")
+                }
+                None => format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost\n"),
+            },
         ),
         ("etc/hostname", format!("{hostname}\n")),
         (
             "etc/nsswitch.conf",
             "passwd: files\ngroup: files\nhosts: files dns\n".into(),
         ),
-        (
-            "etc/resolv.conf",
-            if network { RESOLVER } else { "" }.into(),
-        ),
     ];
-    for (path, text) in files {
+    let text = |text: String| Kind::File(Source::Bytes(text.into_bytes()));
+    let mut files = files.map(|(path, lines)| (path, text(lines))).to_vec();
+    files.push((
+        "etc/resolv.conf",
+        match names.network {
+            true => Kind::Symlink(RESOLVER.into()),
+            false => text(String::new()),
+        },
+    ));
+    for (path, kind) in files {
         if !tree.contains(path.as_bytes()) {
-            let kind = Kind::File(Source::Bytes(text.into_bytes()));
             tree.insert(
                 path.as_bytes(),
                 Node {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use ringo_bundle::{Data, Metadata, Writer};
 
-pub use defaults::complete;
+pub use defaults::{Names, complete};
 
 /// Where a file's contents come from.
 #[derive(Clone, Debug)]

@@ -213,7 +213,7 @@ impl Session<'_> {
             ToHost::Booted { since_entry_ns } => {
                 self.booted = Some(Instant::now());
                 self.guest_boot = Duration::from_nanos(since_entry_ns);
-                if !self.task.config.publish.is_empty() {
+                if self.task.config.publishes() {
                     self.vm.enlarge_backlogs();
                 }
                 for signal in std::mem::take(&mut self.waiting) {

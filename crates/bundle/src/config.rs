@@ -6,7 +6,8 @@
 //! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) ·
 //! bytes program path · u64 data offset · u64 data length · bytes cwd · bytes hostname ·
 //! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each ·
-//! u32 count of places to keep · that many bytes · u32 samples a second
+//! u32 count of places to keep · that many bytes · u32 samples a second ·
+//! u32 count of lines about the network · that many bytes
 //! ```
 
 use ringo_control::{Stream, Termios, WinSize};
@@ -141,6 +142,8 @@ pub struct Config<'a> {
     pub kept: Strings<'a>,
     /// Samples a second of CPU time for a profile; 0: none.
     pub profile_hertz: u32,
+    /// What the command says about the network, a line each (`ringo_net::settings`); none without a card.
+    pub network: Strings<'a>,
 }
 
 impl<'a> Config<'a> {
@@ -183,6 +186,7 @@ impl<'a> Config<'a> {
             groups: Groups::read(cursor)?,
             kept: Strings::read(cursor)?,
             profile_hertz: cursor.u32()?,
+            network: Strings::read(cursor)?,
         })
     }
 }

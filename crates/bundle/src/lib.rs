@@ -37,7 +37,7 @@ pub const PAGE: u64 = 4096;
 /// The first eight bytes.
 pub const MAGIC: [u8; 8] = *b"ringobdl";
 /// Changes with the format; both sides are built together, so there is only one.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Why an archive was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

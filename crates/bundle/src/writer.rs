@@ -50,6 +50,7 @@ pub struct Circumstances {
     pub groups: Vec<u32>,
     pub kept: Vec<Vec<u8>>,
     pub profile_hertz: u32,
+    pub network: Vec<Vec<u8>>,
 }
 
 /// Writes an archive to a file that starts empty. Entries may come in any order: missing parents are made, and a second
@@ -323,6 +324,7 @@ fn config_record(config: &Circumstances) -> Vec<u8> {
     put_bytes(&mut out, &groups);
     put_strings(&mut out, &config.kept);
     out.extend(config.profile_hertz.to_le_bytes());
+    put_strings(&mut out, &config.network);
     out
 }
 

@@ -50,6 +50,7 @@ fn circumstances() -> Circumstances {
         groups: vec![4, 70_000],
         kept: vec![b"/out".to_vec(), b"/a b".to_vec()],
         profile_hertz: 499,
+        network: vec![b"user".to_vec(), b"nameserver 192.0.2.53".to_vec()],
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`paths`]: how large packets may be.
 //! - [`progress`]: what an odd segment of TCP still says.
 //! - [`reassembly`]: packets that come in pieces.
+//! - [`settings`], [`search`]: what the command and DHCP say about the network.
 //! - [`ports`]: which sockets may share a port, and which of them a packet is for.
 //!
 //! Nothing here trusts a length or a number from outside: what does not decode is an error, never a panic.
@@ -28,6 +29,8 @@ pub mod paths;
 pub mod ports;
 pub mod progress;
 pub mod reassembly;
+pub mod search;
+pub mod settings;
 pub mod sockaddr;
 
 pub use sockaddr::{Address, UnixName};

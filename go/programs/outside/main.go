@@ -1,4 +1,5 @@
-// Outside talks beyond loopback, with a test on the host: `serve` until told to end, `dial ADDRESS` once.
+// Outside talks beyond loopback, with a test on the host: `serve` until told to end, `dial ADDRESS` and
+// `names` once.
 package main
 
 import (
@@ -14,13 +15,15 @@ import (
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) < 2 {
-		log.Fatal("usage: outside serve | dial ADDRESS")
+		log.Fatal("usage: outside serve | dial ADDRESS | names")
 	}
 	switch os.Args[1] {
 	case "serve":
 		serve()
 	case "dial":
 		dial(os.Args[2])
+	case "names":
+		names()
 	}
 }
 
@@ -75,6 +78,27 @@ func serve() {
 	<-end
 }
 
+// interfaces tells this machine's addresses.
+func interfaces() {
+	all, err := net.Interfaces()
+	for _, each := range all {
+		addresses, _ := each.Addrs()
+		fmt.Println(each.Name, addresses, each.HardwareAddr)
+	}
+	if err != nil {
+		fmt.Println(err)
+	}
+}
+
+// names tells who is asked for names, and the way there.
+func names() {
+	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts", "/proc/net/route"} {
+		text, err := os.ReadFile(file)
+		fmt.Printf("%s: %v\n%s", file, err, text)
+	}
+	interfaces()
+}
+
 func dial(address string) {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
@@ -95,11 +119,7 @@ func dial(address string) {
 	fmt.Printf("%d bytes came back, %v, %x\n", n, err, sum.Sum(nil))
 	local, remote := conn.LocalAddr(), conn.RemoteAddr()
 	fmt.Println(local.(*net.TCPAddr).IP, remote)
-	interfaces, err := net.Interfaces()
-	for _, each := range interfaces {
-		addresses, _ := each.Addrs()
-		fmt.Println(each.Name, addresses)
-	}
+	interfaces()
 	// Nobody listens at port 1 of the host.
 	_, err = net.Dial("tcp", "10.0.2.2:1")
 	fmt.Println(err)

@@ -20,6 +20,15 @@ fn directory(mode: u32) -> Arc<Inode> {
     )
 }
 
+/// A symbolic link that does.
+fn link(target: &[u8]) -> Arc<Inode> {
+    Inode::new(
+        &ram::ROOT,
+        Owner::root(abi::S_IFLNK | 0o777),
+        Content::Symlink(target.into()),
+    )
+}
+
 /// What could not be made, and why.
 #[derive(Debug)]
 pub struct Failure {
@@ -77,6 +86,12 @@ pub fn tree(
     tree::set_program(file);
     if of_host {
         ram::mount(&root, b"dev", directory(0o755)).map_err(Failure::at(b"dev"))?;
+        if config.network.len() > 0 {
+            // The host's own resolver may be one of its loopback addresses.
+            let etc = ensure_directory(&root, b"etc", 0o755).map_err(Failure::at(b"etc"))?;
+            ram::mount(&etc, b"resolv.conf", link(b"/proc/net/pnp"))
+                .map_err(Failure::at(b"etc/resolv.conf"))?;
+        }
     }
     devices(&root).map_err(Failure::at(b"dev"))?;
     ram::mount(&root, b"proc", proc::TREE.root_inode()).map_err(Failure::at(b"proc"))?;
@@ -212,12 +227,7 @@ fn devices(root: &Arc<Dentry>) -> Result<(), Errno> {
         ("stdout", "/proc/self/fd/1"),
         ("stderr", "/proc/self/fd/2"),
     ] {
-        let inode = Inode::new(
-            &ram::ROOT,
-            Owner::root(abi::S_IFLNK | 0o777),
-            Content::Symlink(target.as_bytes().into()),
-        );
-        put(&place, name.as_bytes(), inode)?;
+        put(&place, name.as_bytes(), link(target.as_bytes()))?;
     }
     put(&place, b"shm", directory(0o1777))
 }

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 use ringo_bundle::{Bundle, Flags};
 use ringo_control::ToHost;
+use ringo_net::settings::Settings;
 use spin::Once;
 
 /// The start info, read.
@@ -132,7 +133,7 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         .partition(|device| device.id == virtio::kind::NET);
     crate::fs::init(&bundle, phys, devices)?;
     if let Some(card) = cards.pop()
-        && let Err(error) = crate::net::ip::init(card)
+        && let Err(error) = crate::net::ip::init(card, Settings::read(config.network))
     {
         klog!("the network card cannot be used: {error:?}");
     }

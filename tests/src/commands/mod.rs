@@ -2,19 +2,21 @@
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
 //! * `bench.rs`, `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`,
-//!   `leftovers.rs`, `network.rs`, `profile.rs`: the trials.
+//!   `leftovers.rs`, `network.rs`, `profile.rs`, `tap.rs`: the trials.
 
 mod bench;
 mod host_files;
 mod kept;
 mod large;
 mod leftovers;
+mod namespace;
 mod network;
 mod options;
 mod profile;
 mod signals;
 mod streams;
 pub mod talk;
+mod tap;
 mod terminal;
 
 use std::ffi::OsStr;
@@ -44,6 +46,7 @@ pub fn trials() -> Vec<Trial> {
         leftovers::trials(),
         network::trials(),
         profile::trials(),
+        tap::trials(),
     ]
     .into_iter()
     .flatten()

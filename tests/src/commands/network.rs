@@ -1,30 +1,34 @@
 //! Beyond loopback: a server that is published to the host, and a program that dials out to it.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, Stdio};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
 
 use super::{end_of, finish, on, ours, ringo_run, text};
-use crate::machine::Engine;
+use crate::machine::{Engine, ringo};
 
 pub fn trials() -> Vec<Trial> {
     let mut all = on(&Engine::ALL, "published-server", published_server);
     all.extend(on(&Engine::ALL, "dials-out", dials_out));
     all.extend(on(&[Engine::Kvm], "capture", capture));
+    all.extend(on(&[Engine::Kvm], "exec-resolver", exec_resolver));
+    all.extend(on(&[Engine::Kvm], "silent-network", silent_network));
     all
 }
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A running server and the host's ports that lead to it.
-struct Server {
+/// A running server, and for each port of the program the address that leads to it.
+pub struct Server {
     child: Child,
-    ports: Vec<(u16, u16)>,
+    ports: Vec<(u16, SocketAddr)>,
 }
 
 impl Server {
@@ -34,12 +38,21 @@ impl Server {
         // All at once, so that they differ.
         let free = [7u16, 80, 81, 99].map(|guest| (guest, TcpListener::bind("127.0.0.1:0")));
         for (guest, listener) in free {
-            let host = listener?.local_addr()?.port();
+            let host = listener?.local_addr()?;
             ports.push((guest, host));
-            command.args(["--publish", &format!("127.0.0.1:{host}:{guest}")]);
+            command.args(["--publish", &format!("{host}:{guest}")]);
         }
         let host = ports[0].1;
-        command.args(["--publish", &format!("127.0.0.1:{host}:7/udp")]);
+        command.args(["--publish", &format!("{host}:7/udp")]);
+        Self::begin(engine, command, ports)
+    }
+
+    /// Starts it with this command, whose ports are reached so.
+    pub fn begin(
+        engine: Engine,
+        mut command: Command,
+        ports: Vec<(u16, SocketAddr)>,
+    ) -> Result<Self> {
         let child = command
             .arg(ours("outside")?)
             .arg("serve")
@@ -52,7 +65,7 @@ impl Server {
 
     fn address(&self, guest: u16) -> SocketAddr {
         let host = self.ports.iter().find(|(port, _)| *port == guest);
-        (Ipv4Addr::LOCALHOST, host.map_or(0, |(_, host)| *host)).into()
+        host.expect("it is one of ours").1
     }
 
     fn connect(&self, guest: u16) -> Result<TcpStream> {
@@ -78,7 +91,7 @@ impl Server {
         bail!("the server does not answer")
     }
 
-    fn end(mut self) -> Result<()> {
+    pub fn end(mut self) -> Result<()> {
         drop(self.connect(99)?);
         let code = end_of(&mut self.child, LIMIT)?;
         ensure!(code == 0, "exit code {code}");
@@ -113,7 +126,7 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 65_536 % 251) as u8).collect()
 }
 
-fn talk(server: &Server) -> Result<()> {
+pub fn talk(server: &Server) -> Result<()> {
     let large = pattern(32 << 20);
     let back = echo(server.connect(7)?, &large).context("32 MiB both ways")?;
     ensure!(back == large, "{} bytes came back, or others", back.len());
@@ -170,7 +183,7 @@ fn talk(server: &Server) -> Result<()> {
     let ended = stream.read(&mut [0; 8]);
     ensure!(!matches!(ended, Ok(1..)), "{ended:?}");
 
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.set_read_timeout(Some(LIMIT))?;
     socket.connect(server.address(7))?;
     for length in [1, 1000, 1472] {
@@ -248,6 +261,37 @@ fn dials_out(engine: Engine) -> Result<()> {
         "eth0 [10.0.2.15/24]",
         "connection refused",
     ] {
+        ensure!(said.contains(part), "no {part:?} in: {said}");
+    }
+    Ok(())
+}
+
+/// The host's own resolver may be at one of its loopback addresses: a program with its files sees another.
+fn exec_resolver(engine: Engine) -> Result<()> {
+    let mut command = Command::new(ringo());
+    command.args(["exec", "--engine", engine.name(), "--net", "user"]);
+    command.args(["--dns", "10.0.2.77"]).arg(ours("outside")?);
+    command.arg("names");
+    let said = text(&finish(command, engine)?.stdout);
+    let lines = said.lines().filter(|line| line.starts_with("nameserver"));
+    ensure!(lines.eq(["nameserver 10.0.2.77"]), "{said}");
+    Ok(())
+}
+
+/// The user network's addresses are known: where its server does not answer, they are taken.
+fn silent_network(engine: Engine) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let script = directory.path().join("qemu");
+    // The card is on a hub that nobody else is on.
+    let text_of_it =
+        "#!/bin/bash\nexec qemu-system-x86_64 \"${@/#user,id=net*/hubport,id=net,hubid=0}\"\n";
+    std::fs::write(&script, text_of_it)?;
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+    let mut command = ringo_run(engine, &["--net", "user"]);
+    command.env("RINGO_QEMU", &script);
+    command.arg(ours("outside")?).arg("names");
+    let said = text(&finish(command, engine)?.stdout);
+    for part in ["eth0 [10.0.2.15/24]", "#MANUAL\n", "nameserver 10.0.2.3\n"] {
         ensure!(said.contains(part), "no {part:?} in: {said}");
     }
     Ok(())

@@ -7,11 +7,12 @@ use super::file;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::{Listing, Numbers};
 use crate::fs::{FileOps, PollEvents, fd};
-use crate::net::interface;
 use crate::net::socket::Socket;
+use crate::net::{interface, ip};
 use crate::task::credentials;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::Ordering;
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
 use ringo_net::{Address, UnixName};
@@ -21,7 +22,8 @@ pub(super) static NET: Listing = Listing {
     items: &[
         file("dev", interfaces),
         file("if_inet6", addresses),
-        file("route", |out, _| padded(out, ROUTE_HEADER, 127)),
+        file("pnp", names),
+        file("route", routes),
         file("sockstat", statistics),
         file("sockstat6", statistics6),
         file("tcp", |out, _| tcp(out, false)),
@@ -38,15 +40,25 @@ fn padded(out: &mut Text, line: &str, width: usize) -> Result<(), Errno> {
     writeln!(out, "{line:width$}")
 }
 
-/// The interfaces and what went through them. What stays inside the machine is never a packet, and not counted.
+/// The interfaces and what went through them. What stays inside the machine is never a packet, and not counted; nor are
+/// multicasts.
 fn interfaces(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     out.put(b"Inter-|   Receive                                                |  Transmit\n")?;
     out.put(b" face |bytes    packets errs drop fifo frame compressed multicast|")?;
     out.put(b"bytes    packets errs drop fifo colls carrier compressed\n")?;
     for each in interface::list() {
         write!(out, "{:>6}:", each.name)?;
-        for width in [7, 7, 4, 4, 4, 5, 10, 9, 8, 7, 4, 4, 4, 5, 7, 10] {
-            write!(out, " {:width$}", 0)?;
+        let mut figures = [0; 16];
+        if let Some(network) = ip::network().filter(|_| !each.is_loopback()) {
+            let nic = network.nic;
+            for (from, traffic) in [(0, &nic.received), (8, &nic.sent)] {
+                (figures[from + 1], figures[from]) = traffic.so_far();
+            }
+            figures[11] = nic.dropped.load(Ordering::Relaxed);
+        }
+        let widths = [7, 7, 4, 4, 4, 5, 10, 9, 8, 7, 4, 4, 4, 5, 7, 10];
+        for (figure, width) in figures.into_iter().zip(widths) {
+            write!(out, " {figure:width$}")?;
         }
         writeln!(out)?;
     }
@@ -79,7 +91,47 @@ fn addresses(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Loopback's routes are not among them.
+/// Name servers, in the form of resolv.conf(5): /etc/resolv.conf is a link to it.
+fn names(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    match ip::network() {
+        Some(network) => out.put(network.resolver()?.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+/// The routes of IPv4, each word of an address as a little-endian machine prints one in network order. Loopback's are not among
+/// them.
+fn routes(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    /// RTF_UP and RTF_GATEWAY.
+    const UP: u32 = 1;
+    const GATEWAY: u32 = 2;
+    padded(out, ROUTE_HEADER, 127)?;
+    for route in interface::routes() {
+        let (IpAddr::V4(to), by) = (route.to, route.by) else {
+            continue;
+        };
+        let by = match by {
+            Some(IpAddr::V4(by)) => by,
+            _ => Ipv4Addr::UNSPECIFIED,
+        };
+        let flags = if by.is_unspecified() {
+            UP
+        } else {
+            UP | GATEWAY
+        };
+        let [to, by] = [to, by].map(|ip| u32::from_le_bytes(ip.octets()));
+        let mask = u32::MAX
+            .checked_shl(32 - u32::from(route.prefix))
+            .unwrap_or(0);
+        let mask = mask.swap_bytes();
+        let name = interface::by_index(route.index)?.name;
+        let line =
+            alloc::format!("{name}\t{to:08X}\t{by:08X}\t{flags:04X}\t0\t0\t0\t{mask:08X}\t0\t0\t0");
+        padded(out, &line, 127)?;
+    }
+    Ok(())
+}
+
 const ROUTE_HEADER: &str =
     "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
 

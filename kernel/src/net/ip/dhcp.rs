@@ -1,18 +1,43 @@
-//! Our address, from the network's server (RFC 2131): smoltcp's client with an interface of its own.
+//! Our address, from the network's server (RFC 2131, 2132, 3397): smoltcp's client with an interface of its own.
 //!
 //! It runs when one of its packets came and when its timer fires, and never holds anybody up: the first question goes out while
-//! the program is being loaded. A lease is renewed by broadcast, when half and more of its time is over.
+//! the program is being loaded. A lease is renewed by broadcast, when half and more of its time is over. In QEMU's user
+//! network, whose addresses are fixed, a server that stays silent is done without.
 //! Lock: the client's, above the card's and the place's.
+use super::names::Names;
 use super::port::{self, Raw};
 use super::{Network, Place};
 use crate::fs::dev::random;
 use crate::sync::SpinLock;
-use crate::time::{Timer, TimerCallback};
+use crate::time::{self, Timer, TimerCallback};
 use alloc::sync::Arc;
+use alloc::vec;
+use core::net::{IpAddr, Ipv4Addr};
+use core::sync::atomic::{AtomicBool, Ordering};
+use ringo_net::search;
+use ringo_net::settings::SERVERS;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::dhcpv4;
 use smoltcp::time::Duration;
 use smoltcp::wire::{EthernetAddress, HardwareAddress};
+
+/// How long the server of the user network may stay silent.
+const SILENCE: u64 = 3_000_000_000;
+/// The user network as QEMU makes it: our address, the host, the name server.
+const USER: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(10, 0, 2, 15),
+    Ipv4Addr::new(10, 0, 2, 2),
+    Ipv4Addr::new(10, 0, 2, 3),
+];
+const USER_PREFIX: u8 = 24;
+
+/// Options by number: our domain, and the domains to search.
+const DOMAIN: u8 = 15;
+const SEARCH: u8 = 119;
+/// What the server is asked for: mask, router, name servers and these.
+const ASKED: [u8; 5] = [1, 3, 6, DOMAIN, SEARCH];
+/// The longest answer whose options are looked at: a frame's.
+const ANSWER: usize = 1500;
 
 struct Client {
     interface: Interface,
@@ -24,6 +49,8 @@ struct Client {
 pub struct Dhcp {
     client: SpinLock<Client>,
     timer: Timer,
+    /// A server has answered.
+    heard: AtomicBool,
 }
 
 struct Due;
@@ -51,6 +78,8 @@ impl Dhcp {
         let mut retry = socket.get_retry_config();
         retry.discover_timeout = Duration::from_secs(1);
         socket.set_retry_config(retry);
+        socket.set_parameter_request_list(&ASKED);
+        socket.set_receive_packet_buffer(vec![0; ANSWER].leak());
         let mut sockets = SocketSet::new(alloc::vec![]);
         let handle = sockets.add(socket);
         Self {
@@ -60,6 +89,7 @@ impl Dhcp {
                 handle,
             }),
             timer: Timer::new(Arc::new(Due)),
+            heard: AtomicBool::new(false),
         }
     }
 
@@ -79,12 +109,17 @@ impl Dhcp {
             .get_mut::<dhcpv4::Socket>(client.handle)
             .poll();
         let news = match event {
-            Some(dhcpv4::Event::Configured(lease)) => Some(Some(Place {
-                address: lease.address.address(),
-                prefix: lease.address.prefix_len(),
-                router: lease.router,
-            })),
+            Some(dhcpv4::Event::Configured(lease)) => {
+                self.heard.store(true, Ordering::Relaxed);
+                let place = Place {
+                    address: lease.address.address(),
+                    prefix: lease.address.prefix_len(),
+                    router: lease.router,
+                };
+                Some(Some((place, names(&lease))))
+            }
             Some(dhcpv4::Event::Deconfigured) => Some(None),
+            None if self.is_silent(network) => Some(Some(user())),
             None => None,
         };
         let due = client.interface.poll_at(port::now(), &client.sockets);
@@ -93,10 +128,53 @@ impl Dhcp {
         if let Some(due) = due {
             self.timer.arm(port::deadline(due));
         }
-        if let Some(place) = news
-            && place != network.place()
-        {
+        let Some(news) = news else { return };
+        let (place, names) = match news {
+            Some((place, names)) => (Some(place), names),
+            None => (None, Names::default()),
+        };
+        *network.names.lock() = names;
+        if place != network.place() {
             network.settle(place);
         }
+    }
+
+    /// Nobody has answered in the user network.
+    fn is_silent(&self, network: &Network) -> bool {
+        network.settings.user
+            && !self.heard.load(Ordering::Relaxed)
+            && network.address().is_none()
+            && time::now() > SILENCE
+    }
+}
+
+/// The user network's addresses, without a lease.
+fn user() -> (Place, Names) {
+    let [address, router, server] = USER;
+    let place = Place {
+        address,
+        prefix: USER_PREFIX,
+        router: Some(router),
+    };
+    let servers = core::iter::once(IpAddr::V4(server)).collect();
+    let names = Names {
+        servers,
+        ..Names::default()
+    };
+    (place, names)
+}
+
+/// What a lease says of names.
+fn names(lease: &dhcpv4::Config<'_>) -> Names {
+    let option = |kind| {
+        let mut options = lease.packet.as_ref()?.options();
+        options.find(|option| option.kind == kind)
+    };
+    let servers = lease.dns_servers.iter().copied().map(IpAddr::V4);
+    Names {
+        servers: servers.take(SERVERS).collect(),
+        domain: option(DOMAIN).and_then(|option| search::domain(option.data)),
+        search: option(SEARCH).and_then(|option| search::list(option.data)),
+        server: Some(lease.server.address),
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! - input.rs: from a frame to the socket it is for. output.rs: from a packet to the card, by the right neighbour.
 //! - neighbours.rs: Ethernet addresses of others (ARP). dhcp.rs: our own IP address. port.rs: the card as smoltcp sees it.
-//! - counts.rs: what became of packets.
+//! - names.rs: who is asked for names. counts.rs: what became of packets.
 //!
 //! A frame is looked at where interrupts are handled and goes from there straight into the queue of the socket it is for; what
 //! a socket sends goes from the system call straight to the card. TCP's connections are in tcp/wire.rs, each with a lock
 //! of its own; this layer has none that two connections share but the card's two queues and the neighbours' table.
-//! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `neighbours`; the card's transmit queue.
+//! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `neighbours`; the card's transmit queue;
+//! `names`.
 //!
 //! Not here: IPv6, more than one card, IGMP.
 //! Sources: RFC 791, 826, 1122; Linux net/ipv4.
 pub mod counts;
 mod dhcp;
 mod input;
+mod names;
 mod neighbours;
 mod output;
 mod port;
@@ -24,6 +26,7 @@ pub use output::{Cut, Datagram, send_datagram};
 pub use port::{Port, now};
 
 use self::dhcp::Dhcp;
+use self::names::Names;
 use self::neighbours::Neighbours;
 use super::tcp::Wire;
 use crate::drivers::virtio::net::{MTU, Nic, User};
@@ -38,6 +41,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ringo_abi::Errno;
 use ringo_net::paths::Paths;
 use ringo_net::reassembly;
+use ringo_net::settings::Settings;
 use spin::Once;
 
 /// How long a program waits for an address of ours: what a server takes that is asked once more.
@@ -87,7 +91,10 @@ pub struct Network {
     address: AtomicU32,
     /// Threads that wait for an address.
     arrival: WaitQueue,
+    /// What the command said.
+    settings: Settings,
     dhcp: Dhcp,
+    names: SpinLock<Names>,
     neighbours: Neighbours,
     /// Packets that come in pieces.
     pieces: SpinLock<reassembly::Table>,
@@ -126,18 +133,20 @@ impl User for Stack {
     }
 }
 
-/// Takes the card into use and asks for an address; the answer comes later.
+/// Takes the card into use, with the address that was given or one that is asked for; the answer comes later.
 ///
 /// # Errors
 /// As the card's driver.
-pub fn init(device: Device) -> Result<(), VirtioError> {
+pub fn init(device: Device, settings: Settings) -> Result<(), VirtioError> {
     let nic = Nic::start(device, &Stack)?;
     let network = NETWORK.call_once(|| Network {
         nic,
         place: SpinLock::new(None),
         address: AtomicU32::new(0),
         arrival: WaitQueue::new(),
+        settings,
         dhcp: Dhcp::new(nic.mac),
+        names: SpinLock::new(Names::default()),
         neighbours: Neighbours::new(),
         pieces: SpinLock::default(),
         paths: SpinLock::default(),
@@ -145,7 +154,14 @@ pub fn init(device: Device) -> Result<(), VirtioError> {
         waiting: SpinLock::new(Vec::new()),
     });
     nic.listen()?;
-    network.dhcp.run(network, None);
+    match network.settings.address {
+        Some((address, prefix)) => network.settle(Some(Place {
+            address,
+            prefix,
+            router: network.settings.gateway,
+        })),
+        None => network.dhcp.run(network, None),
+    }
     Ok(())
 }
 

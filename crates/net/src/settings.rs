@@ -1,0 +1,115 @@
+//! What the command says about the network: lines of a word and its value.
+//!
+//! ```text
+//! address 192.0.2.7/24    ours, instead of DHCP       search example.org lan   domains of names without dots
+//! gateway 192.0.2.1       the way to the others       user                     the network is QEMU's own
+//! nameserver 192.0.2.53   instead of the lease's
+//! ```
+//!
+//! The command checked them; what does not decode here is left out.
+use alloc::string::String;
+use arrayvec::ArrayVec;
+use core::net::{IpAddr, Ipv4Addr};
+
+/// So many name servers a resolver asks (MAXNS of resolv.h; Go's, too).
+pub const SERVERS: usize = 3;
+
+/// See the module's head.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Settings {
+    /// Our address and how many bits of it name the network.
+    pub address: Option<(Ipv4Addr, u8)>,
+    /// The way to the others.
+    pub gateway: Option<Ipv4Addr>,
+    /// Who is asked for names.
+    pub servers: ArrayVec<IpAddr, SERVERS>,
+    /// Where names without dots are looked for, separated by spaces.
+    pub search: Option<String>,
+    /// The network is QEMU's own, with its fixed addresses.
+    pub user: bool,
+}
+
+impl Settings {
+    /// Reads lines.
+    pub fn read<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut all = Self::default();
+        for line in lines {
+            if let Ok(line) = core::str::from_utf8(line) {
+                all.line(line);
+            }
+        }
+        all
+    }
+
+    fn line(&mut self, line: &str) {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "address" => self.address = prefix(value).or(self.address),
+            "gateway" => self.gateway = value.parse().ok().or(self.gateway),
+            "nameserver" => {
+                // A fourth would not be asked.
+                let _ = value.parse().map(|server| self.servers.try_push(server));
+            }
+            "search" => self.search = Some(value.into()),
+            "user" => self.user = true,
+            _ => {}
+        }
+    }
+}
+
+/// An address and the length of its network's prefix.
+fn prefix(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (address, length) = text.split_once('/')?;
+    let length = length.parse().ok().filter(|&length| length <= 32)?;
+    Some((address.parse().ok()?, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Settings {
+        Settings::read(lines.iter().map(|line| line.as_bytes()))
+    }
+
+    #[test]
+    fn each_line_is_understood() {
+        let all = read(&[
+            "address 192.0.2.7/24",
+            "gateway 192.0.2.1",
+            "nameserver 192.0.2.53",
+            "nameserver 2001:db8::53",
+            "search example.org lan",
+            "user",
+        ]);
+        assert_eq!(all.address, Some(([192, 0, 2, 7].into(), 24)));
+        assert_eq!(all.gateway, Some([192, 0, 2, 1].into()));
+        let servers: [IpAddr; 2] = [
+            [192, 0, 2, 53].into(),
+            [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x53].into(),
+        ];
+        assert_eq!(all.servers[..], servers);
+        assert_eq!(all.search.as_deref(), Some("example.org lan"));
+        assert!(all.user);
+    }
+
+    #[test]
+    fn what_does_not_decode_is_left_out() {
+        let odd = [
+            "address 192.0.2.7/33",
+            "address x/1",
+            "gateway",
+            "nameserver 1",
+            "?",
+            "",
+        ];
+        assert_eq!(read(&odd), Settings::default());
+        assert_eq!(Settings::read([&b"search \xff"[..]]), Settings::default());
+    }
+
+    #[test]
+    fn no_more_servers_than_are_asked() {
+        let four = ["nameserver 192.0.2.1"; 4];
+        assert_eq!(read(&four).servers.len(), SERVERS);
+    }
+}
