@@ -24,7 +24,7 @@ func arguments() {
 	prog.Must(syscall.Pipe2(pipe[:], syscall.O_NONBLOCK))
 	pair, err = syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
 	prog.Must(err)
-	memory, err := syscall.Mmap(-1, 0, 4*4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	memory, err := syscall.Mmap(-1, 0, 16*4096, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	prog.Must(err)
 	prog.Must(syscall.Mprotect(memory[3*4096:], 0))
 	at := uintptr(unsafe.Pointer(&memory[0]))
@@ -116,8 +116,8 @@ func arguments() {
 		fmt.Println(c.what, n, name)
 	}
 	runtime.KeepAlive(kept)
-	// A mapping may be cut together with what is not one.
-	n, errno := prog.Call(syscall.SYS_MREMAP, at, 1<<20, 4096, 0)
+	// A mapping may be cut together with what lies behind it.
+	n, errno := prog.Call(syscall.SYS_MREMAP, at, 16*4096, 4096, 0)
 	fmt.Println("mremap cuts", n == int(at), errno)
 	n, errno = prog.Call(syscall.SYS_MINCORE, at+4096, 4096, uintptr(unsafe.Pointer(&pipe)))
 	fmt.Println("cut", n, errno)
