@@ -9,7 +9,7 @@ trap 'rm -f "$table"' EXIT
 	grep -E '^\| case|^\|---' docs/performance.md
 	grep -E "^\| ($rows) " docs/performance.md
 	echo
-	sed -n 's/^- \*\*\(Date\|CPU\|Engine\|Go\)\*\*: /\1: /p' docs/performance.md | paste -sd ';' | sed 's/;/; /g; s/$/./'
+	sed -n 's/^- \*\*\(Date\|CPU\|Engine\|Go\)\*\*: /\1: /p' docs/performance.md | paste -sd '|' | sed 's/|/; /g; s/$/./'
 } > "$table"
 awk -v table="$table" '
 	/<!-- results -->/ { print; while ((getline line < table) > 0) print line; skipping = 1; next }

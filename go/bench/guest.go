@@ -18,6 +18,8 @@ func prepareGuest() {
 		check(os.MkdirAll(at.path, 0o755))
 		check(os.NewSyscallError("mount", syscall.Mount(at.kind, at.path, at.kind, 0, "")))
 	}
+	// What systemd gives services.
+	check(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 1 << 19, Max: 1 << 19}))
 	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
 	check(err)
 	defer syscall.Close(socket)

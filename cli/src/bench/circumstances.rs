@@ -22,6 +22,8 @@ pub struct Circumstances {
     /// Empty if there was none.
     pub linux_guest: String,
     pub runs: u32,
+    /// The load average when all was measured: what else ran takes its part of either side's time, not always the same.
+    pub load: String,
 }
 
 impl Circumstances {
@@ -47,6 +49,7 @@ impl Circumstances {
                 .to_owned(),
             linux_guest: String::new(),
             runs,
+            load: load(),
         }
     }
 
@@ -62,6 +65,9 @@ impl Circumstances {
         ];
         if self.runs > 0 {
             lines.push(("Runs", format!("{} of each side, alternating", self.runs)));
+        }
+        if !self.load.is_empty() {
+            lines.push(("Load average at the end", self.load.clone()));
         }
         if !self.linux_guest.is_empty() {
             lines.push(("Linux guest", self.linux_guest.clone()));
@@ -85,7 +91,7 @@ impl Circumstances {
         json!({
             "date": self.date, "cpu": self.cpu, "cpus": self.cpus, "kernel": self.kernel, "mitigations": self.mitigations,
             "hypervisor": self.hypervisor, "engine": self.engine, "qemu": self.qemu, "go": self.go,
-            "linux_guest": self.linux_guest, "runs": self.runs,
+            "linux_guest": self.linux_guest, "runs": self.runs, "load": self.load,
         })
     }
 
@@ -122,8 +128,15 @@ impl Circumstances {
             go: text("go"),
             linux_guest: text("linux_guest"),
             runs: number("runs"),
+            load: text("load"),
         }
     }
+}
+
+/// Of the last five minutes; proc_loadavg(5).
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> String {

@@ -22,7 +22,7 @@ const COMMAND_LINE: &str = "console=ttyS0 quiet loglevel=0 panic=-1 clocksource=
 /// Where tools/setup.sh puts the kernel.
 const FOLDER: &str = ".cache/linux-guest";
 /// How long it may take to boot. Emulated it needs seconds; where KVM interprets it, for ever.
-const BOOT: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(300);
 
 /// A Linux kernel that can be started.
 pub struct LinuxGuest {

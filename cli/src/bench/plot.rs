@@ -168,7 +168,8 @@ fn scale(results: &Results) -> Result<Option<String>> {
         return Ok(None);
     }
     let low = points().fold(f64::MAX, |low, point| low.min(point.1)) / 2.0;
-    let high = points().fold(0.0, |high: f64, point| high.max(point.1)) * 2.0;
+    // Room for the legend above.
+    let high = points().fold(0.0, |high: f64, point| high.max(point.1)) * 16.0;
     let last = points().fold(100.0, |last: f64, point| last.max(point.0));
     let time_text = |ns: &f64| super::report::duration(*ns);
     let draw = |sheet: &Sheet<'_>| {
