@@ -284,6 +284,12 @@ fn scheduling() -> Vec<Case> {
         "locked-threads mutexes conditions select affinity execution-trace thread-exit futex syscall-handoff goroutines yield \
          thread-ids priorities rwmutex once pools stacks names futex-requeue futex-errors",
     );
+    all.push(
+        ours("scheduling", "contend")
+            .cpus(&[1, 2, 8])
+            .limit(60)
+            .code(0),
+    );
     all.push(ours("scheduling", "confine").cpus(&[1, 2, 4]).code(0));
     all.push(ours("scheduling", "spin").every_version().code(0));
     all.push(

@@ -161,7 +161,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
 
-    /// Print one line of JSON on stderr at exit: times, memory, system calls
+    /// Print one line of JSON on stderr at exit: times, memory, system calls, waits for locks
     #[arg(long)]
     pub stats: bool,
 

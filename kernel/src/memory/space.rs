@@ -217,7 +217,8 @@ pub fn exceeds_memory(length: usize) -> bool {
 }
 
 impl AddressSpace {
-    /// The lock.
+    /// The lock. Who waits for it is counted where this is called (sync/contention.rs).
+    #[track_caller]
     pub fn lock(&self) -> SleepGuard<'_, Inner> {
         self.inner.lock()
     }

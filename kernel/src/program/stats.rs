@@ -4,8 +4,11 @@ use crate::cpu::percpu::{self, PerCpu};
 use crate::drivers::virtio::ninep;
 use crate::memory::{frames, space};
 use crate::net::{ip, tcp};
+use crate::sync::contention;
 use crate::{task, time};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 static WANTED: AtomicBool = AtomicBool::new(false);
@@ -14,6 +17,9 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 /// Whether the user wants them.
 pub fn set_wanted(on: bool) {
     WANTED.store(on, Ordering::Relaxed);
+    if on {
+        contention::count();
+    }
 }
 
 /// The program's first instruction follows.
@@ -39,7 +45,7 @@ pub fn json() -> String {
         "{{\"sites\":\"{patched}/{found}\",\"syscalls\":{},\"switches\":{},\"interrupts\":{},\"halts\":{},\
          \"interrupts_sent\":{},\"timer_arms\":{},\"program_ns\":{},\"cpu_ns\":{},\
          \"memory_total_bytes\":{},\"memory_used_bytes\":{},\"program_peak_bytes\":{},\"threads\":{},\
-         \"host_requests\":{requests},\"host_trips\":{trips}{}}}",
+         \"host_requests\":{requests},\"host_trips\":{trips},\"lock_waits\":{}{}}}",
         sum(|cpu| &cpu.syscalls),
         sum(|cpu| &cpu.switches),
         sum(|cpu| &cpu.interrupts),
@@ -52,8 +58,35 @@ pub fn json() -> String {
         (total - free) * frames::FRAME,
         peak * frames::FRAME,
         task::thread::count(),
+        locks(),
         network(),
     )
+}
+
+/// Where locks were waited for: the place that took one, how often it was not free, turns of the waiting loop, and how often
+/// the thread slept.
+fn locks() -> String {
+    let mut places = BTreeMap::<_, [u64; 3]>::new();
+    for each in contention::counts().filter(|each| each.waits > 0) {
+        let place = each.place.map(|place| (place.file(), place.line()));
+        let sums = places.entry(place).or_default();
+        for (sum, more) in sums.iter_mut().zip([each.waits, each.spins, each.sleeps]) {
+            *sum += more;
+        }
+    }
+    let mut out = String::from("{");
+    for (at, (place, [waits, spins, sleeps])) in places.into_iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let (file, line) = place.unwrap_or(("others", 0));
+        let file = file.strip_prefix("kernel/src/").unwrap_or(file);
+        // Writing to a String does not fail.
+        let _ = write!(
+            out,
+            "{comma}\"{file}:{line}\":{{\"waits\":{waits},\"spins\":{spins},\"sleeps\":{sleeps}}}"
+        );
+    }
+    out.push('}');
+    out
 }
 
 /// Packets, if there is a network card.

@@ -5,8 +5,10 @@
 //! - [`WaitQueue`]: a thread sleeps until a condition holds; the shape of [`WaitQueue::wait_until`] makes a lost
 //!   wake-up impossible.
 //! - [`SlotTable`]: small integers to reference-counted objects, read without locks.
+//! - [`contention`]: which locks are waited for, for `--stats`.
 //!
 //! Order: a SleepMutex before a SpinLock; a wait queue's own lock is taken last but for the run queues'.
+pub mod contention;
 mod mutex;
 mod slots;
 mod spin;

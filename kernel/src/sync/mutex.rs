@@ -1,9 +1,11 @@
 //! A mutex whose waiters leave the CPU: for sections that may block (a page fault, a request to a device).
+use super::contention::{self, Place};
 use super::{Wait, WaitQueue};
+use core::panic::Location;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// How often a taker looks again before it sleeps: most sections are shorter than a context switch.
-const SPINS: usize = 100;
+const SPINS: u64 = 100;
 
 /// The lock word behind [`SleepMutex`].
 pub struct RawSleepMutex {
@@ -22,9 +24,10 @@ unsafe impl lock_api::RawMutex for RawSleepMutex {
     type GuardMarker = lock_api::GuardNoSend;
 
     #[inline]
+    #[track_caller]
     fn lock(&self) {
         if !self.try_lock() {
-            self.lock_contended();
+            self.lock_contended(Location::caller());
         }
     }
 
@@ -49,11 +52,12 @@ unsafe impl lock_api::RawMutex for RawSleepMutex {
 impl RawSleepMutex {
     #[cold]
     #[inline(never)]
-    fn lock_contended(&self) {
+    fn lock_contended(&self, place: Place) {
         use lock_api::RawMutex;
-        for _ in 0..SPINS {
+        for spins in 1..=SPINS {
             core::hint::spin_loop();
             if !self.locked.load(Ordering::Relaxed) && self.try_lock() {
+                contention::waited(place, spins, false);
                 return;
             }
         }
@@ -61,6 +65,7 @@ impl RawSleepMutex {
         let _ = self
             .waiters
             .wait_until(Wait::uninterruptible(), || self.try_lock().then_some(()));
+        contention::waited(place, SPINS, true);
     }
 }
 

@@ -3,6 +3,9 @@
 //! Test-and-set with back-off, not a queue: with more vCPUs than host CPUs a FIFO lock stalls whenever the next in line
 //! is not running. The kernel is not preemptible and interrupt handlers take no locks, so interrupts stay enabled.
 //! Hold one for a bounded, short time; never touch the program's memory, block or wait for another CPU meanwhile.
+//! Who finds one free pays a compare-exchange; who has to wait is counted (contention.rs).
+use super::contention::{self, Place};
+use core::panic::Location;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// The lock word behind [`SpinLock`].
@@ -20,9 +23,10 @@ unsafe impl lock_api::RawMutex for RawSpinLock {
     type GuardMarker = lock_api::GuardNoSend;
 
     #[inline]
+    #[track_caller]
     fn lock(&self) {
         if !self.try_lock() {
-            self.lock_contended();
+            self.lock_contended(Location::caller());
         }
     }
 
@@ -47,14 +51,17 @@ impl RawSpinLock {
     // Out of line: callers are hot paths, and this is a long loop.
     #[cold]
     #[inline(never)]
-    fn lock_contended(&self) {
+    fn lock_contended(&self, place: Place) {
         let mut pauses = 1;
+        let mut spins = 0;
         loop {
+            spins += pauses;
             for _ in 0..pauses {
                 core::hint::spin_loop();
             }
             // Read before writing: the cache line stays shared while the lock is held.
             if !self.locked.load(Ordering::Relaxed) && lock_api::RawMutex::try_lock(self) {
+                contention::waited(place, spins, false);
                 return;
             }
             pauses = (pauses * 2).min(64);

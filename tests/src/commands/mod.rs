@@ -2,13 +2,14 @@
 //!
 //! * `talk.rs` holds a conversation with a program at pipes or at a terminal, alike on Linux and with ringo between.
 //! * `bench.rs`, `signals.rs`, `streams.rs`, `host_files.rs`, `terminal.rs`, `options.rs`, `large.rs`, `kept.rs`,
-//!   `leftovers.rs`, `network.rs`, `profile.rs`, `tap.rs`: the trials.
+//!   `leftovers.rs`, `locks.rs`, `network.rs`, `profile.rs`, `tap.rs`: the trials.
 
 mod bench;
 mod host_files;
 mod kept;
 mod large;
 mod leftovers;
+mod locks;
 mod namespace;
 mod network;
 mod options;
@@ -44,6 +45,7 @@ pub fn trials() -> Vec<Trial> {
         large::trials(),
         kept::trials(),
         leftovers::trials(),
+        locks::trials(),
         network::trials(),
         profile::trials(),
         tap::trials(),

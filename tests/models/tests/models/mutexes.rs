@@ -1,7 +1,9 @@
 //! Locks: one holder at a time, and everybody gets in.
 use crate::rig::{leave_kernel, model, spawn};
+use crate::sync::contention::{Place, Table};
 use crate::sync::{SleepMutex, SpinLock};
 use crate::task;
+use core::panic::Location;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -77,4 +79,39 @@ fn a_holder_may_sleep() {
             });
         }
     });
+}
+
+#[test]
+fn a_wait_is_counted_once_at_its_place() {
+    model(3, || {
+        // More places than entries.
+        let places = [Location::caller(), here(), there()];
+        let table = Arc::new((Table::<2>::new(), AtomicUsize::new(0)));
+        for _ in 0..3 {
+            let table = table.clone();
+            spawn(move || {
+                for place in places {
+                    table.0.add(place, 7, true);
+                }
+                if table.1.fetch_add(1, Ordering::Relaxed) < 2 {
+                    return;
+                }
+                let all: Vec<_> = table.0.all().collect();
+                // Each of two places has an entry, the third has none.
+                assert_eq!(all.len(), 3);
+                assert_ne!(all[0].place, all[1].place);
+                for each in &all {
+                    assert_eq!((each.waits, each.spins, each.sleeps), (3, 21, 3));
+                }
+            });
+        }
+    });
+}
+
+fn here() -> Place {
+    Location::caller()
+}
+
+fn there() -> Place {
+    Location::caller()
 }
