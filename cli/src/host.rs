@@ -31,6 +31,8 @@ pub struct Streams {
     pub flags: [u32; 3],
     /// stdout and stderr are one file.
     pub one_output: bool,
+    /// The terminal that we are at, where stdin is another thing.
+    pub controlling: Option<Terminal>,
     /// They are one regular file, opened twice.
     pub two_places: bool,
     /// stdin is a regular file, and none of the others.
@@ -47,7 +49,7 @@ pub fn streams() -> Streams {
     });
     let same =
         |a: &Stat, b: &Stat| (a.st_dev, a.st_ino, a.st_rdev) == (b.st_dev, b.st_ino, b.st_rdev);
-    let kinds = Stream::ALL.map(|stream| {
+    let mut kinds = Stream::ALL.map(|stream| {
         let Some(stat) = &stats[stream as usize] else {
             return StreamKind::Closed;
         };
@@ -85,7 +87,26 @@ pub fn streams() -> Streams {
     let one_output = same_output
         && (kinds[1] != StreamKind::File || is_one_open_file(stdio::stdout(), stdio::stderr()));
     let is_input = |output: &Stat| stats[0].as_ref().is_some_and(|input| same(input, output));
+    let controlling = if matches!(kinds[0], StreamKind::Terminal(_)) {
+        None
+    } else {
+        terminal::open_controlling().map(|(number, termios, size)| {
+            for (kind, stat) in kinds.iter_mut().zip(&stats) {
+                if let (StreamKind::Terminal(terminal), Some(stat)) = (kind, stat)
+                    && stat.st_rdev == number
+                {
+                    terminal.device = Stream::Stdin;
+                }
+            }
+            Terminal {
+                device: Stream::Stdin,
+                termios,
+                size,
+            }
+        })
+    };
     Streams {
+        controlling,
         kinds,
         flags,
         one_output,

@@ -65,6 +65,7 @@ pub fn run(options: &RunOptions, world: World) -> Result<u8> {
         icount: options.icount,
         host_files: world == World::Host,
         card: card(options)?,
+        tty: streams.controlling.is_some(),
         capture: capture(options)?,
     };
     let profile = match &options.profile {
@@ -222,6 +223,7 @@ fn bundle(
         nofile: host::open_files(),
         ignored_signals,
         streams: streams.kinds,
+        controlling: streams.controlling,
         stream_flags: streams.flags,
         program_path: program.path.as_os_str().as_bytes().to_vec(),
         program_data,

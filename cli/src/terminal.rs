@@ -2,9 +2,11 @@
 //!
 //! Promise: what the program changed is put back when the command ends, by whatever way but SIGKILL.
 
-use std::sync::Mutex;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, OnceLock};
 
 use ringo_control::{Stream, Termios, WhenToSet, WinSize};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{
     ControlModes, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector,
@@ -12,6 +14,51 @@ use rustix::termios::{
 };
 
 use crate::host::descriptor;
+
+/// The terminal that we are at, where standard input is another thing: it goes by that name here, for which no terminal can
+/// be meant then.
+static CONTROLLING: OnceLock<OwnedFd> = OnceLock::new();
+
+/// The controlling terminal, where standard input is none: its device number, settings and size.
+pub fn open_controlling() -> Option<(u64, Termios, WinSize)> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open("/dev/tty", flags, Mode::empty()).ok()?;
+    let number = controlling_number()?;
+    CONTROLLING.set(fd).ok()?;
+    let (termios, size) = settings(Stream::Stdin)?;
+    Some((number, termios, size))
+}
+
+/// /dev/tty's own number says nothing; the seventh field of /proc/self/stat does, counted behind the name's parenthesis.
+fn controlling_number() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let number = fields
+        .split(' ')
+        .nth(4)?
+        .parse::<i32>()
+        .ok()?
+        .cast_unsigned();
+    // The kernel's own encoding.
+    let (major, minor) = (
+        (number >> 8) & 0xfff,
+        (number & 0xff) | ((number >> 12) & 0xfff00),
+    );
+    Some(rustix::fs::makedev(major, minor))
+}
+
+/// The controlling terminal, if it was opened.
+pub fn controlling() -> Option<BorrowedFd<'static>> {
+    CONTROLLING.get().map(AsFd::as_fd)
+}
+
+/// What is meant by a stream's terminal.
+fn of(stream: Stream) -> BorrowedFd<'static> {
+    match (stream, controlling()) {
+        (Stream::Stdin, Some(fd)) => fd,
+        _ => descriptor(stream),
+    }
+}
 
 /// Settings as they were before the program's first change, by stream.
 static BEFORE: Mutex<[Option<rustix::termios::Termios>; 3]> = Mutex::new([const { None }; 3]);
@@ -42,13 +89,13 @@ const CC: usize = 17;
 
 /// Settings and size of a stream's terminal; `None` if it is none.
 pub fn settings(stream: Stream) -> Option<(Termios, WinSize)> {
-    let termios = rustix::termios::tcgetattr(descriptor(stream)).ok()?;
+    let termios = rustix::termios::tcgetattr(of(stream)).ok()?;
     Some((to_wire(&termios), size(stream).unwrap_or_default()))
 }
 
 /// The size of a stream's terminal.
 pub fn size(stream: Stream) -> Option<WinSize> {
-    let size = rustix::termios::tcgetwinsize(descriptor(stream)).ok()?;
+    let size = rustix::termios::tcgetwinsize(of(stream)).ok()?;
     Some(WinSize {
         rows: size.ws_row,
         cols: size.ws_col,
@@ -60,7 +107,7 @@ pub fn size(stream: Stream) -> Option<WinSize> {
 /// Sets a terminal for the program. The answer is what its ioctl returns: 0 or an errno.
 pub fn set(stream: Stream, when: WhenToSet, wanted: &Termios) -> u16 {
     let change = || {
-        let fd = descriptor(stream);
+        let fd = of(stream);
         let mut termios = rustix::termios::tcgetattr(fd)?;
         let mut before = BEFORE
             .lock()
@@ -85,7 +132,7 @@ pub fn flush(stream: Stream, queue: u8) -> u16 {
         2 => QueueSelector::IOFlush,
         _ => return Errno::INVAL.raw_os_error() as u16,
     };
-    errno(rustix::termios::tcflush(descriptor(stream), queue))
+    errno(rustix::termios::tcflush(of(stream), queue))
 }
 
 /// TIOCSWINSZ.
@@ -102,12 +149,12 @@ pub fn resize(stream: Stream, size: WinSize) -> u16 {
         ws_xpixel: xpixel,
         ws_ypixel: ypixel,
     };
-    errno(rustix::termios::tcsetwinsize(descriptor(stream), size))
+    errno(rustix::termios::tcsetwinsize(of(stream), size))
 }
 
 /// May we set this stream's terminal without being stopped for it? Also true where there is no job control.
 pub fn in_foreground(stream: Stream) -> bool {
-    let Ok(group) = rustix::termios::tcgetpgrp(descriptor(stream)) else {
+    let Ok(group) = rustix::termios::tcgetpgrp(of(stream)) else {
         return true;
     };
     group == rustix::process::getpgrp()
@@ -122,7 +169,7 @@ pub fn restore() {
         if let Some(termios) = before[stream as usize].take()
             && in_foreground(stream)
         {
-            let _ = rustix::termios::tcsetattr(descriptor(stream), OptionalActions::Now, &termios);
+            let _ = rustix::termios::tcsetattr(of(stream), OptionalActions::Now, &termios);
         }
     }
 }
@@ -137,9 +184,9 @@ pub fn suspend() -> Suspended {
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     Suspended(Stream::ALL.map(|stream| {
         let original = before[stream as usize].as_ref()?;
-        let current = rustix::termios::tcgetattr(descriptor(stream)).ok()?;
+        let current = rustix::termios::tcgetattr(of(stream)).ok()?;
         if in_foreground(stream) {
-            let _ = rustix::termios::tcsetattr(descriptor(stream), OptionalActions::Now, original);
+            let _ = rustix::termios::tcsetattr(of(stream), OptionalActions::Now, original);
         }
         Some(current)
     }))
@@ -151,7 +198,7 @@ pub fn resume(suspended: Suspended) {
         if let Some(termios) = termios
             && in_foreground(stream)
         {
-            let _ = rustix::termios::tcsetattr(descriptor(stream), OptionalActions::Now, &termios);
+            let _ = rustix::termios::tcsetattr(of(stream), OptionalActions::Now, &termios);
         }
     }
 }

@@ -39,6 +39,7 @@ pub struct Files {
     pub bundle: RawFd,
     /// In the order stdin, stdout, stderr, control.
     pub ports: [RawFd; 4],
+    pub tty: Option<RawFd>,
     pub capture: Option<RawFd>,
 }
 
@@ -48,6 +49,7 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
         kernel,
         bundle,
         ports,
+        tty,
         capture,
     } = *files;
     let mut arguments = Arguments::default();
@@ -67,7 +69,7 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
     arguments.option("-kernel", format!("/proc/self/fd/{kernel}"));
     arguments.option("-initrd", format!("/proc/self/fd/{bundle}"));
     // QEMU appends the places of the virtio devices.
-    arguments.option("-append", kernel_command_line());
+    arguments.option("-append", kernel_command_line(tty.is_some()));
     arguments.option("-global", "virtio-mmio.force-legacy=false");
     // What the kernel says before its ports are there (only that it cannot go on) comes out as QEMU's own words.
     arguments.option("-debugcon", "file:/dev/stderr");
@@ -75,16 +77,16 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
     arguments.option("-device", "isa-debug-exit,iobase=0xf4,iosize=4");
 
     let bus = if pci { "pci" } else { "device" };
-    arguments.option("-device", format!("virtio-serial-{bus},max_ports=5"));
     let names = [port::STDIN, port::STDOUT, port::STDERR, port::CONTROL];
-    for (index, (name, fd)) in names.into_iter().zip(ports).enumerate() {
+    let always = names.into_iter().zip(port::NUMBERS).zip(ports);
+    let tty = tty.map(|fd| ((port::TTY, port::TTY_NUMBER), fd));
+    let max = port::TTY_NUMBER + u32::from(tty.is_some());
+    arguments.option("-device", format!("virtio-serial-{bus},max_ports={max}"));
+    for (index, ((name, number), fd)) in always.chain(tty).enumerate() {
         arguments.option("-chardev", format!("socket,id=port{index},fd={fd}"));
         arguments.option(
             "-device",
-            format!(
-                "virtserialport,chardev=port{index},name={name},nr={}",
-                port::NUMBERS[index]
-            ),
+            format!("virtserialport,chardev=port{index},name={name},nr={number}"),
         );
     }
     if config.host_files {
@@ -147,8 +149,12 @@ fn user_network(publish: &[Publish]) -> String {
 }
 
 /// RINGO_KERNEL_ARGS is for people who work on the kernel (docs/architecture.md).
-fn kernel_command_line() -> String {
-    std::env::var("RINGO_KERNEL_ARGS").unwrap_or_default()
+fn kernel_command_line(tty: bool) -> String {
+    let mut line = std::env::var("RINGO_KERNEL_ARGS").unwrap_or_default();
+    if tty {
+        line = format!("{line} {}", ringo_control::TTY_WORD);
+    }
+    line
 }
 
 fn machine(config: &Config) -> String {

@@ -39,6 +39,8 @@ pub struct Config {
     pub host_files: bool,
     /// The network card.
     pub card: Option<Card>,
+    /// A port for what is typed at the controlling terminal.
+    pub tty: bool,
     /// Where to write the card's frames.
     pub capture: Option<File>,
 }
@@ -74,6 +76,7 @@ pub struct Vm {
     pub stdout: UnixStream,
     pub stderr: UnixStream,
     pub control: UnixStream,
+    pub tty: Option<UnixStream>,
     /// What QEMU itself has to say.
     pub log: ChildStderr,
 }
@@ -101,6 +104,12 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
     let (kernel, bundle) = (inherited[0].as_raw_fd(), inherited[1].as_raw_fd());
     let theirs = ports.theirs.each_ref().map(|socket| socket.as_raw_fd());
     inherited.extend(ports.theirs.map(OwnedFd::from));
+    let (tty, their_tty) = match config.tty.then(UnixStream::pair).transpose() {
+        Ok(pair) => pair.unzip(),
+        Err(error) => bail!("no sockets from the host: {error}"),
+    };
+    let tty_fd = their_tty.as_ref().map(AsRawFd::as_raw_fd);
+    inherited.extend(their_tty.map(OwnedFd::from));
     let capture = config.capture.as_ref().map(File::try_clone).transpose()?;
     let capture_fd = capture.as_ref().map(AsRawFd::as_raw_fd);
     inherited.extend(capture.map(OwnedFd::from));
@@ -112,6 +121,7 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
                 kernel,
                 bundle,
                 ports: theirs,
+                tty: tty_fd,
                 capture: capture_fd,
             },
         ))
@@ -142,6 +152,7 @@ pub fn start(config: &Config, bundle: File) -> Result<Vm> {
         stdout,
         stderr,
         control,
+        tty,
         log,
     })
 }

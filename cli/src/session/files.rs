@@ -12,13 +12,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use ringo_bundle::StreamKind;
-use ringo_control::{FILE_READ_MAX, FileRequest, FileStat, FileWork, Stream, Written};
+use ringo_control::{FILE_READ_MAX, FileRequest, FileStat, FileWork, Stream, TTY_HANDLE, Written};
 use rustix::fs::{FallocateFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::control::Guest;
 use super::streams::{Progress, until_passed};
 use crate::host::descriptor;
+use crate::terminal;
 
 /// As many files the program may have opened anew at a time.
 const REOPENED_MAX: usize = 1024;
@@ -46,16 +47,22 @@ impl Files {
         guest: Arc<Guest>,
     ) -> io::Result<Files> {
         let is_file = kinds.map(|kind| kind == StreamKind::File);
-        if !is_file.contains(&true) {
+        let stdin = descriptor(Stream::Stdin);
+        let tty = match kinds[0] {
+            StreamKind::Terminal(_) => Some(stdin),
+            _ => terminal::controlling(),
+        };
+        if !is_file.contains(&true) && tty.is_none() {
             return Ok(Files(None));
         }
         let (sender, requests) = channel();
         let server = Server {
             is_file,
+            tty,
             outputs,
             guest,
             reopened: BTreeMap::new(),
-            next: Stream::ALL.len() as u32,
+            next: TTY_HANDLE + 1,
         };
         let thread = thread::Builder::new()
             .name("files".into())
@@ -111,6 +118,8 @@ impl Files {
 
 struct Server {
     is_file: [bool; 3],
+    /// The terminal that we are at.
+    tty: Option<BorrowedFd<'static>>,
     outputs: Arc<[Progress; 2]>,
     guest: Arc<Guest>,
     /// What the program opened by its name in /dev/fd, by handle.
@@ -151,6 +160,7 @@ impl Server {
         match u8::try_from(handle).ok().and_then(Stream::from_u8) {
             Some(stream) if self.is_file[stream as usize] => Ok(descriptor(stream)),
             Some(_) => Err(Errno::BADF),
+            None if handle == TTY_HANDLE => self.tty.ok_or(Errno::BADF),
             None => self
                 .reopened
                 .get(&handle)

@@ -250,6 +250,7 @@ impl Session<'_> {
                 });
             }
             ToHost::StdinCredit { bytes, written } => self.streams.grant(bytes, written),
+            ToHost::TtyCredit { bytes, written } => self.streams.grant_tty(bytes, written),
             ToHost::Closed(stream) => self.streams.close(stream),
             ToHost::Stopped { written, .. } => {
                 self.streams.pass_on(written);

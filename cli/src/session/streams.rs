@@ -8,6 +8,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,6 +33,8 @@ const CHUNK: usize = 1 << 18;
 /// The streams' threads, from the session's side.
 pub struct Threads {
     credit: Arc<Credit>,
+    /// The controlling terminal's, where that is not stdin.
+    tty: Option<Arc<Credit>>,
     sockets: [UnixStream; 3],
     outputs: Arc<[Progress; 2]>,
     /// Ends when both output threads have.
@@ -53,9 +56,28 @@ impl Threads {
             outputs: outputs.clone(),
             socket: sockets[0].try_clone()?,
             guest: guest.clone(),
+            descriptor: descriptor(Stream::Stdin),
+            is_stdin: true,
             is_terminal: matches!(streams.kinds[0], StreamKind::Terminal(_)),
         };
         spawn("stdin", move || input.run())?;
+        let tty = match (&vm.tty, terminal::controlling()) {
+            (Some(socket), Some(descriptor)) => {
+                let credit = Arc::new(Credit::default());
+                let input = Input {
+                    credit: credit.clone(),
+                    outputs: outputs.clone(),
+                    socket: socket.try_clone()?,
+                    guest: guest.clone(),
+                    descriptor,
+                    is_stdin: false,
+                    is_terminal: true,
+                };
+                spawn("tty", move || input.run())?;
+                Some(credit)
+            }
+            _ => None,
+        };
         let (finished, running) = UnixStream::pair()?;
         for stream in [Stream::Stdout, Stream::Stderr] {
             let kind = streams.kinds[stream as usize];
@@ -82,6 +104,7 @@ impl Threads {
         }
         Ok(Threads {
             credit,
+            tty,
             sockets,
             outputs,
             finished,
@@ -96,6 +119,13 @@ impl Threads {
     /// How far the outputs have come.
     pub fn outputs(&self) -> Arc<[Progress; 2]> {
         self.outputs.clone()
+    }
+
+    /// As [`Threads::grant`], of the controlling terminal.
+    pub fn grant_tty(&self, bytes: u32, written: Written) {
+        if let Some(credit) = &self.tty {
+            credit.grant(bytes, written);
+        }
     }
 
     /// Waits until so much has been passed on, but not long for a reader that takes nothing (Ctrl-S).
@@ -264,12 +294,15 @@ struct Input {
     outputs: Arc<[Progress; 2]>,
     socket: UnixStream,
     guest: Arc<Guest>,
+    descriptor: BorrowedFd<'static>,
+    /// Else it is the controlling terminal.
+    is_stdin: bool,
     is_terminal: bool,
 }
 
 impl Input {
     fn run(mut self) {
-        let stdin = descriptor(Stream::Stdin);
+        let input = self.descriptor;
         let mut buffer = vec![0; CHUNK];
         let mut sent = 0;
         loop {
@@ -279,14 +312,14 @@ impl Input {
                 // The read stops us: what the program wrote before it must be seen by then.
                 wait_until_passed(&self.outputs, written);
             }
-            match rustix::io::read(stdin, &mut buffer[..room]) {
+            match rustix::io::read(input, &mut buffer[..room]) {
                 Ok(0) => {
                     // The guest forgets what it had asked for, too: a terminal that never waits (VMIN 0) is read when
                     // the program reads. Ours goes first, for the guest may ask again as soon as it has the message.
                     self.credit.reset();
                     self.tell_end(sent, 0);
                     // After Ctrl-D a terminal may give more; one that was hung up never will.
-                    if !self.is_terminal || hung_up() {
+                    if !self.is_terminal || hung_up(input) {
                         break;
                     }
                 }
@@ -298,7 +331,7 @@ impl Input {
                     sent += n as u64;
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => wait_for(Stream::Stdin, PollFlags::IN),
+                Err(Errno::AGAIN) => wait_for(input, PollFlags::IN),
                 // EIO from a lost terminal, EISDIR: there is no more input, and that is why.
                 Err(error) => {
                     self.tell_end(sent, error.raw_os_error() as u16);
@@ -310,15 +343,16 @@ impl Input {
     }
 
     fn tell_end(&self, after: u64, errno: u16) {
-        self.guest.send(&ToGuest::StdinEof { after, errno });
+        self.guest.send(&if self.is_stdin {
+            ToGuest::StdinEof { after, errno }
+        } else {
+            ToGuest::TtyEof { after, errno }
+        });
     }
 }
 
-fn hung_up() -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(
-        descriptor(Stream::Stdin),
-        PollFlags::IN,
-    )];
+fn hung_up(terminal: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(terminal, PollFlags::IN)];
     let now = rustix::event::Timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -327,11 +361,8 @@ fn hung_up() -> bool {
 }
 
 /// Somebody else made a shared descriptor non-blocking.
-fn wait_for(stream: Stream, what: PollFlags) {
-    let _ = poll(
-        &mut [PollFd::from_borrowed_fd(descriptor(stream), what)],
-        None,
-    );
+fn wait_for(descriptor: BorrowedFd<'_>, what: PollFlags) {
+    let _ = poll(&mut [PollFd::from_borrowed_fd(descriptor, what)], None);
 }
 
 struct Output {
@@ -411,7 +442,7 @@ fn write_all(stream: Stream, mut bytes: &[u8]) -> rustix::io::Result<()> {
         match rustix::io::write(descriptor(stream), bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => wait_for(stream, PollFlags::OUT),
+            Err(Errno::AGAIN) => wait_for(descriptor(stream), PollFlags::OUT),
             Err(error) => return Err(error),
         }
     }

@@ -3,7 +3,8 @@
 //! ```text
 //! u64 start time · 32 bytes entropy · u32 uid · u32 gid · u32 umask · u64 nofile soft · u64 nofile hard ·
 //! u64 ignored signals ·
-//! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) ·
+//! 3 × stream (u8 kind · u32 open flags · for a terminal: u8 device, 36 bytes termios, 4 × u16 size) · the
+//! controlling terminal as a stream, closed if there is none ·
 //! bytes program path · u64 data offset · u64 data length · bytes cwd · bytes hostname ·
 //! u32 argument count · that many bytes · u32 variable count · that many bytes · bytes supplementary groups, a u32 each ·
 //! u32 count of places to keep · that many bytes · u32 samples a second ·
@@ -124,6 +125,8 @@ pub struct Config<'a> {
     pub ignored_signals: u64,
     /// Descriptors 0, 1, 2.
     pub streams: [StreamKind; 3],
+    /// The terminal that /dev/tty is, where standard input is another thing; its input has a port of its own.
+    pub controlling: Option<Terminal>,
     /// Their open flags as F_GETFL gives them on the host (access mode, O_APPEND; O_NONBLOCK is left out).
     pub stream_flags: [u32; 3],
     /// The executable.
@@ -162,6 +165,10 @@ impl<'a> Config<'a> {
         for (kind, flags) in streams.iter_mut().zip(&mut stream_flags) {
             (*kind, *flags) = read_stream(cursor)?;
         }
+        let controlling = match read_stream(cursor)? {
+            (StreamKind::Terminal(terminal), _) => Some(terminal),
+            _ => None,
+        };
         let path = cursor.c_bytes().filter(|p| p.starts_with(b"/"))?;
         let data = space.check(Data {
             offset: cursor.u64()?,
@@ -177,6 +184,7 @@ impl<'a> Config<'a> {
             nofile,
             ignored_signals,
             streams,
+            controlling,
             stream_flags,
             program: Program { path, data },
             cwd: cursor.c_bytes().filter(|p| p.starts_with(b"/"))?,

@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use ringo_control::{Termios, WinSize};
 
 use crate::entry::is_plain;
-use crate::{Data, Flags, MAGIC, PAGE, StreamKind, VERSION};
+use crate::{Data, Flags, MAGIC, PAGE, StreamKind, Terminal, VERSION};
 
 /// Files below this size are collected before they are written.
 const SMALL: usize = 1 << 20;
@@ -40,6 +40,7 @@ pub struct Circumstances {
     pub nofile: (u64, u64),
     pub ignored_signals: u64,
     pub streams: [StreamKind; 3],
+    pub controlling: Option<Terminal>,
     pub stream_flags: [u32; 3],
     pub program_path: Vec<u8>,
     pub program_data: Data,
@@ -309,6 +310,10 @@ fn config_record(config: &Circumstances) -> Vec<u8> {
     for (stream, flags) in config.streams.iter().zip(config.stream_flags) {
         put_stream(&mut out, stream, flags);
     }
+    let controlling = config
+        .controlling
+        .map_or(StreamKind::Closed, StreamKind::Terminal);
+    put_stream(&mut out, &controlling, 0);
     put_bytes(&mut out, &config.program_path);
     out.extend(config.program_data.offset.to_le_bytes());
     out.extend(config.program_data.len.to_le_bytes());

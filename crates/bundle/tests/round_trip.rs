@@ -40,6 +40,7 @@ fn circumstances() -> Circumstances {
             StreamKind::Null,
             StreamKind::File,
         ],
+        controlling: Some(terminal),
         stream_flags: [2, 1, 0o2001],
         program_path: b"/bin/hello".to_vec(),
         program_data: Data::default(),

@@ -7,6 +7,8 @@
 use crate::codec::{In, Out};
 use crate::{NoSpace, Written};
 
+/// The controlling terminal's handle, to be written to, where it is none of the streams.
+pub const TTY_HANDLE: u32 = 3;
 /// The most bytes a read may ask for.
 pub const FILE_READ_MAX: usize = 256 << 10;
 /// The most bytes one request writes.

@@ -32,7 +32,7 @@ mod to_guest;
 mod to_host;
 
 pub use codec::{DecodeError, Decoder, Message, NoSpace, encode};
-pub use file::{FILE_READ_MAX, FILE_WRITE_MAX, FileRequest, FileStat, FileWork};
+pub use file::{FILE_READ_MAX, FILE_WRITE_MAX, FileRequest, FileStat, FileWork, TTY_HANDLE};
 pub use kept::{Kept, PIECE, Place};
 pub use terminal::{Stream, Termios, WhenToSet, WinSize};
 pub use to_guest::ToGuest;
@@ -43,6 +43,9 @@ pub const HEADER: usize = 8;
 /// The longest payload either side may send. Long logs and statistics are split or cut by the sender.
 pub const MAX_PAYLOAD: usize = 32 * 1024;
 
+/// The word of the kernel's command line that says that there is the controlling terminal's port.
+pub const TTY_WORD: &str = "ringo.tty";
+
 /// Names of the four virtio-serial ports, as QEMU announces them to the guest.
 pub mod port {
     /// Host to guest: the program's standard input.
@@ -51,6 +54,8 @@ pub mod port {
     pub const STDOUT: &str = "org.ringo.stdout";
     /// Guest to host: the program's standard error.
     pub const STDERR: &str = "org.ringo.stderr";
+    /// Host to guest: what is typed at the controlling terminal, where that is not standard input; there only then.
+    pub const TTY: &str = "org.ringo.tty";
     /// Both ways: the frames of this crate.
     pub const CONTROL: &str = "org.ringo.control";
 
@@ -62,6 +67,8 @@ pub mod port {
     pub const STDERR_NUMBER: u32 = 3;
     /// Control.
     pub const CONTROL_NUMBER: u32 = 4;
-    /// All, in this order.
+    /// The controlling terminal.
+    pub const TTY_NUMBER: u32 = 5;
+    /// All that are always there, in this order.
     pub const NUMBERS: [u32; 4] = [STDIN_NUMBER, STDOUT_NUMBER, STDERR_NUMBER, CONTROL_NUMBER];
 }

@@ -53,6 +53,13 @@ pub enum ToGuest {
         /// What read(2) says on the host; 0 if it says that this is the end.
         errno: u16,
     },
+    /// As `StdinEof`, of the controlling terminal, where that is not standard input.
+    TtyEof {
+        /// Bytes sent through its port before it.
+        after: u64,
+        /// What read(2) says on the host.
+        errno: u16,
+    },
     /// The answer to [`crate::ToHost::File`]; this many bytes follow the frame.
     FileAnswer {
         /// What the system call returned, or an errno's negative.
@@ -77,6 +84,7 @@ mod kind {
     pub const SHUTDOWN: u8 = 0x88;
     pub const SETTLED: u8 = 0x89;
     pub const FILE_ANSWER: u8 = 0x8a;
+    pub const TTY_EOF: u8 = 0x8b;
 }
 
 impl<'a> Message<'a> for ToGuest {
@@ -92,6 +100,7 @@ impl<'a> Message<'a> for ToGuest {
             ToGuest::Shutdown => kind::SHUTDOWN,
             ToGuest::Settled => kind::SETTLED,
             ToGuest::FileAnswer { .. } => kind::FILE_ANSWER,
+            ToGuest::TtyEof { .. } => kind::TTY_EOF,
         }
     }
 
@@ -118,7 +127,7 @@ impl<'a> Message<'a> for ToGuest {
                 out.u8(stream as u8)?;
                 out.u16(errno)
             }
-            ToGuest::StdinEof { after, errno } => {
+            ToGuest::StdinEof { after, errno } | ToGuest::TtyEof { after, errno } => {
                 out.u64(after)?;
                 out.u16(errno)
             }
@@ -131,7 +140,7 @@ impl<'a> Message<'a> for ToGuest {
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::SIGNAL..=kind::FILE_ANSWER).contains(&kind) {
+        if !(kind::SIGNAL..=kind::TTY_EOF).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -162,6 +171,10 @@ fn read(kind: u8, input: &mut In<'_>) -> Option<ToGuest> {
             errno: input.u16()?,
         },
         kind::STDIN_EOF => ToGuest::StdinEof {
+            after: input.u64()?,
+            errno: input.u16()?,
+        },
+        kind::TTY_EOF => ToGuest::TtyEof {
             after: input.u64()?,
             errno: input.u16()?,
         },

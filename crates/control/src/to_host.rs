@@ -135,6 +135,13 @@ pub enum ToHost<'a> {
         /// What the program wrote before: a host that is stopped for reading (SIGTTIN) has passed it on by then.
         written: Written,
     },
+    /// As `StdinCredit`, for the controlling terminal, where that is not standard input.
+    TtyCredit {
+        /// How many bytes more.
+        bytes: u32,
+        /// What the program wrote before.
+        written: Written,
+    },
     /// The program closed its last descriptor of this stream while it goes on running: the host closes its own.
     Closed(Stream),
     /// A stop signal took its default action (`kill(0, SIGTSTP)` after Ctrl-Z in raw mode): the host stops itself
@@ -200,6 +207,7 @@ mod kind {
     pub const SETTLE: u8 = 0x10;
     pub const FILE: u8 = 0x11;
     pub const SAMPLES: u8 = 0x12;
+    pub const TTY_CREDIT: u8 = 0x13;
 }
 
 impl<'a> Message<'a> for ToHost<'a> {
@@ -222,6 +230,7 @@ impl<'a> Message<'a> for ToHost<'a> {
             ToHost::Noted(_) => kind::NOTED,
             ToHost::Settle { .. } => kind::SETTLE,
             ToHost::File(_) => kind::FILE,
+            ToHost::TtyCredit { .. } => kind::TTY_CREDIT,
             ToHost::Samples { .. } => kind::SAMPLES,
         }
     }
@@ -252,7 +261,7 @@ impl<'a> Message<'a> for ToHost<'a> {
                 write_size(size, out)
             }
             ToHost::ClockQuery { id } => out.u32(id),
-            ToHost::StdinCredit { bytes, written } => {
+            ToHost::StdinCredit { bytes, written } | ToHost::TtyCredit { bytes, written } => {
                 out.u32(bytes)?;
                 write_written(written, out)
             }
@@ -279,7 +288,7 @@ impl<'a> Message<'a> for ToHost<'a> {
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::BOOTED..=kind::SAMPLES).contains(&kind) {
+        if !(kind::BOOTED..=kind::TTY_CREDIT).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
@@ -314,6 +323,10 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         },
         kind::CLOCK_QUERY => ToHost::ClockQuery { id: input.u32()? },
         kind::STDIN_CREDIT => ToHost::StdinCredit {
+            bytes: input.u32()?,
+            written: read_written(input)?,
+        },
+        kind::TTY_CREDIT => ToHost::TtyCredit {
             bytes: input.u32()?,
             written: read_written(input)?,
         },

@@ -36,6 +36,7 @@ fn to_guest() -> impl Strategy<Value = ToGuest> {
         (stream(), any::<u16>())
             .prop_map(|(stream, errno)| ToGuest::StreamFailed { stream, errno }),
         any::<(u64, u16)>().prop_map(|(after, errno)| ToGuest::StdinEof { after, errno }),
+        any::<(u64, u16)>().prop_map(|(after, errno)| ToGuest::TtyEof { after, errno }),
         Just(ToGuest::Shutdown),
         Just(ToGuest::Settled),
         any::<i64>().prop_map(|result| ToGuest::FileAnswer { result, length: 0 }),
@@ -97,6 +98,8 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         any::<u32>().prop_map(|id| ToHost::ClockQuery { id }),
         (any::<u32>(), any::<[u64; 2]>())
             .prop_map(|(bytes, written)| ToHost::StdinCredit { bytes, written }),
+        (any::<u32>(), any::<[u64; 2]>())
+            .prop_map(|(bytes, written)| ToHost::TtyCredit { bytes, written }),
         stream().prop_map(ToHost::Closed),
         (any::<u8>(), any::<[u64; 2]>())
             .prop_map(|(signal, written)| ToHost::Stopped { signal, written }),

@@ -23,7 +23,7 @@ const MESSAGE_SIZE: usize = 8;
 const DEVICE_READY: u16 = 0;
 const PORT_READY: u16 = 3;
 const PORT_OPEN: u16 = 6;
-const ANNOUNCEMENTS: usize = 9;
+const ANNOUNCEMENTS: usize = 11;
 
 /// The ports.
 pub struct Console {
@@ -32,6 +32,8 @@ pub struct Console {
     outputs: [OutPort; 2],
     /// Standard input.
     pub input: InPort,
+    /// What is typed at the controlling terminal, where that is not standard input.
+    pub tty: Option<InPort>,
     /// Messages from and to the command.
     pub control: Control,
     /// Held for ever: the device may still read it.
@@ -64,7 +66,7 @@ const fn transmit_queue(port: u32) -> u16 {
 ///
 /// # Errors
 /// As the transport and queues have them.
-pub fn init(device: Device) -> Result<(), VirtioError> {
+pub fn init(device: Device, tty: bool) -> Result<(), VirtioError> {
     device.negotiate(feature::EVENT_INDEX | MULTIPORT, MULTIPORT)?;
     let announcements = Queue::new(&device, CONTROL_TRANSMIT, 16)?;
     let output = |number| Queue::new(&device, transmit_queue(number), OutPort::QUEUE_SIZE);
@@ -74,7 +76,15 @@ pub fn init(device: Device) -> Result<(), VirtioError> {
             OutPort::new(output(port::STDOUT_NUMBER)?),
             OutPort::new(output(port::STDERR_NUMBER)?),
         ],
-        input: InPort::new(input(port::STDIN_NUMBER, InPort::QUEUE_SIZE)?),
+        input: InPort::new(input(port::STDIN_NUMBER, InPort::QUEUE_SIZE)?, false),
+        tty: if tty {
+            Some(InPort::new(
+                input(port::TTY_NUMBER, InPort::QUEUE_SIZE)?,
+                true,
+            ))
+        } else {
+            None
+        },
         control: Control::new(
             Queue::new(&device, transmit_queue(port::CONTROL_NUMBER), 32)?,
             input(port::CONTROL_NUMBER, Control::RECEIVE_QUEUE_SIZE)?,
@@ -98,13 +108,19 @@ impl Console {
         &self.outputs[usize::from(stream == Stream::Stderr)]
     }
 
+    /// What a terminal's input comes through: the port of its own, or standard input's.
+    pub fn typed(&self) -> &InPort {
+        self.tty.as_ref().unwrap_or(&self.input)
+    }
+
     /// Tells the device that it, and each port, may be used.
     fn announce(&self) -> Result<(), VirtioError> {
         let mut buffer =
             DmaBuffer::zeroed(ANNOUNCEMENTS * MESSAGE_SIZE).map_err(|_| VirtioError::NoMemory)?;
         let mut messages: arrayvec::ArrayVec<(u32, u16), ANNOUNCEMENTS> = arrayvec::ArrayVec::new();
         messages.push((u32::MAX, DEVICE_READY));
-        for number in port::NUMBERS {
+        let tty = self.tty.as_ref().map(|_| port::TTY_NUMBER);
+        for number in port::NUMBERS.into_iter().chain(tty) {
             messages.extend([(number, PORT_READY), (number, PORT_OPEN)]);
         }
         let mut guard = self.announcements.lock();
@@ -142,6 +158,9 @@ impl Console {
         }
         self.control.on_interrupt();
         self.input.on_interrupt();
+        if let Some(tty) = &self.tty {
+            tty.on_interrupt();
+        }
         for output in &self.outputs {
             output.on_interrupt();
         }

@@ -1,4 +1,4 @@
-//! The port from the host: standard input.
+//! The port from the host: standard input, or the controlling terminal where that is another thing.
 //!
 //! The command reads its standard input only as far as the program asked for ([`ToHost::StdinCredit`]), so that what the
 //! program never wants stays there for the next reader, as with any process. A read that finds nothing grants what it
@@ -48,6 +48,8 @@ struct State {
 
 /// See the module's head.
 pub struct InPort {
+    /// It is the controlling terminal's, not standard input's.
+    is_tty: bool,
     readers: Turn,
     state: SpinLock<State>,
     changed: WaitQueue,
@@ -112,8 +114,9 @@ impl InPort {
     pub const QUEUE_SIZE: u16 = 64;
 
     /// A port on this queue.
-    pub fn new(queue: Queue) -> Self {
+    pub fn new(queue: Queue, is_tty: bool) -> Self {
         Self {
+            is_tty,
             readers: Turn::new(),
             state: SpinLock::new(State {
                 queue,
@@ -126,7 +129,7 @@ impl InPort {
             }),
             changed: WaitQueue::new(),
             poll: PollQueue::new(),
-            final_end: AtomicBool::new(true),
+            final_end: AtomicBool::new(!is_tty),
             end_error: AtomicU16::new(0),
         }
     }
@@ -178,9 +181,11 @@ impl InPort {
         self.post_all();
         let credit = self.state.lock().credit(wanted);
         if let Some(bytes) = credit {
-            control::send(&ToHost::StdinCredit {
-                bytes,
-                written: console::written(),
+            let written = console::written();
+            control::send(&if self.is_tty {
+                ToHost::TtyCredit { bytes, written }
+            } else {
+                ToHost::StdinCredit { bytes, written }
             });
         }
     }

@@ -30,7 +30,10 @@ pub fn init(command_line: &[u8]) -> Result<Vec<Device>, &'static str> {
         .iter()
         .position(|device| device.id == kind::CONSOLE)
         .ok_or("the machine has no virtio console")?;
-    console::init(devices.swap_remove(console)).map_err(|error| match error {
+    let tty = command_line
+        .split(|&byte| byte == b' ')
+        .any(|word| word == ringo_control::TTY_WORD.as_bytes());
+    console::init(devices.swap_remove(console), tty).map_err(|error| match error {
         virtio::VirtioError::NoMemory => "too little memory for the console",
         _ => "the virtio console cannot be used",
     })?;

@@ -66,6 +66,36 @@ fn buffer(length: usize) -> Result<Vec<u8>, Errno> {
     Ok(buffer)
 }
 
+/// Writes by requests, and waits for each to be done.
+///
+/// # Errors
+/// The host's, EFAULT, ENOMEM; each only if nothing was written.
+pub(super) fn write_all(handle: u32, io: &mut UserIo, offset: Option<u64>) -> SysResult {
+    let mut data = buffer(io.remaining().min(FILE_WRITE_MAX))?;
+    let mut done = 0;
+    while io.remaining() > 0 {
+        data.resize(io.remaining().min(FILE_WRITE_MAX), 0);
+        let step = io.copy_in(&mut data).and_then(|count| {
+            let work = FileWork::Write {
+                offset: offset.map(|offset| offset.saturating_add(done as u64)),
+                bytes: &data[..count],
+            };
+            files::ask(handle, work, &mut Vec::new()).map(|written| (written as usize, count))
+        });
+        match step {
+            Ok((written, count)) => {
+                done += written;
+                if written < count {
+                    break;
+                }
+            }
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}
+
 impl HostStream {
     fn ask(&self, work: FileWork<'_>) -> Result<u64, Errno> {
         files::ask(self.handle, work, &mut Vec::new())
@@ -177,29 +207,7 @@ impl FileOps for HostStream {
         if let (Some(port), None) = (self.port, offset) {
             return stdio::write(port, file, io);
         }
-        let mut data = buffer(io.remaining().min(FILE_WRITE_MAX))?;
-        let mut done = 0;
-        while io.remaining() > 0 {
-            data.resize(io.remaining().min(FILE_WRITE_MAX), 0);
-            let step = io.copy_in(&mut data).and_then(|count| {
-                let work = FileWork::Write {
-                    offset: offset.map(|offset| offset.saturating_add(done as u64)),
-                    bytes: &data[..count],
-                };
-                self.ask(work).map(|written| (written as usize, count))
-            });
-            match step {
-                Ok((written, count)) => {
-                    done += written;
-                    if written < count {
-                        break;
-                    }
-                }
-                Err(errno) if done == 0 => return Err(errno),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
+        write_all(self.handle, io, offset)
     }
 
     fn ioctl(&self, file: &OpenFile, request: u32, argument: usize) -> SysResult {

@@ -38,6 +38,9 @@ struct HostStream {
 pub fn init(config: &Config<'static>) -> Result<(), Errno> {
     let one_output = config.flags.contains(Flags::ONE_OUTPUT);
     let two_places = config.flags.contains(Flags::TWO_PLACES);
+    if let Some(controlling) = config.controlling {
+        terminal::set_controlling(controlling);
+    }
     for stream in Stream::ALL {
         let flags = config.stream_flags[stream as usize];
         let port = if stream == Stream::Stderr && one_output {

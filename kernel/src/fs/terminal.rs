@@ -2,21 +2,23 @@
 //!
 //! The line discipline is the host's: the program's settings are applied to the real terminal by the `ringo` command, and
 //! what is typed arrives as the host's read(2) gives it. The kernel keeps a copy of settings and size, so that asking costs
-//! nothing; setting waits for the command's answer. Streams that are the same terminal share one [`Terminal`].
+//! nothing; setting waits for the command's answer. Where standard input is another thing, the terminal that the command
+//! was started at goes by the name of standard input here, and what is typed at it has a port of its own (/dev/tty).
+//! Streams that are the same terminal share one [`Terminal`].
 //! Locks: `REQUEST` (sleeping: one request to the command at a time), then a terminal's state.
 use super::inode::{Content, FileSystem, Inode, Owner};
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, ram, stdio};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, host_stream, ram, stdio};
 use crate::drivers::{console, control};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
 use crate::task::PID;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use linux_raw_sys::general as abi;
 use linux_raw_sys::ioctl;
 use ringo_abi::{Errno, SysResult};
-use ringo_control::{Stream, Termios, ToHost, WhenToSet, WinSize};
+use ringo_control::{Stream, TTY_HANDLE, Termios, ToHost, WhenToSet, WinSize};
 
 /// The first pseudo-terminal: the number fstat(2) shows.
 pub const DEVICE: u64 = super::dev::number(136, 0);
@@ -43,13 +45,21 @@ static ANSWERED: WaitQueue = WaitQueue::new();
 static ANSWER: AtomicU32 = AtomicU32::new(NO_ANSWER);
 const NO_ANSWER: u32 = u32::MAX;
 
+/// By output port: the terminal that it leads to, plus one.
+static SHOWN: [AtomicU8; 3] = [const { AtomicU8::new(0) }; 3];
+
+/// The output port that shows a terminal what is written to it; none if both lead elsewhere.
+fn port_to(device: Stream) -> Option<Stream> {
+    [Stream::Stdout, Stream::Stderr]
+        .into_iter()
+        .find(|&port| SHOWN[port as usize].load(Ordering::Relaxed) == device as u8 + 1)
+}
+
 /// An open file of a terminal.
 struct Terminal {
     /// Which one.
     device: Stream,
-    /// Through which port what is written goes.
-    port: Stream,
-    /// The standard stream it is; none for /dev/tty.
+    /// The port of the standard stream it is; none for /dev/tty.
     stream: Option<Stream>,
     inode: u64,
 }
@@ -61,11 +71,10 @@ pub(super) fn open_stream(
     terminal: ringo_bundle::Terminal,
 ) -> Arc<dyn FileOps> {
     let device = terminal.device;
-    TERMINALS[device as usize].lock().get_or_insert(State {
-        termios: terminal.termios,
-        size: terminal.size,
-        group: PID,
-    });
+    remember(terminal);
+    if stream != Stream::Stdin {
+        SHOWN[port as usize].store(device as u8 + 1, Ordering::Relaxed);
+    }
     if stream == Stream::Stdin
         && let Some(console) = console()
     {
@@ -74,15 +83,24 @@ pub(super) fn open_stream(
     stdio::opened(port);
     Arc::new(Terminal {
         device,
-        // What is written to a terminal's standard input goes out where the terminal shows it.
-        port: if port == Stream::Stdin {
-            Stream::Stdout
-        } else {
-            port
-        },
         stream: Some(port),
         inode: INODE,
     })
+}
+
+/// The terminal of the session, where standard input is another thing: it goes by that name.
+pub(super) fn set_controlling(terminal: ringo_bundle::Terminal) {
+    remember(terminal);
+}
+
+fn remember(terminal: ringo_bundle::Terminal) {
+    TERMINALS[terminal.device as usize]
+        .lock()
+        .get_or_insert(State {
+            termios: terminal.termios,
+            size: terminal.size,
+            group: PID,
+        });
 }
 
 /// The terminal of the session: the lowest stream that is one.
@@ -143,14 +161,8 @@ pub(super) fn publish() -> Result<(), Errno> {
 /// ENXIO without a terminal.
 pub fn open_tty(by_own_name: bool) -> Result<Arc<dyn FileOps>, Errno> {
     let device = controlling().ok_or(Errno::ENXIO)?;
-    let port = if device == Stream::Stderr {
-        Stream::Stderr
-    } else {
-        Stream::Stdout
-    };
     Ok(Arc::new(Terminal {
         device,
-        port,
         stream: None,
         inode: if by_own_name { INODE } else { TTY_INODE },
     }))
@@ -194,6 +206,14 @@ fn ask(message: &ToHost<'_>) -> Result<(), Errno> {
 }
 
 impl Terminal {
+    /// Through which port what is written goes.
+    fn port(&self) -> Option<Stream> {
+        match self.stream {
+            Some(port) if port != Stream::Stdin => Some(port),
+            _ => port_to(self.device),
+        }
+    }
+
     fn state<R>(&self, f: impl FnOnce(&mut State) -> R) -> Result<R, Errno> {
         with_state(self.device, f).ok_or(Errno::EIO)
     }
@@ -205,7 +225,7 @@ impl Terminal {
             console.output(Stream::Stdout).drain();
             console.output(Stream::Stderr).drain();
             if when == WhenToSet::Flush {
-                console.input.discard();
+                console.typed().discard();
             }
         }
         ask(&ToHost::TermiosSet {
@@ -238,7 +258,7 @@ impl Terminal {
         if queue != 1
             && let Some(console) = console()
         {
-            console.input.discard();
+            console.typed().discard();
         }
         ask(&ToHost::TermiosFlush {
             stream: self.device,
@@ -270,17 +290,27 @@ impl FileOps for Terminal {
             // Its input belongs to the host's other programs: only standard input's terminal is read through the port.
             return Err(Errno::EIO);
         }
-        stdio::read(file, io)
+        let console = console().ok_or(Errno::EIO)?;
+        console.typed().read(io, file.nonblocking())
     }
 
     fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
-        stdio::write(self.port, file, io)
+        match self.port() {
+            Some(port) => stdio::write(port, file, io),
+            // Both outputs lead elsewhere: the command writes to the terminal itself.
+            None => host_stream::write_all(TTY_HANDLE, io, None),
+        }
     }
 
     fn poll(&self, _file: &OpenFile) -> PollEvents {
-        let mut events = stdio::poll(self.port, self.port);
-        if self.device == Stream::Stdin {
-            events |= stdio::poll(Stream::Stdin, Stream::Stdin);
+        let mut events = match self.port() {
+            Some(port) => stdio::poll(port, port),
+            None => PollEvents::OUT | PollEvents::WRNORM,
+        };
+        if self.device == Stream::Stdin
+            && console().is_some_and(|console| console.typed().is_readable())
+        {
+            events |= PollEvents::IN | PollEvents::RDNORM;
         }
         events
     }
@@ -321,8 +351,8 @@ impl FileOps for Terminal {
             ioctl::TCFLSH => self.flush(argument),
             // Wait for output to be written, break: nothing more than that.
             ioctl::TCSBRK | ioctl::TCSBRKP => {
-                if let Some(console) = console() {
-                    console.output(self.port).drain();
+                if let (Some(console), Some(port)) = (console(), self.port()) {
+                    console.output(port).drain();
                 }
                 Ok(0)
             }
@@ -339,7 +369,7 @@ impl FileOps for Terminal {
             ioctl::TIOCGSID => user::write(argument, &PID).map(|()| 0),
             ioctl::TIOCSCTTY | ioctl::TIOCNOTTY => Ok(0),
             ioctl::FIONREAD => {
-                let available = console().map_or(0, |console| console.input.available());
+                let available = console().map_or(0, |console| console.typed().available());
                 user::write(argument, &(available as u32)).map(|()| 0)
             }
             ioctl::TIOCOUTQ => user::write(argument, &0u32).map(|()| 0),

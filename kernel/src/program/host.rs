@@ -30,6 +30,11 @@ pub fn receive(message: ToGuest) {
                 console.input.end_at(after, errno);
             }
         }
+        ToGuest::TtyEof { after, errno } => {
+            if let Some(tty) = console().and_then(|console| console.tty.as_ref()) {
+                tty.end_at(after, errno);
+            }
+        }
         ToGuest::Settled => stdio::settled(),
         // Taken where it arrives, with the bytes behind it.
         ToGuest::FileAnswer { .. } => {}

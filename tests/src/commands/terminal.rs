@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         all.extend(talk.trials());
     }
     all.extend(on(&Engine::ALL, "terminal-shell", at_a_shell));
+    all.extend(on(&Engine::ALL, "terminal-tty", controlling));
     all
 }
 
@@ -157,6 +158,70 @@ fn talks() -> Vec<Talk> {
             ],
         ),
     ]
+}
+
+/// Streams that are other things than the terminal that the command was started at: /dev/tty is that all the same, to be read
+/// and written to and set.
+fn controlling(engine: Engine) -> Result<()> {
+    const LINE: &str = r#"
+        printf 'some\ninput' | "$@"
+        "$@" </dev/null 2>&1 | tr a-z A-Z
+        printf 'a file' >"$D/in"; "$@" <"$D/in" >"$D/out" 2>"$D/said"; cat "$D/out" "$D/said"
+        "$@" >"$D/out" 2>&1; cat "$D/out"; stty -a | grep -o ' echo '"#;
+    const ROUND: [Step; 8] = [
+        Expect("tty: true 80 24 <nil>"),
+        Expect("password: "),
+        EchoOff,
+        Say("secret\n"),
+        Expect("\"secret\" <nil>"),
+        Expect("key: <nil>"),
+        Say("\x03"),
+        Expect("\"\\x03\" <nil> <nil>"),
+    ];
+    let mut steps = Vec::new();
+    for end in ["some\\ninput", "DONE", "a file"] {
+        steps.extend(ROUND);
+        steps.push(Expect(end));
+    }
+    // The last one's input is the terminal.
+    steps.extend(ROUND);
+    steps.extend([Say("typed\n\x04"), Expect("typed\\n"), Expect(" echo ")]);
+    let program = crate::go::third("./terminal")?;
+    let run = |command: Command| {
+        let folder = tempfile::tempdir()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", LINE, "sh"]).arg(command.get_program());
+        shell
+            .args(command.get_args())
+            .arg("tty")
+            .env("D", folder.path());
+        hold(shell, At::Terminal, &steps, engine.patience())
+    };
+    let linux = run(Command::new(&program))?;
+    let ringo = if self_check() {
+        run(Command::new(&program))?
+    } else {
+        let mut command = super::ringo_run(engine, &["--cpus", "2"]);
+        command.arg(&program);
+        run(command)?
+    };
+    let said = |outcome: &crate::execute::Outcome| super::text(&outcome.stdout);
+    anyhow::ensure!(
+        linux.code == ringo.code,
+        "exit code {}, not {}",
+        ringo.code,
+        linux.code
+    );
+    anyhow::ensure!(
+        said(&linux)
+            .lines()
+            .collect::<std::collections::BTreeSet<_>>()
+            == said(&ringo).lines().collect(),
+        "Linux:\n{}\nring 0:\n{}",
+        said(&linux),
+        said(&ringo)
+    );
+    Ok(())
 }
 
 /// Job control: Ctrl-Z stops the program and gives the shell its terminal back, fg goes on, a background reader is stopped, and
