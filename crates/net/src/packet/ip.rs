@@ -21,6 +21,8 @@ pub struct Ip<'a> {
     pub whole: &'a [u8],
     /// What it carries.
     pub payload: &'a [u8],
+    /// Checksums of what it carries were checked by the card, or are left out: it has come from this very host.
+    pub checked: bool,
 }
 
 /// Looks at an IP packet.
@@ -59,6 +61,7 @@ fn ipv4(bytes: &[u8]) -> Result<Ip<'_>, Drop> {
         protocol: packet.next_header().into(),
         whole: &bytes[..total],
         payload: &bytes[header..total],
+        checked: false,
     })
 }
 
@@ -119,6 +122,7 @@ fn ipv6(bytes: &[u8]) -> Result<Ip<'_>, Drop> {
         protocol: packet.next_header().into(),
         whole: &bytes[..total],
         payload: &bytes[bytes.len().min(40)..total],
+        checked: false,
     })
 }
 

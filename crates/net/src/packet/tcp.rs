@@ -1,4 +1,5 @@
 //! As much of TCP as finds a segment's connection, and the answer to one without (RFC 9293).
+use super::icmp::checksum;
 use super::{Drop, Ip};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -215,6 +216,58 @@ pub fn write_reset(out: &mut [u8], reset: &Reset) {
 
 /// Whether a segment's checksum is right.
 pub fn tcp_checksum(ip: &Ip) -> bool {
+    if ip.checked {
+        return true;
+    }
     let packet = TcpPacket::new_checked(ip.payload);
     packet.is_ok_and(|packet| packet.verify_checksum(&ip.from.into(), &ip.to.into()))
+}
+
+/// Where in a segment its checksum is.
+pub const CHECKSUM_AT: usize = 16;
+
+/// Fills the checksum of an IPv4 packet's segment in; with `only_begin`, with the sum of the pseudo-header alone, for a card
+/// that adds the rest. Gives where the segment begins, none for what is no such packet.
+pub fn fill_tcp_checksum(packet: &mut [u8], only_begin: bool) -> Option<u16> {
+    const TCP: u8 = 6;
+    let &[
+        first,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        TCP,
+        _,
+        _,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        ..,
+    ] = &*packet
+    else {
+        return None;
+    };
+    let header = usize::from(first & 15) * 4;
+    let length = packet.len().checked_sub(header)?;
+    let place = header + CHECKSUM_AT..header + CHECKSUM_AT + 2;
+    if first >> 4 != 4 || header < 20 || packet.len() < place.end {
+        return None;
+    }
+    let [high, low] = (length as u16).to_be_bytes();
+    let begin = !checksum(&[a, b, c, d, e, f, g, h, 0, TCP, high, low]);
+    packet[place.clone()].copy_from_slice(&begin.to_be_bytes());
+    if !only_begin {
+        let sum = checksum(&packet[header..]);
+        packet[place].copy_from_slice(&sum.to_be_bytes());
+    }
+    Some(header as u16)
 }

@@ -177,3 +177,32 @@ fn an_error_tells_which_datagram_it_is_about() {
     assert_eq!(found.from, address("10.0.2.2:53"));
     assert_eq!(found.to, address("10.0.2.15:4000"));
 }
+
+#[test]
+fn a_checksum_is_filled_in_whole_or_begun() {
+    let (from, to) = (address("10.0.2.2:53"), address("10.0.2.15:4000"));
+    let opening = Opening {
+        sequence: 7,
+        window: 1000,
+        mss: Some(1460),
+        scale: Some(7),
+        sack: true,
+    };
+    let whole = opening.packet(from, to);
+    let mut again = whole.clone();
+    let place = IPV4_HEADER + CHECKSUM_AT;
+    again[place..place + 2].fill(0);
+    assert_eq!(fill_tcp_checksum(&mut again, false), Some(20));
+    assert_eq!(again, whole);
+    // What the card does with one that is begun.
+    assert_eq!(fill_tcp_checksum(&mut again, true), Some(20));
+    assert_ne!(again, whole);
+    let sum = checksum(&again[IPV4_HEADER..]).to_be_bytes();
+    again[place..place + 2].copy_from_slice(&sum);
+    assert_eq!(again, whole);
+    for length in 0..whole.len() {
+        // Cut short, it does no harm.
+        let _ = fill_tcp_checksum(&mut whole.clone()[..length], false);
+    }
+    assert_eq!(fill_tcp_checksum(&mut datagram(b"?"), false), None);
+}

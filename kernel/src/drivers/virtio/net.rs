@@ -6,7 +6,9 @@
 //! has enough to do, [`Nic::send`] queues it, [`Nic::flush`] tells the device (one exit for any number). Its
 //! buffers come back with the next frame; an interrupt says so only if somebody was turned away: then `room` is called.
 //!
-//! No offloads: checksums are made and checked by who makes and reads packets.
+//! Where the device can (a tap interface; not QEMU's user network), it checks checksums of what comes and completes those of
+//! what goes ([`Frame::complete`]), and hands TCP segments over that belong together as one frame of up to 64 KiB. Such a
+//! frame lies in several buffers and is copied together here, once.
 //! Locks: `receive`, held while frames are looked at, above all of the network's own; `transmit`, a leaf.
 use super::{Chain, Device, DmaBuffer, Part, Queue, VirtioError, feature};
 use crate::sync::SpinLock;
@@ -15,8 +17,16 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ringo_net::packet::ETHERNET_HEADER;
 
+/// The device completes checksums of what goes.
+const CHECKSUM: u64 = 1 << 0;
+/// What comes may lack its checksum, or have one that was checked.
+const GUEST_CHECKSUM: u64 = 1 << 1;
 /// The device knows its address.
 const MAC: u64 = 1 << 5;
+/// TCP segments (of IPv4) may come several in one frame.
+const GUEST_SEGMENTS: u64 = 1 << 7;
+/// A frame that comes may lie in several buffers.
+const MERGED: u64 = 1 << 15;
 
 /// Queue numbers.
 const RECEIVE: u16 = 0;
@@ -35,8 +45,19 @@ const RETURNED: u16 = 32;
 const HEADER: usize = 12;
 /// What a packet may have at most behind the Ethernet header.
 pub const MTU: usize = 1500;
-/// A buffer: header and frame with room to spare.
+/// Fields of the header: `flags`, `csum_start` and `csum_offset`, `num_buffers`.
+const FLAGS: usize = 0;
+const START: usize = 6;
+const BUFFERS: usize = 10;
+/// Flags: the checksum is to be completed; it was checked.
+const NEEDS_CHECKSUM: u8 = 1;
+const CHECKED: u8 = 2;
+/// A buffer to send from: header and frame with room to spare.
 const BUFFER: usize = 2048;
+/// A buffer to receive into: a frame of memory, which it takes anyway.
+const ROOM: usize = 4096;
+/// The longest frame that may come: an IP packet's 65,535 bytes.
+const LONGEST: usize = ETHERNET_HEADER + 65_535;
 
 /// A frame to be sent, being filled.
 pub struct Frame {
@@ -64,10 +85,60 @@ impl Frame {
         &mut self.ethernet(ETHERNET_HEADER + length)[ETHERNET_HEADER..]
     }
 
+    /// Leaves a checksum to the device, which [completes](Nic::completes) them.
+    pub fn complete(&mut self, checksum: Checksum) {
+        let start = checksum.start + ETHERNET_HEADER as u16;
+        let header = self.buffer.bytes_mut();
+        header[FLAGS] = NEEDS_CHECKSUM;
+        header[START..START + 2].copy_from_slice(&start.to_le_bytes());
+        header[START + 2..START + 4].copy_from_slice(&checksum.offset.to_le_bytes());
+    }
+
     /// The frame as it is.
     pub fn bytes(&mut self) -> &mut [u8] {
         let length = self.length;
         &mut self.buffer.bytes_mut()[HEADER..HEADER + length]
+    }
+}
+
+/// Where a checksum is that the device completes: it is made from `start` on, and stored at `start` and `offset`; that place
+/// has the sum of the pseudo-header.
+#[derive(Clone, Copy)]
+pub struct Checksum {
+    /// Behind the Ethernet header.
+    pub start: u16,
+    /// From there.
+    pub offset: u16,
+}
+
+struct Receive {
+    queue: Queue,
+    /// A frame in several buffers, as far as it was seen; memory for the longest once there was one.
+    whole: Vec<u8>,
+    /// Buffers of it that are to come.
+    missing: u16,
+    /// The device has checked it.
+    checked: bool,
+}
+
+impl Receive {
+    /// Begins a frame of `count` buffers. Without memory it is left out.
+    fn begin(&mut self, frame: &[u8], count: u16, checked: bool) {
+        self.whole.clear();
+        self.missing = count - 1;
+        self.checked = checked;
+        if self.whole.try_reserve_exact(LONGEST).is_ok() {
+            self.join(frame);
+        }
+    }
+
+    /// Adds a buffer; one that the frame would be too long with ends it, for good.
+    fn join(&mut self, bytes: &[u8]) {
+        if self.whole.len() + bytes.len() <= self.whole.capacity().min(LONGEST) {
+            self.whole.extend_from_slice(bytes);
+        } else {
+            self.whole = Vec::new();
+        }
     }
 }
 
@@ -100,8 +171,8 @@ impl Traffic {
 
 /// What the card tells its user. Called where interrupts are handled.
 pub trait User: Sync {
-    /// A frame came. What is sent meanwhile is flushed afterwards.
-    fn input(&self, frame: &[u8]);
+    /// A frame came; `checked`: checksums behind IP's header are right. What is sent meanwhile is flushed afterwards.
+    fn input(&self, frame: &[u8], checked: bool);
     /// There is room to send again.
     fn room(&self);
 }
@@ -112,7 +183,7 @@ pub struct Nic {
     /// Its Ethernet address.
     pub mac: [u8; 6],
     user: &'static dyn User,
-    receive: SpinLock<Queue>,
+    receive: SpinLock<Receive>,
     /// Somebody found `receive` taken: its holder looks again.
     again: AtomicBool,
     transmit: SpinLock<Transmit>,
@@ -130,9 +201,15 @@ impl Nic {
     /// # Errors
     /// As the transport and queues have them; Features for a card without an address.
     pub fn start(device: Device, user: &'static dyn User) -> Result<&'static Self, VirtioError> {
-        device.negotiate(feature::EVENT_INDEX | MAC, MAC)?;
+        let offloads = CHECKSUM | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
+        device.negotiate(feature::EVENT_INDEX | MAC | offloads, MAC)?;
         let mac = device.configuration(0).ok_or(VirtioError::Features)?;
-        let receive = Queue::new(&device, RECEIVE, RECEIVE_SIZE)?;
+        let receive = Receive {
+            queue: Queue::new(&device, RECEIVE, RECEIVE_SIZE)?,
+            whole: Vec::new(),
+            missing: 0,
+            checked: false,
+        };
         let transmit = Transmit {
             queue: Queue::new(&device, TRANSMIT, TRANSMIT_SIZE)?,
             free: Vec::new(),
@@ -159,14 +236,15 @@ impl Nic {
     /// # Errors
     /// NoMemory if there is not even one buffer.
     pub fn listen(&self) -> Result<(), VirtioError> {
-        let mut queue = self.receive.lock();
+        let mut receive = self.receive.lock();
+        let queue = &mut receive.queue;
         for _ in 0..RECEIVE_SIZE {
-            let Ok(buffer) = DmaBuffer::stale(BUFFER) else {
+            let Ok(buffer) = DmaBuffer::stale(ROOM) else {
                 break;
             };
             let part = Part {
                 buffer,
-                length: BUFFER,
+                length: ROOM,
                 device_writes: true,
             };
             let _ = queue.add(Chain::from_iter([part]));
@@ -177,7 +255,7 @@ impl Nic {
         self.device.ready();
         let kick = queue.publish();
         let _ = queue.want_interrupt();
-        drop(queue);
+        drop(receive);
         if let Some(kick) = kick {
             kick.ring();
         }
@@ -193,44 +271,67 @@ impl Nic {
     pub fn look(&self) {
         loop {
             self.again.store(true, Ordering::SeqCst);
-            let Some(mut queue) = self.receive.try_lock() else {
+            let Some(mut receive) = self.receive.try_lock() else {
                 return;
             };
             self.again.store(false, Ordering::SeqCst);
-            self.take_frames(&mut queue);
-            drop(queue);
+            self.take_frames(&mut receive);
+            drop(receive);
             if !self.again.load(Ordering::SeqCst) {
                 return;
             }
         }
     }
 
-    fn take_frames(&self, queue: &mut Queue) {
+    fn take_frames(&self, receive: &mut Receive) {
         loop {
-            while let Some((_, chain, written)) = queue.pop() {
-                if let Some(part) = chain.first()
-                    && let Some(frame) = part.buffer.bytes().get(HEADER..written)
-                {
-                    self.received.count(frame.len());
-                    self.user.input(frame);
+            while let Some((_, chain, written)) = receive.queue.pop() {
+                if let Some(part) = chain.first() {
+                    self.take(receive, &part.buffer.bytes()[..written]);
                 }
                 // There is room: its own descriptors were just freed.
-                let _ = queue.add(chain);
-                if queue.unpublished() >= RETURNED
-                    && let Some(kick) = queue.publish()
+                let _ = receive.queue.add(chain);
+                if receive.queue.unpublished() >= RETURNED
+                    && let Some(kick) = receive.queue.publish()
                 {
                     kick.ring();
                 }
             }
-            if let Some(kick) = queue.publish() {
+            if let Some(kick) = receive.queue.publish() {
                 kick.ring();
             }
             // What they were answered with.
             self.flush();
-            if queue.is_broken() || queue.want_interrupt() {
+            if receive.queue.is_broken() || receive.queue.want_interrupt() {
                 return;
             }
         }
+    }
+
+    /// Looks at a buffer, which is a frame or a part of one.
+    fn take(&self, receive: &mut Receive, bytes: &[u8]) {
+        if receive.missing > 0 {
+            receive.missing -= 1;
+            receive.join(bytes);
+            if receive.missing == 0 && !receive.whole.is_empty() {
+                self.hand_over(&receive.whole, receive.checked);
+            }
+            return;
+        }
+        let Some((header, frame)) = bytes.split_first_chunk::<HEADER>() else {
+            return;
+        };
+        let known = header[FLAGS] & (NEEDS_CHECKSUM | CHECKED) != 0;
+        let checked = known && self.device.has(GUEST_CHECKSUM);
+        match u16::from_le_bytes([header[BUFFERS], header[BUFFERS + 1]]) {
+            count @ 2.. if self.device.has(MERGED) => receive.begin(frame, count, checked),
+            _ => self.hand_over(frame, checked),
+        }
+    }
+
+    fn hand_over(&self, frame: &[u8], checked: bool) {
+        self.received.count(frame.len());
+        self.user.input(frame, checked);
     }
 
     /// Some frames were sent: tells those that were turned away, once half the ring is free.
@@ -275,13 +376,16 @@ impl Nic {
         drop(transmit);
         let buffer = match free {
             Some(buffer) => buffer,
-            None => {
-                let mut buffer = DmaBuffer::stale(BUFFER).ok()?;
-                buffer.bytes_mut()[..HEADER].fill(0);
-                buffer
-            }
+            None => DmaBuffer::stale(BUFFER).ok()?,
         };
+        let mut buffer = buffer;
+        buffer.bytes_mut()[..HEADER].fill(0);
         Some(Frame { buffer, length: 0 })
+    }
+
+    /// Whether checksums can be left to the device.
+    pub fn completes(&self) -> bool {
+        self.device.has(CHECKSUM)
     }
 
     /// Queues a frame; [`Nic::flush`] follows.

@@ -17,15 +17,15 @@ const DHCP_CLIENT: u16 = 68;
 /// The longest answer to an echo that goes in one piece.
 const ECHO_MAX: usize = 1400;
 
-/// A frame came.
-pub fn frame(network: &'static Network, frame: &[u8]) {
+/// A frame came; `checked`: the card vouches for checksums behind IP's header.
+pub fn frame(network: &'static Network, frame: &[u8], checked: bool) {
     let result = match packet::ethernet(frame, network.nic.mac) {
         Ok(Carried::Arp(arp)) => {
             network.neighbours.input(network, &arp);
             Ok(())
         }
         Ok(Carried::Ip(bytes)) => match packet::ip(bytes) {
-            Ok(ip) => self::ip(network, frame, &ip),
+            Ok(ip) => self::ip(network, frame, &Ip { checked, ..ip }),
             Err(Drop::Fragment) => piece(network, bytes),
             Err(why) => Err(why),
         },

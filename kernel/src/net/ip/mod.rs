@@ -117,9 +117,9 @@ pub fn network() -> Option<&'static Network> {
 struct Stack;
 
 impl User for Stack {
-    fn input(&self, frame: &[u8]) {
+    fn input(&self, frame: &[u8], checked: bool) {
         if let Some(network) = network() {
-            input::frame(network, frame);
+            input::frame(network, frame, checked);
         }
     }
 

@@ -3,7 +3,7 @@
 //! Two ways: [`Port`] carries IP packets of one connection, [`Raw`] whole Ethernet frames (DHCP). What is sent
 //! waits in the card's queue until somebody says [`flush`](crate::drivers::virtio::net::Nic::flush).
 use super::{COUNTS, Network};
-use crate::drivers::virtio::net::{Frame, MTU};
+use crate::drivers::virtio::net::{self as card, Frame, MTU};
 use crate::time;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
@@ -109,7 +109,18 @@ impl TxToken for Goes<'_, '_> {
         };
         let packet = frame.packet(length);
         let result = f(packet);
+        let left = network.nic.completes().then(|| {
+            // A short packet is kept, so it must be whole.
+            let long = packet.len() > HEADERS;
+            packet::fill_tcp_checksum(packet, long).filter(|_| long)
+        });
         self.port.sent(packet);
+        if let Some(start) = left.flatten() {
+            frame.complete(card::Checksum {
+                start,
+                offset: packet::CHECKSUM_AT as u16,
+            });
+        }
         network.send(frame, self.port.to);
         result
     }
@@ -151,9 +162,12 @@ impl<'b> Device for Port<'b> {
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = capabilities(Medium::Ip, self.mtu);
-        // What comes was checked on its way here (input.rs, tcp/wires.rs).
+        // What comes was checked on its way here (input.rs, tcp/wires.rs); what goes is above.
         capabilities.checksum.ipv4 = Checksum::Tx;
-        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities.checksum.tcp = match self.network.nic.completes() {
+            true => Checksum::None,
+            false => Checksum::Tx,
+        };
         capabilities
     }
 }
@@ -208,6 +222,9 @@ impl<'b> Device for Raw<'b> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        capabilities(Medium::Ethernet, ETHERNET_HEADER + MTU)
+        let mut capabilities = capabilities(Medium::Ethernet, ETHERNET_HEADER + MTU);
+        // Checked by input.rs; or the card has left it out.
+        capabilities.checksum.udp = Checksum::Tx;
+        capabilities
     }
 }
