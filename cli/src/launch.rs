@@ -102,6 +102,10 @@ fn counted(options: &RunOptions) -> Result<(args::Engine, u32)> {
 
 /// The network card, connected to what the host has.
 fn card(options: &RunOptions) -> Result<Option<Card>> {
+    let work = match options.pcap {
+        Some(_) => tap::Work::Apart,
+        None => tap::Work::Shared,
+    };
     let tap = match options.network() {
         Net::None => return Ok(None),
         Net::User => {
@@ -109,8 +113,8 @@ fn card(options: &RunOptions) -> Result<Option<Card>> {
             let mac = options.mac;
             return Ok(Some(Card { link, mac }));
         }
-        Net::Tap(name) => tap::tap(&name)?,
-        Net::Bridge(name) => tap::bridge(&name)?,
+        Net::Tap(name) => tap::tap(&name, work)?,
+        Net::Bridge(name) => tap::bridge(&name, work)?,
     };
     // Several VMs may be on one network, where QEMU's default would be all of theirs.
     let mac = options

@@ -28,6 +28,14 @@ const SIOCBRADDIF: libc::Ioctl = 0x89a2;
 /// The names of our tap interfaces: the system counts them.
 const OURS: &str = "ringo%d";
 
+/// Whether the host's kernel and the card share work on packets (IFF_VNET_HDR): large segments, checksums left out. QEMU writes
+/// captures with that header and without those checksums, so not with --pcap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    Shared,
+    Apart,
+}
+
 /// A tap interface, ready for QEMU.
 pub struct Tap {
     pub descriptor: OwnedFd,
@@ -81,14 +89,17 @@ fn exists(name: &str) -> Result<bool> {
 }
 
 /// Opens a tap interface; the system makes it if there is none of this name.
-fn attach(name: &str) -> io::Result<Tap> {
+fn attach(name: &str, work: Work) -> io::Result<Tap> {
     let device = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/net/tun")?;
     let mut request = request(name);
-    request.ifr_ifru.ifru_flags =
-        (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as libc::c_short;
+    let shared = match work {
+        Work::Shared => libc::IFF_VNET_HDR,
+        Work::Apart => 0,
+    };
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | shared) as libc::c_short;
     ioctl(device.as_fd(), libc::TUNSETIFF, &mut request)?;
     let name = request.ifr_name.iter().take_while(|&&byte| byte != 0);
     let name = name.map(|&byte| char::from(byte as u8)).collect();
@@ -100,14 +111,14 @@ fn attach(name: &str) -> io::Result<Tap> {
 }
 
 /// The tap interface of this name, which the user has made.
-pub fn tap(name: &str) -> Result<Tap> {
+pub fn tap(name: &str, work: Work) -> Result<Tap> {
     if !exists(name)? {
         bail!(
             "there is no interface {name}: make it with `sudo ip tuntap add {name} mode tap user $USER` and \
              `sudo ip link set {name} up`, and give it an address or a bridge"
         );
     }
-    attach(name).map_err(|error| match error.raw_os_error() {
+    attach(name, work).map_err(|error| match error.raw_os_error() {
         Some(libc::EBUSY) => anyhow!("another program uses the tap interface {name}"),
         Some(libc::EPERM) => anyhow!(
             "the tap interface {name} is not yours: `sudo ip tuntap del {name} mode tap`, then \
@@ -123,12 +134,12 @@ pub fn tap(name: &str) -> Result<Tap> {
 }
 
 /// A new tap interface in a bridge; it is gone when QEMU ends.
-pub fn bridge(name: &str) -> Result<Tap> {
+pub fn bridge(name: &str, work: Work) -> Result<Tap> {
     if !exists(name)? {
         bail!("there is no bridge {name}: `ip link show type bridge` lists those there are");
     }
-    match join(name) {
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => by_helper(name),
+    match join(name, work) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => by_helper(name, work),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
             bail!("{name} is no bridge")
         }
@@ -138,8 +149,8 @@ pub fn bridge(name: &str) -> Result<Tap> {
 
 /// Makes the interface ourselves.
 #[allow(unsafe_code)]
-fn join(bridge: &str) -> io::Result<Tap> {
-    let tap = attach(OURS)?;
+fn join(bridge: &str, work: Work) -> io::Result<Tap> {
+    let tap = attach(OURS, work)?;
     let socket = socket().map_err(io::Error::other)?;
     let name = tap.name.clone().unwrap_or_default();
     // Packets of a bridge are as large as its smallest port takes.
@@ -162,7 +173,7 @@ fn join(bridge: &str) -> io::Result<Tap> {
 }
 
 /// Has QEMU's helper make it; the descriptor comes through a socket.
-fn by_helper(bridge: &str) -> Result<Tap> {
+fn by_helper(bridge: &str, work: Work) -> Result<Tap> {
     let advice = format!(
         "a tap interface for the bridge {bridge} takes privilege: run this as root; or allow QEMU's helper, \
          with the line `allow {bridge}` in /etc/qemu/bridge.conf and `sudo chmod u+s` for it; or make a tap \
@@ -176,7 +187,8 @@ fn by_helper(bridge: &str) -> Result<Tap> {
         std::os::unix::net::UnixStream::pair().context("no sockets from the host")?;
     rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty())?;
     let ran = Command::new(helper)
-        .args(["--use-vnet", &format!("--br={bridge}")])
+        .args((work == Work::Shared).then_some("--use-vnet"))
+        .arg(format!("--br={bridge}"))
         .arg(format!("--fd={}", theirs.as_raw_fd()))
         .stdin(Stdio::null())
         .output()

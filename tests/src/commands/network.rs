@@ -202,15 +202,8 @@ fn published_server(engine: Engine) -> Result<()> {
     server.end()
 }
 
-/// --pcap writes what pcap-savefile(5) says: a header, and each frame behind its own.
-fn capture(engine: Engine) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let file = directory.path().join("frames, all of them.pcap");
-    let mut command = ringo_run(engine, &["--net", "user", "--pcap"]);
-    command.arg(&file).arg(ours("outside")?);
-    command.args(["dial", "10.0.2.2:1"]);
-    finish(command, engine)?;
-    let bytes = std::fs::read(&file)?;
+/// The kinds of Ethernet frames in a capture.
+pub fn frames(bytes: &[u8]) -> Result<Vec<u16>> {
     let word = |at: usize| -> Result<usize> {
         let word = bytes.get(at..at + 4).context("the file is cut short")?;
         Ok(u32::from_le_bytes(word.try_into()?) as usize)
@@ -226,6 +219,19 @@ fn capture(engine: Engine) -> Result<()> {
         kinds.push(u16::from_be_bytes(kind.try_into()?));
         at += 16 + length;
     }
+    Ok(kinds)
+}
+
+/// --pcap writes what pcap-savefile(5) says: a header, and each frame behind its own.
+fn capture(engine: Engine) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("frames, all of them.pcap");
+    let mut command = ringo_run(engine, &["--net", "user", "--pcap"]);
+    command.arg(&file).arg(ours("outside")?);
+    command.args(["dial", "10.0.2.2:1"]);
+    finish(command, engine)?;
+    let bytes = std::fs::read(&file)?;
+    let kinds = frames(&bytes)?;
     ensure!(
         kinds.contains(&0x806) && kinds.contains(&0x800),
         "{kinds:x?}"

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use super::namespace::{self, GUEST, HOST, Namespace};
-use super::network::{Server, talk};
+use super::network::{Server, frames, talk};
 use super::{finish, host, on, ours, ringo_run, text};
 use crate::machine::Engine;
 
@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
     add(on(&[Engine::Kvm], "tap-addresses", tap_addresses));
     add(on(&Engine::ALL, "bridge-dhcp", bridge_dhcp));
     add(on(&[Engine::Kvm], "tap-without-dhcp", tap_without_dhcp));
+    add(on(&[Engine::Kvm], "tap-capture", tap_capture));
     all
 }
 
@@ -165,6 +166,27 @@ fn tap_without_dhcp(engine: Engine) -> Result<()> {
     })?;
     ensure!(outcome.code == 1, "exit code {}", outcome.code);
     contains(&text(&outcome.stderr), &["network is unreachable"])
+}
+
+/// A capture has frames and nothing before them.
+fn tap_capture(engine: Engine) -> Result<()> {
+    let namespace = Namespace::with_tap()?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("frames.pcap");
+    let outcome = namespace.run(|| {
+        let mut command = ringo_run(engine, &STATIC);
+        command.arg("--pcap").arg(&file).arg(ours("outside")?);
+        command.args(["dial", "192.0.2.1:9"]);
+        finish(command, engine)
+    })?;
+    contains(&text(&outcome.stderr), &["connection refused"])?;
+    let kinds = frames(&std::fs::read(&file)?)?;
+    let known = |kind: &u16| [0x800, 0x806, 0x86dd].contains(kind);
+    ensure!(
+        kinds.iter().all(known) && kinds.contains(&0x806),
+        "{kinds:x?}"
+    );
+    Ok(())
 }
 
 fn no_such_interface() -> Result<()> {
