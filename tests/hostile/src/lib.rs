@@ -11,7 +11,7 @@
 //! | bundle | the archive the kernel starts from | bundle |
 //! | control | the other end of the control port | control |
 //! | ninep | the host's replies | ninep |
-//! | net | addresses, control data and netlink requests of the program | net |
+//! | net | addresses, control data and netlink requests of the program; options of DHCP, segments | net |
 //! | ports | any order of bind, connect, close and packets | net |
 #![forbid(unsafe_code)]
 

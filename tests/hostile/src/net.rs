@@ -1,13 +1,16 @@
 //! What the program hands to socket calls: addresses, control data, netlink requests.
 use ringo_abi::Errno;
+use ringo_net::settings::{SERVERS, Settings};
 use ringo_net::sockaddr::{self, Address, UnixName};
-use ringo_net::{control, netlink};
+use ringo_net::{control, netlink, packet, search};
 
 /// See [`crate::Target`]. The first byte says what the rest is.
 pub fn run(bytes: &[u8]) {
     match bytes.split_first() {
         Some((0, rest)) => address(rest),
         Some((1, rest)) => messages(rest),
+        Some((3, rest)) => names(rest),
+        Some((4, rest)) => checksum(rest),
         Some((_, rest)) => requests(rest),
         None => {}
     }
@@ -51,6 +54,35 @@ fn messages(bytes: &[u8]) {
         .map(|m| m.expect("just written"))
         .collect();
     assert_eq!(again, read);
+}
+
+/// Options of DHCP become lines of a file: whatever they are, no other line comes of them.
+fn names(bytes: &[u8]) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
+    for name in [search::domain(bytes), search::list(bytes)]
+        .into_iter()
+        .flatten()
+    {
+        assert!(!name.is_empty() && name.len() <= 256 && name.chars().all(plain));
+    }
+    let lines = bytes.split(|&byte| byte == b'\n');
+    assert!(Settings::read(lines).servers.len() <= SERVERS);
+}
+
+/// The checksum of a segment that is filled in is right.
+fn checksum(bytes: &[u8]) {
+    let mut packet = bytes.to_vec();
+    let Some(start) = packet::fill_tcp_checksum(&mut packet, false) else {
+        assert_eq!(packet, bytes);
+        return;
+    };
+    assert!(usize::from(start) + packet::CHECKSUM_AT + 2 <= packet.len());
+    if let Ok(ip) = packet::ip(&packet)
+        && ip.whole.len() == packet.len()
+        && packet::tcp(&ip).is_ok()
+    {
+        assert!(packet::tcp_checksum(&ip));
+    }
 }
 
 fn requests(bytes: &[u8]) {
@@ -98,8 +130,28 @@ pub fn seeds() -> Vec<Vec<u8>> {
     dump.put(&[0; 16]).text(3, "lo");
     let (control, dump) = (writer.bytes().to_vec(), dump.finish());
     let lists = [(1, control), (2, dump.clone()), (2, dump.repeat(2))];
+    let ends = ["192.0.2.1:80", "192.0.2.2:81"].map(|text| text.parse().expect("an address"));
+    let opening = packet::Opening {
+        sequence: 1,
+        window: 1,
+        mss: Some(1460),
+        scale: Some(7),
+        sack: true,
+    };
+    let names = [
+        (
+            3,
+            b"\x03eng\x05apple\x03com\x00\x09marketing\xc0\x04".to_vec(),
+        ),
+        (
+            3,
+            b"address 192.0.2.7/24\nnameserver 192.0.2.53\nsearch lan".to_vec(),
+        ),
+        (4, opening.packet(ends[0], ends[1])),
+    ];
     addresses
         .chain(lists)
+        .chain(names)
         .map(|(kind, bytes)| [&[kind], &bytes[..]].concat())
         .collect()
 }
