@@ -132,15 +132,15 @@ func flagsInCalls() {
 func rareModes() {
 	wide := has256()
 	under(
-		func(uint64) int { return told(modes(3000, wide)) },
-		func(uint64) int { return told(modes(3000, false)) },
+		func(uint64) int { return told("modes", modes(3000, wide)) },
+		func(uint64) int { return told("modes", modes(3000, false)) },
 	)
 }
 
-// told says which mode was lost: the count alone would not.
-func told(lost int) int {
+// told says what was lost, and where: the count alone would not.
+func told(where string, lost int) int {
 	if lost != 0 {
-		println("lost modes:", lost)
+		println("lost:", where, lost)
 	}
 	return lost
 }

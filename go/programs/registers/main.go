@@ -154,16 +154,16 @@ func calls() {
 
 func mixed() {
 	all := []func(uint64) int{
-		func(seed uint64) int { return general(seed, 3000) },
-		func(uint64) int { return flags(3000) },
-		func(seed uint64) int { return vectors128(seed, 3000) },
-		func(uint64) int { return x87(3000) },
+		func(seed uint64) int { return told("general", general(seed, 3000)) },
+		func(uint64) int { return told("flags", flags(3000)) },
+		func(seed uint64) int { return told("vectors128", vectors128(seed, 3000)) },
+		func(uint64) int { return told("x87", x87(3000)) },
 	}
 	if has256() {
-		all = append(all, func(seed uint64) int { return vectors256(seed, 3000) })
+		all = append(all, func(seed uint64) int { return told("vectors256", vectors256(seed, 3000)) })
 	}
 	if has512() {
-		all = append(all, func(seed uint64) int { return vectors512(seed, 3000) })
+		all = append(all, func(seed uint64) int { return told("vectors512", vectors512(seed, 3000)) })
 	}
 	under(all...)
 }

@@ -199,6 +199,20 @@ fn enable_system_time() {
     unsafe { msr::write(MSR_SYSTEM_TIME, page as u64 | 1) };
 }
 
+/// The page's words, all of one version: the hypervisor may be writing it for the CPU that named it before.
+fn system_time() -> [u64; 3] {
+    let page = &SYSTEM_TIME;
+    loop {
+        let version = page.version.load(Ordering::Acquire) as u32;
+        let words = [&page.tsc, &page.system_time, &page.mul_and_shift]
+            .map(|word| word.load(Ordering::Acquire));
+        if version & 1 == 0 && page.version.load(Ordering::Acquire) as u32 == version {
+            return words;
+        }
+        core::hint::spin_loop();
+    }
+}
+
 /// Wall time now (ns since the epoch) by kvmclock.
 pub fn realtime() -> Option<u64> {
     if !has_clock() {
@@ -210,18 +224,17 @@ pub fn realtime() -> Option<u64> {
     unsafe { msr::write(MSR_WALL_CLOCK, page as u64) };
     let seconds = WALL_CLOCK.version_and_seconds.load(Ordering::Acquire) >> 32;
     let nanoseconds = WALL_CLOCK.nanoseconds.load(Ordering::Acquire) & 0xffff_ffff;
-    let word = SYSTEM_TIME.mul_and_shift.load(Ordering::Acquire);
+    let [tsc, system_time, word] = system_time();
     let (mul, shift) = (word as u32, (word >> 32) as u8 as i8);
     if seconds == 0 || mul == 0 {
         return None;
     }
-    let mut ticks = u128::from(msr::rdtsc().wrapping_sub(SYSTEM_TIME.tsc.load(Ordering::Acquire)));
+    let mut ticks = u128::from(msr::rdtsc().wrapping_sub(tsc));
     ticks = if shift >= 0 {
         ticks << shift
     } else {
         ticks >> -shift
     };
-    let since_boot =
-        SYSTEM_TIME.system_time.load(Ordering::Acquire) + ((ticks * u128::from(mul)) >> 32) as u64;
+    let since_boot = system_time + ((ticks * u128::from(mul)) >> 32) as u64;
     Some(seconds * 1_000_000_000 + nanoseconds + since_boot)
 }

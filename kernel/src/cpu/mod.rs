@@ -7,7 +7,8 @@
 //! - apic.rs, ioapic.rs, pic.rs, pit.rs, calibrate.rs, msr.rs, port.rs, gdt.rs: the hardware.
 //! - identity.rs, features.rs: what the processor says of itself.
 //! - sampler.rs: where a CPU is, for profiles.
-//! - vdso.rs: the code the program reads clocks with. tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
+//! - tsc.rs: time out of the TSC. vdso.rs: the code the program reads clocks with.
+//! - tlb.rs: shootdown. kvm.rs: KVM's clock and its paravirtual variant.
 //!
 //! Nothing here takes a lock inside a trap; nothing above needs to know which hypervisor runs underneath.
 pub mod apic;
@@ -33,6 +34,7 @@ pub mod sampler;
 pub mod smp;
 pub mod tlb;
 pub mod trap;
+pub mod tsc;
 pub mod vdso;
 
 use crate::memory::stack;

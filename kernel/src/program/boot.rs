@@ -2,7 +2,7 @@
 //! of booting.
 use super::load::{self, LoadError};
 use super::stack;
-use crate::cpu::{kvm, smp};
+use crate::cpu::smp;
 use crate::drivers::{self, virtio, virtio::Device};
 use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
@@ -121,9 +121,8 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
     time::report();
     super::stats::set_wanted(config.flags.contains(Flags::STATS));
     task::profile::start(config.profile_hertz);
-    match kvm::realtime() {
-        Some(now) => time::set_realtime(now),
-        None => super::host::ask_time(config.started_ns),
+    if !time::host_clock::ask_hypervisor() {
+        time::set_realtime(config.started_ns);
     }
     crate::fs::dev::random::seed(&config.entropy);
     wipe(phys + bundle.entropy_offset() as usize);
@@ -161,7 +160,8 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         },
         loaded,
     )?;
-    super::host::await_time();
+    time::host_clock::await_answer();
+    time::host_clock::start();
     drivers::control::send(&ToHost::Booted {
         since_entry_ns: time::now(),
     });

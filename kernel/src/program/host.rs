@@ -5,7 +5,6 @@ use crate::drivers::{console, control};
 use crate::fs::{stdio, terminal};
 use crate::task::signal::{SI_USER, SigInfo, send_process};
 use crate::time;
-use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::general::SIGKILL;
 use ringo_control::{ToGuest, ToHost};
 
@@ -16,9 +15,8 @@ pub fn receive(message: ToGuest) {
         ToGuest::WinSize { stream, size } => terminal::resized(stream, size),
         ToGuest::TermiosAck { stream, errno } => terminal::acknowledged(stream, errno),
         ToGuest::TermiosState { stream, termios } => terminal::changed(stream, termios),
-        ToGuest::Clock { realtime_ns, .. } => {
-            time::set_realtime(realtime_ns);
-            TIME_KNOWN.store(true, Ordering::Release);
+        ToGuest::Clock { id, realtime_ns } => {
+            time::host_clock::answered(id, realtime_ns);
         }
         ToGuest::StreamFailed { stream, errno } => {
             if let Some(console) = console() {
@@ -51,28 +49,4 @@ fn signal(number: u8) {
         let _ = send_process(info);
     }
     control::send(&ToHost::SignalTaken(number));
-}
-
-static TIME_KNOWN: AtomicBool = AtomicBool::new(false);
-
-/// Without a clock from the hypervisor: takes `roughly` (ns since the epoch) for now, and asks the command.
-pub fn ask_time(roughly: u64) {
-    time::set_realtime(roughly);
-    control::send(&ToHost::ClockQuery { id: 0 });
-    ASKED.store(true, Ordering::Relaxed);
-}
-
-static ASKED: AtomicBool = AtomicBool::new(false);
-
-/// Waits for the answer, a little while: without it the clock is late by what the machine took to start.
-pub fn await_time() {
-    const PATIENCE_NS: u64 = 100_000_000;
-    let until = time::now() + PATIENCE_NS;
-    while ASKED.load(Ordering::Relaxed)
-        && !TIME_KNOWN.load(Ordering::Acquire)
-        && time::now() < until
-    {
-        crate::cpu::interrupts::handle_noted();
-        core::hint::spin_loop();
-    }
 }

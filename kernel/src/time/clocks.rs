@@ -1,7 +1,8 @@
 //! The clocks of clock_gettime(2), by number.
 //!
-//! The monotonic ones are one clock here: it is never slewed, and the VM is never suspended. Wall time is monotonic time
-//! plus an offset. The coarse ones are as fine as the others. CPU-time clocks count what a thread, or all of them, ran.
+//! The monotonic ones are one clock here, whose rate follows the host's (host_clock.rs); the VM is never suspended. Wall time
+//! runs beside it, and is stepped when the host's was set: who waits for a time of the wall then waits as long as was meant
+//! before. The coarse ones are as fine as the others. CPU-time clocks count what a thread, or all of them, ran.
 use super::{now, realtime};
 use crate::task::{self, PID, Thread, process, thread};
 use ringo_abi::Errno;

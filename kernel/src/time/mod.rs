@@ -1,13 +1,15 @@
 //! Clocks and timers.
 //!
 //! Time is the CPU's time-stamp counter, scaled to nanoseconds since boot (clock.rs); the program reads it through the
-//! vDSO page (vdso.rs) without entering the kernel. Timers (timer.rs) stand in a queue a CPU; there is no periodic
-//! tick: the hardware timer is armed for the next real deadline, and only before the CPU runs a thread or halts.
-//! An idle CPU that still polls looks at its queue itself.
+//! vDSO page (vdso.rs) without entering the kernel. It follows the host's clock (host_clock.rs, follow.rs).
+//! Timers (timer.rs) stand in a queue a CPU; there is no periodic tick: the hardware timer is armed for the next real
+//! deadline, and only before the CPU runs a thread or halts. An idle CPU that still polls looks at its queue itself.
 mod clock;
 pub mod clocks;
 pub mod convert;
 pub mod cpu_alarm;
+mod follow;
+pub mod host_clock;
 pub mod interval;
 pub mod posix;
 pub mod sampling;

@@ -1,10 +1,9 @@
 //! The vDSO: two pages in the program, "[vvar]" with what turns the TSC into time and "[vdso]" with the code (cpu/vdso.rs)
 //! in an ELF image (crates/vdso). time.Now costs two readings of the TSC and no system call.
 //!
-//! Both pages are the kernel's own memory, shown to the program read-only; only the wall clock's word ever changes.
-use super::clock::tsc_parameters;
+//! Both pages are the kernel's own memory, shown to the program read-only. The kernel's own clock reads the same words.
 use crate::cpu;
-use crate::cpu::vdso::word;
+use crate::cpu::tsc::Words;
 use crate::memory::frames;
 use crate::memory::kernel_phys;
 use crate::memory::paging::PAGE;
@@ -16,16 +15,30 @@ use ringo_abi::Errno;
 
 const WORDS: usize = PAGE / 8;
 
+/// A page of its own: nothing else of the kernel's is shown with it.
+#[repr(C, align(4096))]
+struct Data {
+    words: Words,
+}
+
 #[repr(C, align(4096))]
 struct Pages {
-    data: [AtomicU64; WORDS],
+    data: Data,
     image: [AtomicU64; WORDS],
 }
 
 static PAGES: Pages = Pages {
-    data: [const { AtomicU64::new(0) }; WORDS],
+    data: Data {
+        words: Words::new(),
+    },
     image: [const { AtomicU64::new(0) }; WORDS],
 };
+
+/// The words that time is made of.
+#[inline]
+pub fn words() -> &'static Words {
+    &PAGES.data.words
+}
 
 /// The two pages as a file.
 struct Source;
@@ -33,11 +46,11 @@ struct Source;
 impl MapSource for Source {
     fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
         let page = match index {
-            0 => &PAGES.data,
-            1 => &PAGES.image,
+            0 => &raw const PAGES.data as usize,
+            1 => &raw const PAGES.image as usize,
             _ => return Ok(None),
         };
-        let phys = kernel_phys(page.as_ptr() as usize);
+        let phys = kernel_phys(page);
         frames::retain(phys);
         Ok(Some(phys))
     }
@@ -73,9 +86,8 @@ pub fn map() -> Option<usize> {
         let bytes = <[u8; 8]>::try_from(bytes).unwrap_or_default();
         word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
     }
-    update();
     // The kernel's own reference: they never become free.
-    frames::adopt(kernel_phys(PAGES.data.as_ptr() as usize), 2);
+    frames::adopt(kernel_phys(&raw const PAGES.data as usize), 2);
     let source: Arc<dyn MapSource> = Arc::new(Source);
     let request = |address, protection, name| Request {
         address,
@@ -94,12 +106,4 @@ pub fn map() -> Option<usize> {
     map_page(&source, 1, vdso).ok()?;
     space().populate(start, start + 2 * PAGE, false).ok()?;
     Some(start + PAGE)
-}
-
-/// The clock was set.
-pub fn update() {
-    let (base, mult, wall) = tsc_parameters();
-    PAGES.data[word::BASE].store(base, Ordering::Relaxed);
-    PAGES.data[word::MULT].store(mult, Ordering::Relaxed);
-    PAGES.data[word::WALL].store(wall, Ordering::Release);
 }

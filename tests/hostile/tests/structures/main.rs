@@ -1,13 +1,15 @@
 //! Structures of the kernel that need no machine, against models too simple to be wrong.
 //!
 //! The files named by `#[path]` are the kernel's own: the frame allocator and the small objects of the heap over pieces of
-//! the test's memory, the ranges of record locks, and the measuring of clocks. The steps are the same in every run.
+//! the test's memory, the ranges of record locks, and the measuring of clocks and what
+//! makes them follow. The steps are the same in every run.
 #![allow(dead_code)] // Parts of the kernel's files that no model calls.
 #![allow(clippy::duplicate_mod, clippy::module_inception)] // The kernel's paths, made from files that models share.
 
 extern crate alloc;
 
 mod calibrate;
+mod follow;
 mod frames;
 mod locks;
 mod memory;

@@ -1,4 +1,7 @@
 //! CPUs: whoever holds a CPU's baton runs on it. An interrupt is a flag that ends a halt.
+#[path = "../../../../kernel/src/cpu/tsc.rs"]
+pub mod tsc;
+
 pub mod percpu {
     use crate::task::{RunQueue, Thread};
     use crate::time::TimerQueue;

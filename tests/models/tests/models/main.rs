@@ -11,6 +11,7 @@
 extern crate alloc;
 extern crate model_core as core;
 
+mod clock;
 mod cpu;
 mod memory;
 mod rig;
