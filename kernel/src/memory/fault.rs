@@ -42,8 +42,11 @@ const OUT_OF_MEMORY: FaultSignal = FaultSignal {
     code: 0x80,
 };
 
-/// Pages given at once around a fault in anonymous memory, while memory is ample.
+/// Pages given at once around a fault while memory is ample, if the page before has been given: who goes on will go on. (Of
+/// files always: theirs are there already.)
 const FAULT_AROUND: usize = 16;
+/// Else so many of anonymous memory: each is zeroed, which a program that touches a page here and there would pay for in vain.
+const FAULT_AROUND_FIRST: usize = 4;
 /// Anonymous pages a program has before it gets huge ones: a block of 2 MiB that is touched once costs the host as much
 /// memory as a small service needs in all.
 const HUGE_FROM: usize = 4 * (HUGE_PAGE / PAGE);
@@ -222,7 +225,12 @@ impl Inner {
                 _ => {}
             }
         }
-        let around = if ample { FAULT_AROUND * PAGE } else { PAGE };
+        let goes_on = || page > start && table.lookup(page - PAGE).is_some();
+        let around = match ample {
+            true if goes_on() => FAULT_AROUND * PAGE,
+            true => FAULT_AROUND_FIRST * PAGE,
+            false => PAGE,
+        };
         let window = page / around * around;
         let (from, to) = (window.max(start), (window + around).min(area.end));
         self.give_small(page, flags, area)?;
