@@ -1,6 +1,6 @@
 //! Kernel bugs: collect addresses, tell the command, stop. The command turns addresses into names (the image stays
 //! small) and ends with 125. Nothing here allocates or takes a lock: the heap or a lock may be what is broken.
-use crate::cpu::{apic, trap::TrapFrame};
+use crate::cpu::{apic, backtrace, trap::TrapFrame};
 use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -102,13 +102,21 @@ fn stop(kind: CrashKind, reason: &Text, frame: Option<&TrapFrame>) -> ! {
     apic::stop_others();
     let mut kernel = [0u64; MAX_FRAMES];
     let mut program = [0u64; MAX_FRAMES];
-    let (count, base) = crate::cpu::backtrace(frame, &mut kernel);
-    let callers = crate::cpu::program_backtrace(base, &mut program);
+    let walked = backtrace::of_crash(frame, &mut kernel);
+    let mut callers = 0;
+    if let Some(entered) = backtrace::entered_from(walked) {
+        let mut slots = program.iter_mut();
+        callers = backtrace::of_program(entered, MAX_FRAMES, |address| {
+            if let Some(slot) = slots.next() {
+                *slot = address;
+            }
+        });
+    }
     crate::drivers::power::crash(
         kind,
         reason.as_str(),
         crate::program::bias(),
-        &kernel[..count],
+        &kernel[..walked.count],
         &program[..callers],
     )
 }

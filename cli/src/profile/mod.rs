@@ -2,7 +2,7 @@
 //! for `go tool pprof` (pprof.rs) when the VM has ended, however that was.
 //!
 //! Equal stacks are one sample with a sum, so memory grows with what the program does, not with how long. What the kernel
-//! sends is not trusted: words that make no sample are left out.
+//! sends is not trusted: words that make no sample are left out, and what is more than [`STACKS`] counts as lost.
 
 mod pprof;
 
@@ -22,19 +22,22 @@ use pprof::{Label, Line, Location, Mapping, Names, Profile, Sample, ValueType};
 const KERNEL_HALF: u64 = 1 << 63;
 const KERNEL_MAPPING: u64 = 1;
 const PROGRAM_MAPPING: u64 = 2;
+/// Different stacks that are kept: some 100 MB of them.
+const STACKS: usize = 200_000;
 
 /// Where a CPU was, as the kernel saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Stack {
     thread: u32,
-    /// A word that may be the address to return to; see [`Collector::addresses`].
-    top: u64,
     kernel: Vec<u64>,
     program: Vec<u64>,
+    /// Behind the first of these, the caller of a function without a frame of its own, or that has not made it yet: the frame
+    /// pointer is its caller's, whose address would be missing.
+    caller: Option<u64>,
 }
 
 /// Takes samples, and writes the file.
-pub struct Collector {
+pub struct Collector<'t> {
     file: File,
     path: PathBuf,
     hertz: u32,
@@ -43,11 +46,14 @@ pub struct Collector {
     stacks: HashMap<Stack, u64>,
     /// By CPU: samples the kernel had no room for.
     lost: HashMap<u16, u64>,
+    /// Samples of stacks beyond [`STACKS`].
+    dropped: u64,
+    table: Option<LineTable<'t>>,
 }
 
-impl Collector {
+impl<'t> Collector<'t> {
     /// Makes the file, before anything runs.
-    pub fn create(path: &Path, hertz: u32) -> Result<Collector> {
+    pub fn create(path: &Path, hertz: u32) -> Result<Collector<'t>> {
         let file = File::create(path).with_context(|| format!("--profile {}", path.display()))?;
         Ok(Collector {
             file,
@@ -57,7 +63,15 @@ impl Collector {
             program_bias: 0,
             stacks: HashMap::new(),
             lost: HashMap::new(),
+            dropped: 0,
+            table: None,
         })
+    }
+
+    /// Names the executable whose samples will come.
+    pub fn of(mut self, program: &'t [u8]) -> Collector<'t> {
+        self.table = LineTable::find(program);
+        self
     }
 
     /// Takes one message's samples.
@@ -76,30 +90,43 @@ impl Collector {
             };
             let stack = Stack {
                 thread: (head >> 32) as u32,
-                top: *top,
                 kernel: kernel.to_vec(),
                 program: program.to_vec(),
+                caller: program.first().and_then(|&at| self.caller(at, *top)),
             };
-            let count = self.stacks.entry(stack).or_default();
-            *count = count.saturating_add(*periods);
+            if self.stacks.len() < STACKS || self.stacks.contains_key(&stack) {
+                let count = self.stacks.entry(stack).or_default();
+                *count = count.saturating_add(*periods);
+            } else {
+                self.dropped = self.dropped.saturating_add(*periods);
+            }
             self.lost.insert(u16::from_le_bytes(cpu), lost);
             rest = behind;
         }
     }
 
-    /// Writes the file; `program` is the executable's.
-    pub fn finish(self, program: &[u8]) -> Result<()> {
+    /// The word at the top of the stack, if the function at `address` has nothing there but what it returns to.
+    fn caller(&self, address: u64, top: u64) -> Option<u64> {
+        let table = self.table.as_ref()?;
+        let place = |at: u64| at.wrapping_sub(self.program_bias);
+        let is_caller = table.frame_size(place(address)) == Some(0)
+            && table.place(place(top.wrapping_sub(1))).is_some();
+        is_caller.then_some(top)
+    }
+
+    /// Writes the file.
+    pub fn finish(self) -> Result<()> {
         let kernel = image::with_debug_information().unwrap_or_default();
-        let profile = self.profile(&kernel, program);
+        let profile = self.profile(&kernel);
         profile
             .write(&self.file)
             .with_context(|| format!("--profile {}", self.path.display()))
     }
 
-    fn profile(&self, kernel: &[u8], program: &[u8]) -> Profile {
+    fn profile(&self, kernel: &[u8]) -> Profile {
         let mut places = Places {
             kernel: KernelSymbols::read(kernel),
-            program: LineTable::find(program),
+            program: self.table.as_ref(),
             bias: self.program_bias,
             names: Names::new(),
             ids: HashMap::new(),
@@ -152,7 +179,10 @@ impl Collector {
             default_sample_type: cpu.kind,
             ..Profile::default()
         };
-        let lost: u64 = self.lost.values().sum();
+        let lost = self
+            .lost
+            .values()
+            .fold(self.dropped, |sum, &more| sum.saturating_add(more));
         if lost > 0 {
             profile.comment.push(names.string(&format!(
                 "{lost} samples were lost: a lower --profile-rate loses none"
@@ -184,7 +214,7 @@ fn mapping(id: u64, addresses: std::ops::Range<u64>, filename: i64) -> Mapping {
 /// Locations, each made once.
 struct Places<'a> {
     kernel: Option<KernelSymbols<'a>>,
-    program: Option<LineTable<'a>>,
+    program: Option<&'a LineTable<'a>>,
     bias: u64,
     names: Names,
     ids: HashMap<u64, u64>,
@@ -210,15 +240,8 @@ impl Places<'_> {
             } else {
                 address.wrapping_sub(1)
             });
-            // A function without a frame of its own, or one that has not made it yet: the frame pointer is its caller's,
-            // whose address would be missing.
-            let at = address.wrapping_sub(self.bias);
-            let table = self.program.as_ref();
-            if index == 0 && table.and_then(|table| table.frame_size(at)) == Some(0) {
-                let caller = stack.top.wrapping_sub(self.bias).wrapping_sub(1);
-                if table.is_some_and(|table| table.place(caller).is_some()) {
-                    addresses.push(stack.top.wrapping_sub(1));
-                }
+            if index == 0 {
+                addresses.extend(stack.caller.map(|caller| caller.wrapping_sub(1)));
             }
         }
         addresses.into_iter().map(|at| self.location(at)).collect()
@@ -262,7 +285,7 @@ impl Places<'_> {
     }
 
     fn program_lines(&mut self, address: u64) -> Vec<Line> {
-        let table = self.program.as_ref();
+        let table = self.program;
         let place = table.and_then(|table| table.place(address.wrapping_sub(self.bias)));
         place
             .map(|place| {
@@ -286,14 +309,15 @@ mod tests {
     use super::*;
     use prost::Message;
 
-    fn collector() -> Collector {
+    fn collector() -> Collector<'static> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         Collector::create(file.path(), 499).expect("writable")
     }
 
     fn sample(kernel: &[u64], program: &[u64], periods: u64) -> Vec<u64> {
         let head = kernel.len() as u64 | (program.len() as u64) << 8 | 1 << 16 | 7 << 32;
-        [&[head, periods, 0], kernel, program].concat()
+        // What is at the top of the stack makes no difference where it is no caller's address.
+        [&[head, periods, periods * 1000], kernel, program].concat()
     }
 
     #[test]
@@ -306,7 +330,7 @@ mod tests {
             sample(&[kernel], &[0x1000, 0x2000], 3),
         ];
         collector.take(0, 2, words.concat().into_iter());
-        let bytes = collector.profile(b"", b"").encode_to_vec();
+        let bytes = collector.profile(b"").encode_to_vec();
         let profile = Profile::decode(&*bytes).expect("it was encoded");
         let counts: Vec<_> = profile
             .sample
@@ -337,7 +361,7 @@ mod tests {
             let mut collector = collector();
             collector.take(3, 0, words.into_iter());
             collector.take(3, 0, small.into_iter());
-            let profile = collector.profile(b"", b"\x7fELF");
+            let profile = collector.profile(b"");
             for sample in &profile.sample {
                 for &id in &sample.location_id {
                     proptest::prop_assert!(id >= 1 && id <= profile.location.len() as u64);

@@ -46,7 +46,12 @@ enum Ending {
 }
 
 /// Runs the VM to its end and returns the exit code.
-pub fn run(vm: Vm, task: &Task, keeper: Keeper, profile: Option<Collector>) -> Result<u8> {
+pub fn run<'t>(
+    vm: Vm,
+    task: &'t Task,
+    keeper: Keeper,
+    profile: Option<Collector<'t>>,
+) -> Result<u8> {
     let signals = Signals::catch()?;
     let guest = Arc::new(Guest::new(vm.control.try_clone()?)?);
     let streams = streams::Threads::start(&vm, &guest, &task.streams)?;
@@ -66,7 +71,7 @@ pub fn run(vm: Vm, task: &Task, keeper: Keeper, profile: Option<Collector>) -> R
         guest_stats: None,
         qemu_said: Vec::new(),
         keeper,
-        profile,
+        profile: profile.map(|profile| profile.of(&task.program)),
         out_of_memory: false,
         wanted_another: false,
     };
@@ -74,7 +79,7 @@ pub fn run(vm: Vm, task: &Task, keeper: Keeper, profile: Option<Collector>) -> R
     let profile = session.profile.take();
     let code = ending.and_then(|ending| session.finish(ending));
     // Whatever the end was: what has come is worth having.
-    let written = profile.map_or(Ok(()), |profile| profile.finish(&task.program));
+    let written = profile.map_or(Ok(()), |profile| profile.finish());
     let code = code?;
     written.map(|()| code)
 }
@@ -101,7 +106,7 @@ struct Session<'t> {
     /// Writes what the program leaves to the host.
     keeper: Keeper,
     /// Takes samples.
-    profile: Option<Collector>,
+    profile: Option<Collector<'t>>,
     /// The program was refused memory.
     out_of_memory: bool,
     /// It asked for another one to be started.
@@ -275,6 +280,11 @@ impl Session<'_> {
             }
             ToHost::Noted(Note::OutOfMemory) => self.out_of_memory = true,
             ToHost::Noted(Note::OneProgram) => self.wanted_another = true,
+            ToHost::Noted(Note::NoProfile) => {
+                say!(
+                    "ringo: the VM has not enough memory for a profile: give it more with --memory"
+                );
+            }
         }
         None
     }

@@ -186,6 +186,8 @@ pub enum Note {
     OutOfMemory = 0,
     /// The program asked for another one to be started (fork(2), execve(2)), in vain.
     OneProgram = 1,
+    /// There is not enough memory for a profile's samples.
+    NoProfile = 2,
 }
 
 mod kind {
@@ -352,6 +354,7 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         kind::NOTED => ToHost::Noted(match input.u8()? {
             0 => Note::OutOfMemory,
             1 => Note::OneProgram,
+            2 => Note::NoProfile,
             _ => return None,
         }),
         _ => return None,

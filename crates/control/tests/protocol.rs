@@ -106,6 +106,7 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         any::<u8>().prop_map(ToHost::SignalTaken),
         Just(ToHost::Noted(Note::OutOfMemory)),
         Just(ToHost::Noted(Note::OneProgram)),
+        Just(ToHost::Noted(Note::NoProfile)),
         any::<[u64; 2]>().prop_map(|written| ToHost::Settle { written }),
         file_request().prop_map(ToHost::File),
         any::<u64>().prop_map(|size| ToHost::Kept(Kept::End { size })),

@@ -1,5 +1,5 @@
 // Profiled has something to be found in a profile: "work" computes on two threads and writes to /dev/null on one of them;
-// "killed" does so until a signal ends it.
+// "killed" is then ended by a signal; "base" makes system calls with no frame pointer in BP.
 package main
 
 import (
@@ -26,7 +26,16 @@ func writeNothing(null *os.File, n int) {
 	}
 }
 
+func callsWithoutBase(n int)
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "base" {
+		for end := time.Now().Add(time.Second); time.Now().Before(end); {
+			callsWithoutBase(10_000)
+		}
+		fmt.Println("called")
+		return
+	}
 	null, err := os.OpenFile("/dev/null", os.O_WRONLY, 0)
 	if err != nil {
 		panic(err)

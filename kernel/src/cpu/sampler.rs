@@ -15,9 +15,10 @@
 //! kernel addresses, program addresses, innermost first
 //! ```
 //! One producer (the trap) and one consumer at a time a ring; no lock, since either may interrupt the other.
-use super::trap::{self, TrapFrame};
-use super::{entry, interrupts, msr, percpu};
-use crate::memory::{peek, stack};
+use super::backtrace::{self, Entered};
+use super::trap::TrapFrame;
+use super::{apic, interrupts, msr, percpu};
+use crate::memory::peek;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -86,13 +87,19 @@ pub fn on_interrupt(frame: &TrapFrame, from_program: bool) {
     };
     let cpu = this_cpu();
     let now = msr::rdtsc();
-    if let Some(ring) = rings.get(cpu.id.get())
-        && now >= ring.due.load(Ordering::Relaxed)
-        && cpu.has_current()
-        && !STOPPED.load(Ordering::Relaxed)
-    {
+    let Some(ring) = rings.get(cpu.id.get()) else {
+        return;
+    };
+    let due = ring.due.load(Ordering::Relaxed);
+    if due == u64::MAX || !cpu.has_current() || STOPPED.load(Ordering::Relaxed) {
+        return;
+    }
+    if now >= due {
         ring.due.store(u64::MAX, Ordering::Relaxed);
         ring.take(cpu, frame, from_program, now);
+    } else if !from_program {
+        // It fired for something else, and the kernel arms it again only when it is left, which may be late.
+        apic::arm_timer(cpu.sample_due.load(Ordering::Relaxed));
     }
 }
 
@@ -115,6 +122,11 @@ impl Ring {
     /// The next sample is due when the TSC is at `tsc`; u64::MAX for none. On the ring's own CPU only.
     pub fn set_due(&self, tsc: u64) {
         self.due.store(tsc, Ordering::Relaxed);
+    }
+
+    /// Whether the sample that was due last has been taken.
+    pub fn is_taken(&self) -> bool {
+        self.due.load(Ordering::Relaxed) == u64::MAX
     }
 
     /// The kernel is about to be left, or was: a sample of it counts for all periods (of `period` ticks) since.
@@ -176,24 +188,25 @@ impl Ring {
             end = end.wrapping_add(1);
         };
         let thread = cpu.current();
-        let (mut kernel, mut base) = (0, frame.rbp as usize);
-        if !from_program {
-            (kernel, base) = kernel_frames(frame, thread.stack_top(), &mut push);
+        let mut kernel = 0;
+        let entered = if from_program {
+            Some(Entered {
+                rip: frame.rip,
+                rsp: frame.rsp,
+                base: frame.rbp as usize,
+            })
+        } else {
+            let walked = backtrace::of_thread(frame, thread.stack_top(), KERNEL_FRAMES, &mut push);
+            kernel = walked.count;
             self.kernel_since.store(now, Ordering::Relaxed);
             self.kernel_periods
                 .store(start.wrapping_add(1), Ordering::Relaxed);
-        }
-        let program = if from_program {
-            Some((frame.rip, frame.rsp, base))
-        } else if thread.tid() != 0 {
-            entered_from(cpu, thread.stack_top(), base)
-        } else {
-            None
+            backtrace::entered_from(walked)
         };
         let (mut count, mut top) = (0, 0);
-        if let Some((rip, rsp, base)) = program {
-            count = program_frames(rip, base, &mut push);
-            top = peek::program_word(rsp as usize).unwrap_or(0);
+        if let Some(entered) = entered {
+            count = backtrace::of_program(entered, PROGRAM_FRAMES, &mut push);
+            top = peek::program_word(entered.rsp as usize).unwrap_or(0);
         }
         let tid = u64::from(thread.tid().cast_unsigned());
         let cpu_id = cpu.id.get() as u64;
@@ -204,69 +217,4 @@ impl Ring {
         }
         self.written.store(end, Ordering::Release);
     }
-}
-
-/// The kernel's addresses; gives how many, and the frame pointer the chain ended with.
-fn kernel_frames(
-    frame: &TrapFrame,
-    stack_top: usize,
-    push: &mut impl FnMut(u64),
-) -> (usize, usize) {
-    push(frame.rip);
-    let (mut count, mut base) = (1, frame.rbp as usize);
-    // Only on the thread's own stack, and upwards.
-    let mut lowest = frame.rsp as usize;
-    while count < KERNEL_FRAMES
-        && stack::holds(stack_top, lowest)
-        && base >= lowest
-        && base.is_multiple_of(8)
-        && base + 16 <= stack_top
-    {
-        // SAFETY: between the stack pointer and the top of a thread's stack, which is mapped.
-        let (next, address) = unsafe { (*(base as *const usize), *((base + 8) as *const u64)) };
-        if address == 0 {
-            break;
-        }
-        push(address);
-        count += 1;
-        lowest = base + 16;
-        base = next;
-    }
-    (count, base)
-}
-
-/// Where the program entered the kernel: its RIP and RSP, and the frame pointer there.
-fn entered_from(cpu: &PerCpu, stack_top: usize, base: usize) -> Option<(u64, u64, usize)> {
-    if stack_top == 0 {
-        return None;
-    }
-    if cpu.keep_vectors.load(Ordering::Relaxed) != 0 {
-        let frame = trap::frame_address(stack_top) as *const TrapFrame;
-        // SAFETY: a trap frame stands at the top of the thread's stack, see trap.rs.
-        return Some(unsafe { ((*frame).rip, (*frame).rsp, (*frame).rbp as usize) });
-    }
-    let rip = (stack_top - entry::SAVED_RIP) as *const u64;
-    // SAFETY: what entry.rs pushed: RSP, then RIP.
-    Some(unsafe { (*rip, *rip.add(1), base) })
-}
-
-/// The program's addresses, by Go's frame pointers; gives how many.
-fn program_frames(rip: u64, mut base: usize, push: &mut impl FnMut(u64)) -> usize {
-    push(rip);
-    let mut count = 1;
-    while count < PROGRAM_FRAMES {
-        let next = peek::program_word(base);
-        let address = peek::program_word(base.wrapping_add(8));
-        let (Some(next), Some(address @ 1..)) = (next, address) else {
-            break;
-        };
-        push(address);
-        count += 1;
-        // Callers' frames lie higher up.
-        if next <= base as u64 {
-            break;
-        }
-        base = next as usize;
-    }
-    count
 }

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 const DEVICES: (usize, usize) = (0xc000_0000, 0x1_0000_0000);
 
 static ROOT: AtomicUsize = AtomicUsize::new(0);
+static RAM_END: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     static kernel_start: u8;
@@ -20,6 +21,11 @@ unsafe extern "C" {
 /// Whether all of [phys, phys + length) is device memory, mapped uncached in the direct map.
 pub fn is_device_memory(phys: usize, length: usize) -> bool {
     phys >= DEVICES.0 && phys.checked_add(length).is_some_and(|end| end <= DEVICES.1)
+}
+
+/// Where the direct map of RAM ends, physically.
+pub fn ram_end() -> usize {
+    RAM_END.load(Ordering::Relaxed)
 }
 
 /// The kernel's top-level table.
@@ -74,6 +80,7 @@ pub fn init(ram_end: usize) {
             "memory for the kernel's map"
         );
     }
+    RAM_END.store(ram_end, Ordering::Relaxed);
     ROOT.store(root, Ordering::Release);
     use_kernel_tables();
 }

@@ -3,7 +3,7 @@
 //! The tables are walked by hand and without their lock, so another CPU may take a table away meanwhile, and what is read in
 //! its place may be anything. That does no harm: each table, and the word itself, is read only if it lies in RAM that the
 //! direct map covers, which never changes; the answer is then wrong, as that of a look a moment later would be.
-use super::kernel_map::{is_device_memory, kernel_table};
+use super::kernel_map::{is_device_memory, kernel_table, ram_end};
 use super::paging::{PAGE, Step};
 use super::phys_to_virt;
 use super::user::USER_END;
@@ -25,11 +25,9 @@ pub fn program_word(address: usize) -> Option<u64> {
 
 /// A word of RAM, by its physical address.
 fn ram_word(phys: usize) -> Option<u64> {
-    let at = phys_to_virt(phys);
-    // Only the program's half of the tables changes, so this look-up needs no lock.
-    if is_device_memory(phys, 8) || kernel_table().lookup(at).is_none() {
+    if phys >= ram_end() || is_device_memory(phys, 8) {
         return None;
     }
-    // SAFETY: mapped RAM, aligned: entries are, and `program_word` checked its address.
-    Some(unsafe { (at as *const u64).read_volatile() })
+    // SAFETY: below the end of RAM all is in the direct map; aligned: entries are, and `program_word` checked its address.
+    Some(unsafe { (phys_to_virt(phys) as *const u64).read_volatile() })
 }

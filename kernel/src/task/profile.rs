@@ -7,7 +7,7 @@ use crate::cpu::sampler::{self, LONGEST, Ring};
 use crate::drivers::control;
 use crate::sync::SpinLock;
 use crate::time;
-use ringo_control::{Addresses, ToHost};
+use ringo_control::{Addresses, Note, ToHost};
 
 /// Words of a message: few enough for a kernel stack.
 const MESSAGE: usize = 256;
@@ -16,14 +16,14 @@ const _: () = assert!(MESSAGE >= LONGEST);
 /// Held by who takes samples out. Nobody waits for it but the one that does so last.
 static SENDING: SpinLock<()> = SpinLock::new(());
 
-/// Begins a profile of `hertz` samples a second of CPU time; 0 is none. Without memory there is none, and the log says so.
+/// Begins a profile of `hertz` samples a second of CPU time; 0 is none. Without memory there is none, and the command is told.
 pub fn start(hertz: u32) {
     if hertz == 0 {
         return;
     }
     match sampler::start(cpu_count()) {
         Ok(()) => time::sampling::start(hertz),
-        Err(_) => crate::klog!("there is not enough memory for a profile"),
+        Err(_) => control::send(&ToHost::Noted(Note::NoProfile)),
     }
 }
 

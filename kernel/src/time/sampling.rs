@@ -40,9 +40,10 @@ pub fn on_timer(cpu: &PerCpu) {
     }
     if let Some(ring) = sampler::ring(cpu.id.get()) {
         ring.settle(period_ticks(period));
-    }
-    if cpu.sample_due.load(Ordering::Relaxed) <= now() {
-        set_next(cpu);
+        // Not if the timer was early, or fired for something else: then it is armed for the same time again.
+        if ring.is_taken() && cpu.sample_due.load(Ordering::Relaxed) != u64::MAX {
+            set_next(cpu);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub fn trials() -> Vec<Trial> {
     let mut all = Vec::new();
     all.extend(on(&Engine::ALL, "profile", profile));
     all.extend(on(&Engine::ALL, "profile-killed", killed));
+    all.extend(on(&Engine::ALL, "profile-no-base", no_base));
     all.extend(on(&Engine::ALL[..1], "profile-refused", refused));
     all
 }
@@ -90,6 +91,24 @@ fn killed(engine: Engine) -> Result<()> {
     ensure!(done.code == 137, "{} {}", done.code, text(&done.stderr));
     let shares = shares(&file)?;
     ensure!(share(&shares, "main.compute") > 10.0, "{shares:?}");
+    Ok(())
+}
+
+/// What is in RBP need not be a frame pointer.
+fn no_base(engine: Engine) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("cpu.pb.gz");
+    let option = file.to_str().context("UTF-8")?;
+    let options = ["--profile", option, "--profile-rate", "10000"];
+    let done = outcome(engine, &options, "profiled", &["base"])?;
+    ensure!(
+        done.code == 0 && done.stdout == b"called\n",
+        "{} {}",
+        done.code,
+        text(&done.stderr)
+    );
+    let shares = shares(&file)?;
+    ensure!(share(&shares, "main.callsWithoutBase") > 50.0, "{shares:?}");
     Ok(())
 }
 
