@@ -247,6 +247,7 @@ fn signals() -> Vec<Case> {
     all.push(act("notify").every_version().code(0));
     all.push(act("storm").cpus(&[1, 2, 4]).every_version().code(0));
     all.push(act("concurrent").cpus(&[1, 2, 4]).code(0));
+    all.push(act("own-end").cpus(&[1, 2, 4]).code(137));
     all.push(act("reset").code(143));
     all.push(act("stop-notify").code(143));
     all.push(act("pipe-stdout").code(141));

@@ -2,7 +2,7 @@
 use crate::fs::pidfd::PidFd;
 use crate::fs::{OpenFile, fd};
 use crate::task::PID;
-use crate::task::signal::{SI_USER, SigInfo, send_process};
+use crate::task::signal::{SI_USER, SigInfo, send_by_call};
 use alloc::sync::Arc;
 use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
@@ -41,7 +41,7 @@ pub fn pidfd_send_signal(pidfd: i32, signo: i32, info: usize, flags: u32) -> Sys
         return Err(Errno::EINVAL);
     }
     if signo != 0 {
-        send_process(SigInfo::from_user(signo, SI_USER))?;
+        send_by_call(None, SigInfo::from_user(signo, SI_USER))?;
     }
     Ok(0)
 }

@@ -3,8 +3,7 @@ use crate::cpu::entry::SyscallFrame;
 use crate::memory::user;
 use crate::sync::Wait;
 use crate::task::signal::{
-    Action, AltStack, MAX_SIGNAL, SI_TKILL, SI_USER, SigInfo, UNBLOCKABLE, bit, frame,
-    send_process, send_thread,
+    Action, AltStack, MAX_SIGNAL, SI_TKILL, SI_USER, SigInfo, UNBLOCKABLE, bit, frame, send_by_call,
 };
 use crate::task::{self, PID, current, process};
 use crate::time;
@@ -149,7 +148,7 @@ pub fn kill(pid: i32, signo: i32) -> SysResult {
     }
     check_signal(signo)?;
     if signo != 0 {
-        send_process(SigInfo::from_user(signo, SI_USER))?;
+        send_by_call(None, SigInfo::from_user(signo, SI_USER))?;
     }
     Ok(0)
 }
@@ -173,7 +172,7 @@ pub fn tkill(tid: i32, signo: i32) -> SysResult {
     let thread = task::thread::by_tid(tid).ok_or(Errno::ESRCH)?;
     check_signal(signo)?;
     if signo != 0 {
-        send_thread(thread, SigInfo::from_user(signo, SI_TKILL))?;
+        send_by_call(Some(thread), SigInfo::from_user(signo, SI_TKILL))?;
     }
     Ok(0)
 }
@@ -202,7 +201,7 @@ pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> SysResult {
         return Err(Errno::ESRCH);
     }
     if signo != 0 {
-        send_process(info)?;
+        send_by_call(None, info)?;
     }
     Ok(0)
 }
@@ -218,7 +217,7 @@ pub fn rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize) -> SysRes
         .filter(|_| tgid == PID)
         .ok_or(Errno::ESRCH)?;
     if signo != 0 {
-        send_thread(thread, info)?;
+        send_by_call(Some(thread), info)?;
     }
     Ok(0)
 }

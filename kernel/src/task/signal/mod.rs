@@ -14,7 +14,7 @@ mod notify;
 mod send;
 
 pub use deliver::{deliver, restart_call};
-pub use send::{force_current, send_process, send_thread, thread_ends};
+pub use send::{force_current, send_by_call, send_process, send_thread, thread_ends};
 
 use crate::fs::PollQueue;
 use crate::sync::{SpinLock, WaitQueue};

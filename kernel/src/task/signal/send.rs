@@ -1,9 +1,10 @@
 //! Sending: what becomes pending, and for whom.
 use super::notify::{announce, notify};
-use super::{SIG_DFL, SigInfo, bit, ignores};
+use super::{DefaultAction, SIG_DFL, SigInfo, bit, default_action, ignores};
 use crate::fs::PollEvents;
 use crate::task::process;
 use crate::task::thread::{self, Thread};
+use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
 /// Sends to one thread, as tgkill(2) does. False if it is not queued: ignored signals vanish unless they are blocked, and
@@ -41,6 +42,45 @@ pub fn send_process(info: SigInfo) -> Result<bool, Errno> {
     signals.observers.notify(PollEvents::IN);
     announce(bit(info.signo));
     Ok(queued)
+}
+
+/// Sends for the running thread's system call, to one thread or to the process. A signal that ends the process does so here: its
+/// sender never goes back to the program, whichever thread would have taken it (Linux's complete_signal).
+///
+/// # Errors
+/// EAGAIN when too many are queued.
+pub fn send_by_call(target: Option<&'static Thread>, info: SigInfo) -> Result<(), Errno> {
+    let signo = info.signo;
+    match target {
+        Some(thread) => send_thread(thread, info)?,
+        None => send_process(info)?,
+    };
+    let takes = |thread: &'static Thread| thread.signals.mask() & bit(signo) == 0;
+    if ends_at_once(signo) && target.map_or_else(|| thread::find(takes).is_some(), takes) {
+        crate::task::exit_group(crate::task::process::ExitStatus::Signal(signo as u8));
+    }
+    Ok(())
+}
+
+/// Whether nothing but the process's end can come of the signal. Those that Linux would write a core file for are the
+/// chosen thread's to take.
+fn ends_at_once(signo: i32) -> bool {
+    let core = matches!(
+        signo as u32,
+        abi::SIGQUIT
+            | abi::SIGILL
+            | abi::SIGTRAP
+            | abi::SIGABRT
+            | abi::SIGBUS
+            | abi::SIGFPE
+            | abi::SIGSEGV
+            | abi::SIGXCPU
+            | abi::SIGXFSZ
+            | abi::SIGSYS
+    );
+    !core
+        && process().signals.action(signo).handler == SIG_DFL
+        && default_action(signo) == DefaultAction::Terminate
 }
 
 /// A fault of the running thread: it cannot go on, so a blocked or ignored signal takes its default action.
