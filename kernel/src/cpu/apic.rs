@@ -127,15 +127,34 @@ pub fn arm_timer(deadline: u64) {
         } else {
             time::ns_to_tsc_deadline(deadline)
         };
-        // SAFETY: CPUID has TSC-deadline mode, and the LVT is in it.
-        unsafe { msr::write(msr::TSC_DEADLINE, tsc) };
-        return;
+        arm_at(tsc);
+    } else if deadline == u64::MAX {
+        write(INITIAL_COUNT, 0);
+    } else {
+        arm_after(deadline.saturating_sub(time::now()));
     }
-    if deadline == u64::MAX {
-        return write(INITIAL_COUNT, 0);
+}
+
+/// The same for when the TSC reaches `tsc`. Inside of traps, too: it does not look at the clock, which may be half changed.
+pub fn arm_timer_at(tsc: u64) {
+    PerCpu::count(&this_cpu().timer_arms, 1);
+    if TSC_DEADLINE.load(Ordering::Relaxed) {
+        return arm_at(tsc);
     }
-    let wait = deadline.saturating_sub(time::now());
-    let counts = (u128::from(wait) * u128::from(COUNTS_PER_NS.load(Ordering::Relaxed))) >> 32;
+    let ticks = u128::from(tsc.saturating_sub(msr::rdtsc()));
+    let ns = ticks * 1_000_000_000 / u128::from(time::tsc_hertz().max(1));
+    arm_after(u64::try_from(ns).unwrap_or(u64::MAX));
+}
+
+/// In TSC-deadline mode; 0 disarms.
+fn arm_at(tsc: u64) {
+    // SAFETY: CPUID has TSC-deadline mode, and the LVT is in it.
+    unsafe { msr::write(msr::TSC_DEADLINE, tsc) };
+}
+
+/// In one-shot mode.
+fn arm_after(ns: u64) {
+    let counts = (u128::from(ns) * u128::from(COUNTS_PER_NS.load(Ordering::Relaxed))) >> 32;
     // A count that does not fit fires early, and is armed again then.
     write(
         INITIAL_COUNT,

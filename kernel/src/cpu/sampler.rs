@@ -99,7 +99,7 @@ pub fn on_interrupt(frame: &TrapFrame, from_program: bool) {
         ring.take(cpu, frame, from_program, now);
     } else if !from_program {
         // It fired for something else, and the kernel arms it again only when it is left, which may be late.
-        apic::arm_timer(cpu.sample_due.load(Ordering::Relaxed));
+        apic::arm_timer_at(due);
     }
 }
 

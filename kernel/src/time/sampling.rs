@@ -3,7 +3,7 @@
 //! Times lie on one grid since boot, a prime number of times a second by default, so that a program that wakes at regular
 //! times is not always met doing the same. A CPU has a time only while it runs a thread: an idle one is left alone.
 //! Everything here is the CPU's own. Without a profile it costs a look at [`PERIOD`] at each switch.
-use super::{now, ns_to_tsc_deadline};
+use super::{now, ns_to_tsc_deadline, tsc_hertz};
 use crate::cpu::percpu::PerCpu;
 use crate::cpu::sampler;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,8 @@ pub fn on_timer(cpu: &PerCpu) {
 }
 
 fn period_ticks(period: u64) -> u64 {
-    (ns_to_tsc_deadline(period) - ns_to_tsc_deadline(0)).max(1)
+    let ticks = u128::from(period) * u128::from(tsc_hertz()) / 1_000_000_000;
+    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
 }
 
 fn set_next(cpu: &PerCpu) {

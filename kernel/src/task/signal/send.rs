@@ -44,8 +44,8 @@ pub fn send_process(info: SigInfo) -> Result<bool, Errno> {
     Ok(queued)
 }
 
-/// Sends for the running thread's system call, to one thread or to the process. A signal that ends the process does so here: its
-/// sender never goes back to the program, whichever thread would have taken it (Linux's complete_signal).
+/// Sends for the running thread's system call, to one thread or to the process. A signal that ends the process does so
+/// here: its sender never goes back to the program, whichever thread would have taken it (Linux's complete_signal).
 ///
 /// # Errors
 /// EAGAIN when too many are queued.
