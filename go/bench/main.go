@@ -35,7 +35,7 @@ type benchmark struct {
 }
 
 // Threads that wait stay until the program's end, so those cases come last.
-var benchmarks = joined(basicBenchmarks, threadBenchmarks, timingBenchmarks, memoryBenchmarks, networkBenchmarks, scaleBenchmarks())
+var benchmarks = joined(basicBenchmarks, threadBenchmarks, timingBenchmarks, memoryBenchmarks, networkBenchmarks, networkScaleBenchmarks(), scaleBenchmarks())
 
 func joined(lists ...[]benchmark) (all []benchmark) {
 	for _, list := range lists {

@@ -75,6 +75,7 @@ func requests(network, at string, connections, size int) func(int, func()) {
 				check(err)
 			}
 		})
+		stop()
 		for _, c := range conns {
 			c.Close()
 		}
