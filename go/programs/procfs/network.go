@@ -52,6 +52,18 @@ func network() {
 	show("connected", "udp", connected, local(connected.LocalAddr()), local(packets.LocalAddr()), false)
 	client.Close()
 	show("closing", "tcp", server, local(listener.Addr()), local(server.RemoteAddr()), false)
+	// A line of names, and one of as many values.
+	tables := map[string]bool{}
+	for _, file := range []string{"snmp", "netstat"} {
+		all := lines("/proc/net/" + file)
+		for i := 0; i+1 < len(all); i += 2 {
+			names, values := strings.Fields(all[i]), strings.Fields(all[i+1])
+			tables[names[0]] = names[0] == values[0] && len(names) == len(values)
+		}
+	}
+	for _, name := range []string{"Ip", "Icmp", "Tcp", "Udp", "UdpLite", "TcpExt", "IpExt"} {
+		fmt.Println(name, tables[name+":"])
+	}
 	for _, file := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		fmt.Printf("%q\n", lines("/proc/net/" + file)[0])
 	}

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -350,6 +353,29 @@ func lost() {
 	conn.CloseWrite()
 	_, err = conn.Read(data)
 	fmt.Println(said(err))
+	fmt.Println(counted("Tcp:", "ActiveOpens"), counted("Tcp:", "RetransSegs") > 0, counted("Tcp:", "OutSegs") > 13)
+}
+
+// counted is a figure of /proc/net/snmp.
+func counted(table, name string) int {
+	text, err := os.ReadFile("/proc/net/snmp")
+	prog.Must(err)
+	var names []string
+	for _, line := range strings.Split(string(text), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0] != table {
+			continue
+		}
+		for i, each := range names {
+			if each == name {
+				value, err := strconv.Atoi(fields[i])
+				prog.Must(err)
+				return value
+			}
+		}
+		names = fields
+	}
+	return -1
 }
 
 // flood is a server of echoes, until it hears of an end.
@@ -378,5 +404,5 @@ func flood() {
 		}
 	}()
 	<-end
-	fmt.Println("heard of the end")
+	fmt.Println("heard of the end", counted("Tcp:", "PassiveOpens"))
 }

@@ -101,7 +101,8 @@ fn network() -> String {
     alloc::format!(
         ",\"net_in_packets\":{in_frames},\"net_in_bytes\":{in_bytes},\"net_out_packets\":{out_frames},\
          \"net_out_bytes\":{out_bytes},\"net_connections\":{},\"net_dropped\":{{\"malformed\":{},\"checksum\":{},\
-         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"no_neighbour\":{},\"forged\":{},\"full\":{},\"no_room_to_send\":{}}}",
+         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"no_neighbour\":{},\"forged\":{},\"full\":{},\"no_room_to_send\":{},\"unconfirmed\":{}}},\
+         \"net_retransmits\":{},\"net_resets_in\":{},\"net_resets_out\":{},\"net_given_up\":{},\"net_pieces\":{}",
         tcp::count(),
         counts.malformed.get(),
         counts.checksum.get(),
@@ -113,5 +114,11 @@ fn network() -> String {
         counts.forged.get(),
         counts.full.get(),
         nic.dropped.load(Ordering::Relaxed),
+        counts.unconfirmed.get(),
+        counts.repeated.get(),
+        counts.reset_in.get(),
+        counts.reset_out.get(),
+        counts.given_up.get(),
+        counts.pieces.get(),
     )
 }

@@ -16,6 +16,7 @@ mod memory;
 pub mod mounts;
 mod namespaces;
 mod net;
+mod net_counts;
 mod process;
 mod settings;
 mod status;

@@ -22,8 +22,10 @@ pub(super) static NET: Listing = Listing {
     items: &[
         file("dev", interfaces),
         file("if_inet6", addresses),
+        file("netstat", super::net_counts::netstat),
         file("pnp", names),
         file("route", routes),
+        file("snmp", super::net_counts::snmp),
         file("sockstat", statistics),
         file("sockstat6", statistics6),
         file("tcp", |out, _| tcp(out, false)),

@@ -1,4 +1,5 @@
-//! What became of packets: for `--stats`.
+//! What became of packets beyond loopback: for `--stats`, /proc/net/snmp and netstat. A count is one addition to a word that
+//! all CPUs share.
 use core::sync::atomic::{AtomicU64, Ordering};
 use ringo_net::packet::Drop;
 
@@ -52,6 +53,28 @@ pub struct Counts {
     pub put_together: Count,
     /// See `pieces`.
     pub incomplete: Count,
+    /// Segments of TCP that came for us, and that were sent.
+    pub tcp_in: Count,
+    /// See `tcp_in`.
+    pub tcp_out: Count,
+    /// Connections that a program asked for, and that others did.
+    pub dialled: Count,
+    /// See `dialled`.
+    pub accepted: Count,
+    /// Connections of either kind that did not come about.
+    pub refused: Count,
+    /// Connections that a reset ended.
+    pub reset_in: Count,
+    /// Resets that were sent to who belongs to no connection.
+    pub reset_out: Count,
+    /// Segments that may be guessed: their senders were asked.
+    pub questioned: Count,
+    /// Datagrams of UDP that came for a socket, and that were sent.
+    pub udp_in: Count,
+    /// See `udp_in`.
+    pub udp_out: Count,
+    /// Datagrams for which a socket had no room.
+    pub udp_full: Count,
     /// Segments of TCP that were sent again.
     pub repeated: Count,
     /// Questions whether the other side is there.
@@ -76,6 +99,17 @@ pub static COUNTS: Counts = Counts {
     pieces: Count::new(),
     put_together: Count::new(),
     incomplete: Count::new(),
+    tcp_in: Count::new(),
+    tcp_out: Count::new(),
+    dialled: Count::new(),
+    accepted: Count::new(),
+    refused: Count::new(),
+    reset_in: Count::new(),
+    reset_out: Count::new(),
+    questioned: Count::new(),
+    udp_in: Count::new(),
+    udp_out: Count::new(),
+    udp_full: Count::new(),
     repeated: Count::new(),
     probes: Count::new(),
     given_up: Count::new(),

@@ -136,6 +136,7 @@ pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
     if !fits {
         return Err(Errno::EMSGSIZE);
     }
+    COUNTS.udp_out.add();
     packet::write_udp(datagram.data, datagram.from, datagram.to);
     let data = &*datagram.data;
     let whole = match datagram.cut {

@@ -71,6 +71,7 @@ impl<'a> Port<'a> {
 impl Port<'_> {
     /// A packet was filled.
     fn sent(&mut self, packet: &[u8]) {
+        COUNTS.tcp_out.add();
         self.last.clear();
         // Too long a one is not kept.
         let _ = self.last.try_extend_from_slice(packet);

@@ -370,6 +370,9 @@ impl Machine {
         }
         self.stage = Stage::Open;
         self.clocks.open(now);
+        if self.taker.is_some() {
+            COUNTS.accepted.add();
+        }
         match self.taker.take() {
             Some((listener, end)) => {
                 if listener.offer(end).is_err() {
@@ -410,6 +413,11 @@ impl Machine {
 
     /// The connection is over: tells the program why, if it ought to know.
     fn fail(&mut self) {
+        match self.stage {
+            Stage::Opening => COUNTS.refused.add(),
+            _ if self.reset => COUNTS.reset_in.add(),
+            _ => {}
+        }
         if let Some(end) = &self.end {
             let opening = self.stage == Stage::Opening;
             if opening && self.taker.is_none() {

@@ -104,6 +104,7 @@ impl Wire {
         let wire = Self::new(network, ends, Machine::new(live, theirs, None, clocks));
         ours.set_wire(&wire);
         wires::enter(ends, wire.clone());
+        COUNTS.dialled.add();
         Ok((ours, wire))
     }
 
@@ -170,9 +171,11 @@ impl Wire {
         match machine.read(ip, segment, time::now()) {
             Reading::Whole => self.run_locked(machine, &[ip.whole]),
             Reading::AlsoAcknowledges(first) => self.run_locked(machine, &[&first, ip.whole]),
-            Reading::OnlyAcknowledges(other)
-            | Reading::Renewed(other)
-            | Reading::Questioned(other) => {
+            Reading::OnlyAcknowledges(other) | Reading::Renewed(other) => {
+                self.run_locked(machine, &[&other]);
+            }
+            Reading::Questioned(other) => {
+                COUNTS.questioned.add();
                 self.run_locked(machine, &[&other]);
             }
             Reading::Ignored => COUNTS.forged.add(),

@@ -76,6 +76,7 @@ pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
     if !packet::tcp_checksum(ip) {
         return Err(Drop::Checksum);
     }
+    COUNTS.tcp_in.add();
     let ends = Ends {
         local: segment.to,
         remote: segment.from,
@@ -90,6 +91,7 @@ pub fn input(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
     }
     if let Some(reset) = packet::reset_for(ip) {
         COUNTS.no_socket.add();
+        COUNTS.reset_out.add();
         let length = packet::RESET_LENGTH;
         ip::answer_by(network, ip, abi::IPPROTO_TCP as u8, length, |out| {
             packet::write_reset(out, &reset);

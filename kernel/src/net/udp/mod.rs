@@ -101,6 +101,8 @@ impl Endpoint {
     fn push(&self, datagram: Datagram) {
         if self.mailbox.push(datagram, false) {
             self.events.readable();
+        } else {
+            ip::COUNTS.udp_full.add();
         }
     }
 }
@@ -351,6 +353,9 @@ pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
             index: interface::CARD_INDEX,
             time,
         });
+    }
+    if !targets.is_empty() {
+        ip::COUNTS.udp_in.add();
     }
     !targets.is_empty()
 }
