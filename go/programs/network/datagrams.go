@@ -143,6 +143,39 @@ func udpControl() {
 	showControl(oob[:oobn])
 }
 
+// udpOrigin asks where datagrams were sent to (IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR).
+func udpOrigin() {
+	for _, each := range [][2]string{{"udp4", "127.0.0.1:0"}, {"udp4", ":0"}, {"udp6", "[::1]:0"}, {"udp", ":0"}} {
+		at, err := net.ResolveUDPAddr(each[0], each[1])
+		prog.Must(err)
+		s, err := net.ListenUDP(each[0], at)
+		prog.Must(err)
+		raw, err := s.SyscallConn()
+		prog.Must(err)
+		level, option := 0, 20
+		if each[0] != "udp4" {
+			level, option = 41, 74
+		}
+		raw.Control(func(fd uintptr) { fmt.Println(each, prog.Name(setInt(int(fd), level, option, 1))) })
+		port := s.LocalAddr().(*net.UDPAddr).Port
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			c, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.ParseIP(host), Port: port})
+			prog.Must(err)
+			c.Write([]byte("hello"))
+			s.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			buf, oob := make([]byte, 100), make([]byte, 200)
+			n, oobn, flags, _, err := s.ReadMsgUDP(buf, oob)
+			told := append([]byte(nil), oob[:oobn]...)
+			if oobn >= 20 && int(told[18])<<8|int(told[19]) == port {
+				told[18], told[19] = 'o', 'k'
+			}
+			fmt.Println(" ", host, n, flags, plain(err), told)
+			c.Close()
+		}
+		s.Close()
+	}
+}
+
 // pipes: what net.Pipe and io.Copy between connections do (splice).
 func pipes() {
 	a, b, _ := pair("tcp", "127.0.0.1:0")

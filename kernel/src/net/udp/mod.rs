@@ -11,7 +11,7 @@ mod protocol;
 
 use super::buffer::{self, Buffer};
 use super::events::Events;
-use super::inet::{self, IpOptions, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
+use super::inet::{self, IpOptions, ORIGINAL_DESTINATION, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
 use super::mailbox::{Mailbox, Message};
 use super::options::{self, ANY_TIMESTAMP, REUSE, REUSE_PORT, TIMESTAMP_NS, V6_ONLY};
 use super::socket::{Common, Receiving, Sending};
@@ -314,6 +314,11 @@ impl Udp {
         if flags & (PACKET_INFO | RECEIVE_TTL | RECEIVE_TOS) != 0 {
             packet_info(flags, self.v6, datagram, how);
         }
+        if flags & ORIGINAL_DESTINATION != 0
+            && let Some((bound, _)) = *self.binding.lock()
+        {
+            original_destination(SocketAddr::new(datagram.to, bound.port()), self.v6, how);
+        }
     }
 }
 
@@ -447,6 +452,17 @@ fn packet_info(flags: u32, v6: bool, datagram: &Datagram, how: &mut Receiving) {
             }
         }
     }
+}
+
+/// Where the datagram was sent to: nobody rewrites addresses on the way here. A socket of AF_INET6 is told of none of AF_INET.
+fn original_destination(to: SocketAddr, v6: bool, how: &mut Receiving) {
+    let (level, kind) = match to {
+        SocketAddr::V4(_) if v6 => return,
+        SocketAddr::V4(_) => (abi::SOL_IP, abi::IP_ORIGDSTADDR),
+        SocketAddr::V6(_) => (abi::SOL_IPV6, abi::IPV6_ORIGDSTADDR),
+    };
+    let address = sockaddr::encode(&Address::Inet(inet::shown(to, v6)));
+    how.control.put(level, kind, &address);
 }
 
 const _: () = assert!(MAX_V6 <= buffer::MAX);
