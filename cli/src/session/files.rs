@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use ringo_bundle::StreamKind;
@@ -23,6 +23,8 @@ use crate::terminal;
 
 /// As many files the program may have opened anew at a time.
 const REOPENED_MAX: usize = 1024;
+/// As many requests may wait: the kernel waits for the answer to each but those that close a file or move a position.
+const WAITING_MAX: usize = 4 * REOPENED_MAX;
 
 /// A request, with bytes of its own.
 struct Request {
@@ -37,7 +39,7 @@ enum Work {
 }
 
 /// The thread, from the session's side.
-pub struct Files(Option<(Sender<Request>, JoinHandle<()>)>);
+pub struct Files(Option<(SyncSender<Request>, JoinHandle<()>)>);
 
 impl Files {
     /// Starts it, if a stream is a regular file.
@@ -55,7 +57,7 @@ impl Files {
         if !is_file.contains(&true) && tty.is_none() {
             return Ok(Files(None));
         }
-        let (sender, requests) = channel();
+        let (sender, requests) = sync_channel(WAITING_MAX);
         let server = Server {
             is_file,
             tty,
@@ -78,8 +80,10 @@ impl Files {
         }
     }
 
-    /// Hands a request to the thread.
-    pub fn serve(&self, request: FileRequest<'_>) {
+    /// Hands a request to the thread. False if more wait than a kernel in its senses sends: what the VM says must not take the
+    /// host's memory.
+    #[must_use]
+    pub fn serve(&self, request: FileRequest<'_>) -> bool {
         let work = match request.work {
             FileWork::Write { offset, bytes } => Work::Write {
                 offset,
@@ -105,14 +109,15 @@ impl Files {
             FileWork::Reopen { flags } => Work::Other(FileWork::Reopen { flags }),
             FileWork::Close => Work::Other(FileWork::Close),
         };
-        if let Some((sender, _)) = &self.0 {
-            // The thread lives as long as we do.
-            let _ = sender.send(Request {
-                handle: request.handle,
-                written: request.written,
-                work,
-            });
-        }
+        let Some((sender, _)) = &self.0 else {
+            return true;
+        };
+        let request = Request {
+            handle: request.handle,
+            written: request.written,
+            work,
+        };
+        sender.try_send(request).is_ok()
     }
 }
 

@@ -12,7 +12,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use ringo_control::{CrashKind, DecodeError, ExitStatus, Note, Stream, ToGuest, ToHost};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
@@ -74,6 +74,7 @@ pub fn run<'t>(
         profile: profile.map(|profile| profile.of(&task.program)),
         out_of_memory: false,
         wanted_another: false,
+        nonsense: false,
     };
     let ending = session.until_end();
     let profile = session.profile.take();
@@ -111,6 +112,8 @@ struct Session<'t> {
     out_of_memory: bool,
     /// It asked for another one to be started.
     wanted_another: bool,
+    /// The kernel sends what no kernel in its senses sends.
+    nonsense: bool,
 }
 
 impl Session<'_> {
@@ -205,6 +208,7 @@ impl Session<'_> {
                 Err(error) if self.task.verbose => say!("ringo: from the kernel: {error:?}"),
                 Err(_) => {}
             }
+            ensure!(!self.nonsense, "the kernel asks for more than it waits for");
             if ending.is_some() {
                 break;
             }
@@ -267,7 +271,7 @@ impl Session<'_> {
                 self.streams.pass_on(written);
                 self.guest.send(&ToGuest::Settled);
             }
-            ToHost::File(request) => self.files.serve(request),
+            ToHost::File(request) => self.nonsense |= !self.files.serve(request),
             ToHost::Kept(kept) => self.keeper.take(kept),
             ToHost::Samples {
                 program_bias,

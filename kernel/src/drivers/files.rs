@@ -4,12 +4,12 @@
 //! said while they arrive, by whoever looks at the port (control.rs), without passing through a decoder.
 //! Standard input may be read ahead: then the host's position is behind the program's, by `OWED`, until something is asked
 //! for, or the program stops or ends ([`settle`]).
-//! Locks: `ASKING` (sleeping), then the control port's, then `ANSWER`.
+//! Locks: `ASKING` (sleeping), then `OWED`, then the control port's, then `ANSWER`.
 use super::{console, control};
 use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
 use crate::task::host::HostWorks;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use ringo_abi::Errno;
 use ringo_control::{FileRequest, FileWork, Stream, ToHost};
 
@@ -30,16 +30,21 @@ static ANSWER: SpinLock<Answer> = SpinLock::new(Answer {
 static ARRIVED: WaitQueue = WaitQueue::new();
 
 /// Bytes of standard input that the program has read and the host's position has not moved over.
-static OWED: AtomicU64 = AtomicU64::new(0);
+/// Locked until the move is on its way, so that no request overtakes it.
+static OWED: SpinLock<u64> = SpinLock::new(0);
 
 /// The program has read so many bytes of standard input that were fetched ahead.
 pub fn owe(bytes: usize) {
-    OWED.fetch_add(bytes as u64, Ordering::Relaxed);
+    *OWED.lock() += bytes as u64;
 }
 
 /// Moves the host's position to where the program's is.
 pub fn settle() {
-    let bytes = OWED.swap(0, Ordering::Relaxed);
+    settle_locked(&mut OWED.lock());
+}
+
+fn settle_locked(owed: &mut u64) {
+    let bytes = core::mem::take(owed);
     if bytes > 0 {
         post(Stream::Stdin as u32, FileWork::Advance(bytes));
     }
@@ -93,7 +98,8 @@ pub fn ask(handle: u32, work: FileWork<'_>, data: &mut Vec<u8>) -> Result<u64, E
 
 /// Sends a request that has no answer.
 pub fn send(handle: u32, work: FileWork<'_>) {
-    settle();
+    let mut owed = OWED.lock();
+    settle_locked(&mut owed);
     post(handle, work);
 }
 

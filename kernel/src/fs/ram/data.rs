@@ -314,7 +314,7 @@ impl FileData {
         }
         for index in from / PAGE..to.div_ceil(PAGE) {
             if index % (rest::BYTES as u64 / PAGE) == 0 && !rest::rest() {
-                break;
+                return Err(Errno::EINTR);
             }
             let mut pages = self.pages.lock();
             if matches!(pages.get(index), Slot::Hole) {

@@ -307,6 +307,10 @@ impl Wire {
     /// Options changed.
     pub fn tune(self: &Arc<Self>, tuning: Tuning) {
         let mut machine = self.machine.lock();
+        if machine.stage == Stage::Resting {
+            // Only its end is timed, which no option moves.
+            return;
+        }
         machine.tune(tuning);
         let now = time::now();
         self.arm(&mut machine, None, now);
