@@ -34,37 +34,47 @@ func share(n, count int, work func(worker int, next func() bool)) {
 	wg.Wait()
 }
 
+// serve runs work on each connection that comes, until the listener is closed.
+func serve(l net.Listener, work func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go work(c)
+	}
+}
+
+// dial makes count connections to the listener.
+func dial(l net.Listener, count int) []net.Conn {
+	conns := make([]net.Conn, count)
+	for i := range conns {
+		var err error
+		conns[i], err = net.Dial(l.Addr().Network(), l.Addr().String())
+		check(err)
+	}
+	return conns
+}
+
 // requests: a message of size bytes there, one back, on connections that stay open.
 func requests(network, at string, connections, size int) func(int, func()) {
 	return func(n int, start func()) {
 		l, err := net.Listen(network, at)
 		check(err)
 		defer l.Close()
-		go func() {
+		go serve(l, func(c net.Conn) {
+			defer c.Close()
+			buf := make([]byte, size)
 			for {
-				c, err := l.Accept()
-				if err != nil {
+				if _, err := io.ReadFull(c, buf); err != nil {
 					return
 				}
-				go func() {
-					defer c.Close()
-					buf := make([]byte, size)
-					for {
-						if _, err := io.ReadFull(c, buf); err != nil {
-							return
-						}
-						if _, err := c.Write(buf); err != nil {
-							return
-						}
-					}
-				}()
+				if _, err := c.Write(buf); err != nil {
+					return
+				}
 			}
-		}()
-		conns := make([]net.Conn, connections)
-		for i := range conns {
-			conns[i], err = net.Dial(network, l.Addr().String())
-			check(err)
-		}
+		})
+		conns := dial(l, connections)
 		start()
 		share(n, connections, func(worker int, next func() bool) {
 			c, buf := conns[worker], make([]byte, size)

@@ -46,25 +46,13 @@ func requestsBeside(idle int) func(int, func()) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		check(err)
 		ended := make(chan bool, idle)
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					var one [1]byte
-					io.ReadFull(c, one[:])
-					c.Close()
-					ended <- true
-				}()
-			}
-		}()
-		conns := make([]net.Conn, idle)
-		for i := range conns {
-			conns[i], err = net.Dial("tcp", l.Addr().String())
-			check(err)
-		}
+		go serve(l, func(c net.Conn) {
+			var one [1]byte
+			io.ReadFull(c, one[:])
+			c.Close()
+			ended <- true
+		})
+		conns := dial(l, idle)
 		busy(n, start)
 		for _, c := range conns {
 			c.Close()

@@ -21,6 +21,16 @@ pub struct Entered {
     pub base: usize,
 }
 
+impl From<&TrapFrame> for Entered {
+    fn from(frame: &TrapFrame) -> Self {
+        Self {
+            rip: frame.rip,
+            rsp: frame.rsp,
+            base: frame.rbp as usize,
+        }
+    }
+}
+
 /// How a walk of the kernel's stack ended.
 #[derive(Clone, Copy)]
 pub struct Walked {
@@ -149,12 +159,9 @@ pub fn entered_from(walked: Walked) -> Option<Entered> {
                 base: walked.base,
             });
         }
-        let frame = &*(trap::frame_address(top) as *const TrapFrame);
-        Some(Entered {
-            rip: frame.rip,
-            rsp: frame.rsp,
-            base: frame.rbp as usize,
-        })
+        Some(Entered::from(
+            &*(trap::frame_address(top) as *const TrapFrame),
+        ))
     }
 }
 

@@ -82,14 +82,11 @@ pub fn on_interrupt(frame: &TrapFrame, from_program: bool) {
     if frame.vector != u64::from(interrupts::TIMER) {
         return;
     }
-    let Some(rings) = RINGS.get() else {
-        return;
-    };
     let cpu = this_cpu();
-    let now = msr::rdtsc();
-    let Some(ring) = rings.get(cpu.id.get()) else {
+    let Some(ring) = ring(cpu.id.get()) else {
         return;
     };
+    let now = msr::rdtsc();
     let due = ring.due.load(Ordering::Relaxed);
     if due == u64::MAX || !cpu.has_current() || STOPPED.load(Ordering::Relaxed) {
         return;
@@ -190,11 +187,7 @@ impl Ring {
         let thread = cpu.current();
         let mut kernel = 0;
         let entered = if from_program {
-            Some(Entered {
-                rip: frame.rip,
-                rsp: frame.rsp,
-                base: frame.rbp as usize,
-            })
+            Some(Entered::from(frame))
         } else {
             let walked = backtrace::of_thread(frame, thread.stack_top(), KERNEL_FRAMES, &mut push);
             kernel = walked.count;

@@ -3,7 +3,7 @@
 //! Inside, an IPv4 address is always itself; a socket of AF_INET6 takes and shows it mapped into IPv6.
 use super::interface;
 use super::ip::Cut;
-use super::options::{V6_ONLY, int, int_out};
+use super::options::{REUSE, REUSE_PORT, V6_ONLY, int, int_out};
 use super::socket::Common;
 use crate::sync::SpinLock;
 use alloc::vec::Vec;
@@ -11,7 +11,20 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
+use ringo_net::ports::Bound;
 use ringo_net::{Address, sockaddr};
+
+/// What a socket that is bound to `address` has to say to others that want its port.
+pub fn bound(common: &Common, address: SocketAddr) -> Bound {
+    Bound {
+        ip: address.ip(),
+        remote: None,
+        v6_only: common.has(V6_ONLY),
+        reuse: common.has(REUSE),
+        reuse_port: common.has(REUSE_PORT),
+        listening: false,
+    }
+}
 
 /// The address bind(2) names, for a socket of AF_INET or AF_INET6.
 ///

@@ -26,7 +26,7 @@ use self::connection::{DEFAULT_ROOM, End, Joined};
 use self::machine::Tuning;
 use self::wires::Ends;
 use super::events::Events;
-use super::options::{KEEP_ALIVE, REUSE, REUSE_PORT, V6_ONLY};
+use super::options::{KEEP_ALIVE, REUSE};
 use super::socket::{Common, Patience};
 use super::table::{self, Claim};
 use super::{inet, interface, ip};
@@ -41,7 +41,6 @@ use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
 use ringo_net::Address;
 use ringo_net::clocks::{Action, Clocks, Settings};
-use ringo_net::ports::Bound;
 use spin::Once;
 
 /// net.core.somaxconn.
@@ -118,23 +117,12 @@ impl Tcp {
         }
     }
 
-    fn bound(&self, common: &Common, address: SocketAddr) -> Bound {
-        Bound {
-            ip: address.ip(),
-            remote: None,
-            v6_only: common.has(V6_ONLY),
-            reuse: common.has(REUSE),
-            reuse_port: common.has(REUSE_PORT),
-            listening: false,
-        }
-    }
-
     /// Binds to `address`, whose port may be 0.
     fn bind_to(&self, common: &Common, mut address: SocketAddr) -> Result<(), Errno> {
         if self.binding.lock().is_some() || self.end.is_completed() {
             return Err(Errno::EINVAL);
         }
-        let claim = table::TCP.bind(address.port(), self.bound(common, address), None)?;
+        let claim = table::TCP.bind(address.port(), inet::bound(common, address), None)?;
         address.set_port(claim.port);
         *self.binding.lock() = Some((address, claim));
         Ok(())

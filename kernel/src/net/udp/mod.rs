@@ -13,7 +13,7 @@ use super::buffer::{self, Buffer};
 use super::events::Events;
 use super::inet::{self, IpOptions, ORIGINAL_DESTINATION, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
 use super::mailbox::{Mailbox, Message};
-use super::options::{self, ANY_TIMESTAMP, REUSE, REUSE_PORT, TIMESTAMP_NS, V6_ONLY};
+use super::options::{self, ANY_TIMESTAMP, TIMESTAMP_NS};
 use super::socket::{Common, Receiving, Sending};
 use super::table::{self, Claim};
 use super::{interface, ip};
@@ -27,7 +27,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
 use ringo_net::packet::{self, Ip, UDP_HEADER, Undelivered};
-use ringo_net::ports::{Bound, Entry};
+use ringo_net::ports::Entry;
 use ringo_net::{Address, sockaddr};
 
 /// The largest datagram: an IP packet's 65535 bytes less the headers.
@@ -139,14 +139,7 @@ impl Udp {
         if binding.is_some() {
             return Err(Errno::EINVAL);
         }
-        let bound = Bound {
-            ip: address.ip(),
-            remote: None,
-            v6_only: common.has(V6_ONLY),
-            reuse: common.has(REUSE),
-            reuse_port: common.has(REUSE_PORT),
-            listening: false,
-        };
+        let bound = inet::bound(common, address);
         let claim = table::UDP.bind(address.port(), bound, self.endpoint.clone())?;
         address.set_port(claim.port);
         *binding = Some((address, claim));
