@@ -157,6 +157,30 @@ impl std::fmt::Display for Mac {
     }
 }
 
+/// A domain in which names without dots are looked for; it becomes a word of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain(String);
+
+/// `--dns-search .`: nowhere.
+const NOWHERE: &str = ".";
+
+impl FromStr for Domain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Domain, String> {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let good = |label: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            (1..=63).contains(&label.len()) && label.bytes().all(plain)
+        };
+        match text {
+            NOWHERE => Ok(Domain(text.to_owned())),
+            _ if name.len() <= 253 && name.split('.').all(good) => Ok(Domain(name.to_owned())),
+            _ => Err("write it as example.com, or `.` for none".into()),
+        }
+    }
+}
+
 /// Why options of the network do not go together.
 pub fn contradiction(options: &RunOptions) -> Option<String> {
     let net = options.network();
@@ -170,6 +194,7 @@ pub fn contradiction(options: &RunOptions) -> Option<String> {
     let any = [
         ("--pcap", options.pcap.is_some()),
         ("--dns", !options.dns.is_empty()),
+        ("--dns-search", !options.dns_search.is_empty()),
         ("--mac", options.mac.is_some()),
     ];
     if net == Net::None && !options.publish.is_empty() {
@@ -218,6 +243,11 @@ pub fn settings(options: &RunOptions) -> Vec<Vec<u8>> {
             .iter()
             .map(|server: &IpAddr| format!("nameserver {server}")),
     );
+    if !options.dns_search.is_empty() {
+        let domains = options.dns_search.iter().map(|domain| &*domain.0);
+        let domains: Vec<&str> = domains.filter(|name| *name != NOWHERE).collect();
+        lines.push(format!("domains {}", domains.join(" ")));
+    }
     if net == Net::User {
         lines.push("user".to_owned());
         // The host's resolver is asked, so its domains apply.
@@ -305,6 +335,27 @@ mod tests {
         assert_eq!(Mac::for_interface("tap0"), Mac::for_interface("tap0"));
         assert_ne!(Mac::for_interface("tap0"), Mac::for_interface("tap1"));
         assert_eq!(Mac::for_interface("tap0").0[0] & 1, 0);
+    }
+
+    #[test]
+    fn a_domain_holds_nothing_but_its_name() {
+        let domain = |text: &str| text.parse::<Domain>().map(|domain| domain.0);
+        for good in ["example.com", "a", "a-b_c.d9", "."] {
+            assert_eq!(domain(good).as_deref(), Ok(good));
+        }
+        assert_eq!(domain("corp.example.").as_deref(), Ok("corp.example"));
+        let long = "a".repeat(64);
+        for bad in [
+            "",
+            "..",
+            "a..b",
+            "a b",
+            "a,b",
+            "a\nnameserver 192.0.2.6",
+            &*long,
+        ] {
+            assert!(domain(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

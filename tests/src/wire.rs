@@ -18,7 +18,7 @@ use crate::trial::{Attempt, trial};
 
 /// The scenes.
 const SCENES: &str = "connect-silence connect-refused connect-errors connect-forged connect-nobody connect-later udp-errors \
-                      linger-none linger-wait keep-alive user-timeout resets half-closed closed time-wait lost flood pieces sizes narrow";
+                      linger-none linger-wait keep-alive user-timeout resets half-closed closed time-wait lost flood pieces sizes narrow names";
 
 /// How long a scene may take.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -17,7 +17,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use ringo_abi::MAX_CPUS;
 
 use crate::FAILED;
-use crate::network::{self, Mac, Net, Prefix};
+use crate::network::{self, Domain, Mac, Net, Prefix};
 pub use bench::BenchOptions;
 pub use values::{Publish, Size};
 
@@ -152,6 +152,10 @@ pub struct RunOptions {
     /// A name server, of up to three (repeatable) [default: what DHCP says]
     #[arg(long, value_name = "ADDR")]
     pub dns: Vec<IpAddr>,
+
+    /// A domain in which short names are looked for, `.` for none (repeatable) [default: what DHCP says, or the host's]
+    #[arg(long, value_name = "DOMAIN")]
+    pub dns_search: Vec<Domain>,
 
     /// Ethernet address of the network card [default: made from the host's and the interface's name]
     #[arg(long, value_name = "ADDR")]

@@ -105,6 +105,13 @@ fn options_of_the_network_fit_together() {
         &["--net", "bridge:br0", "--mac", "52:54:00:00:00:01"],
         &["--net", "user", "--dns", "192.0.2.53", "--pcap", "f"],
         &["--publish", "1:2", "--dns", "2001:db8::53"],
+        &[
+            "--publish",
+            "1:2",
+            "--dns-search",
+            "a.example",
+            "--dns-search=b",
+        ],
     ];
     for line in good {
         options(&[&["run"], line, &["p"]].concat());
@@ -132,6 +139,8 @@ fn options_of_the_network_fit_together() {
         &["--net", "tap"],
         &["--net", "none", "--publish", "1:2"],
         &["--dns", "192.0.2.53"],
+        &["--dns-search", "a.example"],
+        &["--net", "user", "--dns-search", "a,b"],
         &["--mac", "52:54:00:00:00:01"],
         &["--pcap", "f"],
         &["--net", "user", "--dns", "1", "--dns", "2"],

@@ -1,9 +1,9 @@
 //! What the command says about the network: lines of a word and its value.
 //!
 //! ```text
-//! address 192.0.2.7/24    ours, instead of DHCP       search example.org lan   domains of names without dots
-//! gateway 192.0.2.1       the way to the others       user                     the network is QEMU's own
-//! nameserver 192.0.2.53   instead of the lease's
+//! address 192.0.2.7/24    ours, instead of DHCP       domains example.org lan  where names without dots are looked for
+//! gateway 192.0.2.1       the way to the others       search example.org lan   the same, if the lease does not say
+//! nameserver 192.0.2.53   instead of the lease's      user                     the network is QEMU's own
 //! ```
 //!
 //! The command checked them; what does not decode here is left out.
@@ -23,7 +23,9 @@ pub struct Settings {
     pub gateway: Option<Ipv4Addr>,
     /// Who is asked for names.
     pub servers: ArrayVec<IpAddr, SERVERS>,
-    /// Where names without dots are looked for, separated by spaces.
+    /// Where names without dots are looked for, separated by spaces; empty for nowhere.
+    pub domains: Option<String>,
+    /// The same, if the lease does not say.
     pub search: Option<String>,
     /// The network is QEMU's own, with its fixed addresses.
     pub user: bool,
@@ -50,6 +52,7 @@ impl Settings {
                 // A fourth would not be asked.
                 let _ = value.parse().map(|server| self.servers.try_push(server));
             }
+            "domains" => self.domains = Some(value.into()),
             "search" => self.search = Some(value.into()),
             "user" => self.user = true,
             _ => {}
@@ -80,6 +83,7 @@ mod tests {
             "nameserver 192.0.2.53",
             "nameserver 2001:db8::53",
             "search example.org lan",
+            "domains a.example b.example",
             "user",
         ]);
         assert_eq!(all.address, Some(([192, 0, 2, 7].into(), 24)));
@@ -90,7 +94,9 @@ mod tests {
         ];
         assert_eq!(all.servers[..], servers);
         assert_eq!(all.search.as_deref(), Some("example.org lan"));
+        assert_eq!(all.domains.as_deref(), Some("a.example b.example"));
         assert!(all.user);
+        assert_eq!(read(&["domains"]).domains.as_deref(), Some(""));
     }
 
     #[test]

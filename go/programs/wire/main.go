@@ -34,6 +34,15 @@ type scene struct {
 	script func(*peer)
 }
 
+// A setting is what a scene finds beside its script.
+type setting struct {
+	// Options of its lease about names, and on Linux, where nobody asks for one, its /etc/resolv.conf.
+	lease    []byte
+	resolver string
+}
+
+var settings = map[string]setting{}
+
 const (
 	ours   = "10.0.2.15"
 	theirs = "10.0.2.2"

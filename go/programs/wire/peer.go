@@ -79,6 +79,8 @@ type peer struct {
 	id       uint16
 	// To be given next.
 	held *segment
+	// What the lease tells besides: options of DHCP.
+	lease []byte
 	// The act is over.
 	ended chan struct{}
 }
@@ -237,7 +239,7 @@ func (p *peer) dhcp(question []byte) {
 	copy(answer[236:], "\x63\x82\x53\x63")
 	answer = append(answer, 53, 1, answers[kind], 54, 4)
 	answer = append(append(answer, router[:]...), 51, 4, 0, 1, 0, 0, 1, 4, 255, 255, 255, 0, 3, 4)
-	answer = append(append(answer, router[:]...), 255)
+	answer = append(append(append(answer, router[:]...), p.lease...), 255)
 	everybody := [4]byte{255, 255, 255, 255}
 	p.send(writeIP(router, everybody, udpProtocol, 0, 0, writeUDP(router, everybody, 67, 68, answer)))
 }
@@ -258,8 +260,14 @@ func peerMain(where, name string, command []string) {
 			UidMappings: identity(os.Getuid()), GidMappings: identity(os.Getgid()),
 			Pdeathsig: syscall.SIGKILL,
 		}
+		if settings[name].resolver != "" {
+			inside.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
+		}
 		end(inside.Run())
 	case "namespace":
+		if text := settings[name].resolver; text != "" {
+			showResolver(text)
+		}
 		scene.play(openTap(), exec.Command("/proc/self/exe", name))
 	case "ringo":
 		folder, err := os.MkdirTemp("", "wire")
@@ -284,7 +292,7 @@ func peerMain(where, name string, command []string) {
 				accepted <- conn
 			}
 		}()
-		code := scene.playOver(func() link {
+		code := scene.playOver(settings[name].lease, func() link {
 			select {
 			case conn := <-accepted:
 				return stream{conn, new(sync.Mutex)}
@@ -317,10 +325,13 @@ func openTap() link {
 	return tap{os.NewFile(uintptr(fd), "tap")}
 }
 
-func (s scene) play(over link, act *exec.Cmd) { os.Exit(s.playOver(func() link { return over }, act)) }
+func (s scene) play(over link, act *exec.Cmd) {
+	os.Exit(s.playOver(nil, func() link { return over }, act))
+}
 
-func (s scene) playOver(over func() link, act *exec.Cmd) int {
+func (s scene) playOver(lease []byte, over func() link, act *exec.Cmd) int {
 	p := newPeer()
+	p.lease = lease
 	var out strings.Builder
 	act.Stdout, act.Stderr = &out, os.Stderr
 	act.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -276,11 +276,14 @@ fn dials_out(engine: Engine) -> Result<()> {
 fn exec_resolver(engine: Engine) -> Result<()> {
     let mut command = Command::new(ringo());
     command.args(["exec", "--engine", engine.name(), "--net", "user"]);
-    command.args(["--dns", "10.0.2.77"]).arg(ours("outside")?);
+    command.args(["--dns", "10.0.2.77", "--dns-search", "a.test"]);
+    command.args(["--dns-search=b.test"]).arg(ours("outside")?);
     command.arg("names");
     let said = text(&finish(command, engine)?.stdout);
-    let lines = said.lines().filter(|line| line.starts_with("nameserver"));
-    ensure!(lines.eq(["nameserver 10.0.2.77"]), "{said}");
+    let lines = said.lines();
+    let about = lines.filter(|line| line.starts_with("nameserver") || line.starts_with("search"));
+    let expected = ["search a.test b.test", "nameserver 10.0.2.77"];
+    ensure!(about.eq(expected), "{said}");
     Ok(())
 }
 

@@ -49,11 +49,17 @@ impl Network {
         });
         let mut line =
             |word: &str, value: &dyn Display| text.push_str(&format!("{word} {value}\n"));
-        if let Some(domain) = &names.domain {
-            line("domain", domain);
-        }
-        if let Some(search) = names.search.as_ref().or(told.search.as_ref()) {
-            line("search", search);
+        match &told.domains {
+            Some(domains) if domains.is_empty() => {}
+            Some(domains) => line("search", domains),
+            None => {
+                if let Some(domain) = &names.domain {
+                    line("domain", domain);
+                }
+                if let Some(search) = names.search.as_ref().or(told.search.as_ref()) {
+                    line("search", search);
+                }
+            }
         }
         servers.iter().for_each(|server| line("nameserver", server));
         if let Some(server) = &names.server {
