@@ -13,7 +13,7 @@ build: setup ; @cargo build --release -q -p ringo
 run: build ; @go -C go build -o ../target/go/tour ./examples/tour && $(RINGO) run target/go/tour hello from the host
 test: build ; @tools/test.sh
 test-apps: build ; @tools/setup.sh apps && tools/test-apps.sh
-bench: build ; @tools/setup.sh linux-guest && tools/bench.sh
+bench: build ; @tools/setup.sh linux-guest && tools/setup.sh apps && tools/bench.sh
 check: build ; @tools/rules.sh && tools/rules.sh prove && cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./... && tools/test.sh icount
 conformance: build ; @cargo run --release -q -p ringo-conformance
 fuzz: ; @tools/setup.sh fuzz && tools/fuzz.sh

@@ -13,7 +13,8 @@ if [ $# = 0 ]; then
 	# Times with memory for a heap of 1 GiB and ten thousand threads; instructions, which emulation counts slowly, without.
 	"$ringo" bench --runs 9 --memory 4G --json > target/bench-times.json
 	"$ringo" bench --runs 0 --icount --linux-guest --json > target/bench-instructions.json
-	figures=(target/bench-times.json target/bench-instructions.json)
+	"$ringo" bench --tap --linux-guest --case net-tap --json > target/bench-tap.json
+	figures=(target/bench-times.json target/bench-instructions.json target/bench-tap.json)
 fi
 "$ringo" bench "${figures[@]/#/--from=}" --json > target/bench.json.new
 mv target/bench.json.new target/bench.json

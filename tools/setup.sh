@@ -9,7 +9,8 @@
 #   tools/setup.sh fuzz           that, and what fuzzing needs besides: a C++ compiler
 #   tools/setup.sh apps           that, and the clients and servers of make test-apps
 #   tools/setup.sh go VERSION...  these Go versions only (the tests ask for older ones)
-#   tools/setup.sh linux-guest    only the Linux kernel that the benchmark's guest runs: Debian's, into .cache/linux-guest
+#   tools/setup.sh linux-guest    only the Linux kernel that the benchmark's guest runs, with drivers of a network card:
+#                                 Debian's, into .cache/linux-guest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$HOME/.cargo/bin:$PATH"
@@ -94,8 +95,8 @@ go_version() {
 
 # Fetched as a package and unpacked here: nothing is installed.
 linux_guest() {
-	local dir=.cache/linux-guest work package kernel
-	compgen -G "$dir/vmlinuz-*" >/dev/null && return
+	local dir=.cache/linux-guest work package kernel module number=0
+	compgen -G "$dir/vmlinuz-*" >/dev/null && compgen -G "$dir/modules/*.ko" >/dev/null && return
 	have apt-get && have dpkg-deb || die "this is not Debian: put a Linux kernel (bzImage) into $dir as vmlinuz-VERSION, or name one by RINGO_LINUX_KERNEL"
 	package=$(apt-cache depends --important linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: *\(linux-image-[0-9].*-cloud-amd64\)$/\1/p' | head -n 1)
 	[ -n "$package" ] || die "apt knows no linux-image-cloud-amd64 (Debian has it; 'apt-get update' may help): put a Linux kernel into $dir as vmlinuz-VERSION"
@@ -107,9 +108,17 @@ linux_guest() {
 		rm -rf "$work"
 		die "$package could not be fetched: 'apt-get update' may help"
 	fi
-	dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards './boot/vmlinuz-*'
+	dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards './boot/vmlinuz-*' '*virtio*.ko' '*failover.ko'
 	kernel=$(echo "$work"/boot/vmlinuz-*)
+	rm -f "$dir"/vmlinuz-*
 	mv "$kernel" "$dir/"
+	# What a network card on PCI needs, named by the order in which the program loads them.
+	rm -rf "$dir/modules"
+	mkdir "$dir/modules"
+	for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
+		number=$((number + 1))
+		find "$work" -name "$module.ko" -exec mv {} "$dir/modules/$number-$module.ko" \;
+	done
 	rm -rf "$work"
 }
 

@@ -9,6 +9,7 @@
 //	bench -difference  as exactly as time can be told: for a machine whose clock counts instructions
 //	bench -count N     N operations, without finding out how many fit into the time
 //	bench -init        as the first process of a Linux guest (guest.go)
+//	bench -serve       serves clients on other machines; bench -load ADDRESS is those clients (tap.go)
 //	bench -hello       says hello, and ends; bench -idle TIME waits so long: what `ringo bench` looks at from outside
 //
 // A case whose operations are looked at one by one prints two lines more, NAME/p50 and NAME/p99: percentiles.
@@ -81,11 +82,21 @@ func main() {
 	memory := flag.Uint64("memory", machineMemory(), "leave out cases that need a machine of more bytes")
 	hello := flag.Bool("hello", false, "say so, and end")
 	idle := flag.Duration("idle", -1, "wait so long")
+	server := flag.Bool("serve", false, "serve clients on other machines")
+	address := flag.String("address", "", "give the card this `ADDRESS`, if this is the first process")
+	load := flag.String("load", "", "measure the server at this `ADDRESS`")
 	flag.Var(&wanted, "case", "run the cases whose names begin with `NAME` (repeatable)")
 	flag.Parse()
 	if *alone {
-		prepareGuest()
+		prepareGuest(*address)
 		defer endGuest()
+	}
+	if *server {
+		serveOutside()
+	}
+	if *load != "" {
+		loadOutside(*load)
+		return
 	}
 	if *hello {
 		fmt.Println("hello")

@@ -36,8 +36,12 @@ pub struct BenchOptions {
     #[arg(long)]
     pub linux_guest: bool,
 
+    /// Measure what a server does for another machine, too, over a tap interface (`net-tap*`; takes ip and wrk)
+    #[arg(long, conflicts_with = "program")]
+    pub tap: bool,
+
     /// Measure nothing: show what --json printed earlier (repeatable: the runs of all files together)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["icount", "linux_guest", "cases", "program"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["icount", "linux_guest", "tap", "cases", "program"])]
     pub from: Vec<PathBuf>,
 
     /// Print one JSON object, with every single measurement

@@ -21,6 +21,8 @@ pub struct Circumstances {
     pub go: String,
     /// Empty if there was none.
     pub linux_guest: String,
+    /// What left the VM for each request over the tap interface; empty if that was not measured.
+    pub exits: String,
     pub runs: u32,
     /// The load average when all was measured: what else ran takes its part of either side's time, not always the same.
     pub load: String,
@@ -48,6 +50,7 @@ impl Circumstances {
                 .trim_start_matches("go version ")
                 .to_owned(),
             linux_guest: String::new(),
+            exits: String::new(),
             runs,
             load: load(),
         }
@@ -72,6 +75,12 @@ impl Circumstances {
         if !self.linux_guest.is_empty() {
             lines.push(("Linux guest", self.linux_guest.clone()));
         }
+        if !self.exits.is_empty() {
+            lines.push((
+                "Exits for each request of net-tap/http-1k-64",
+                self.exits.clone(),
+            ));
+        }
         lines
     }
 
@@ -91,7 +100,7 @@ impl Circumstances {
         json!({
             "date": self.date, "cpu": self.cpu, "cpus": self.cpus, "kernel": self.kernel, "mitigations": self.mitigations,
             "hypervisor": self.hypervisor, "engine": self.engine, "qemu": self.qemu, "go": self.go,
-            "linux_guest": self.linux_guest, "runs": self.runs, "load": self.load,
+            "linux_guest": self.linux_guest, "exits": self.exits, "runs": self.runs, "load": self.load,
         })
     }
 
@@ -108,6 +117,9 @@ impl Circumstances {
         self.runs = self.runs.max(other.runs);
         if self.linux_guest.is_empty() {
             self.linux_guest.clone_from(&other.linux_guest);
+        }
+        if self.exits.is_empty() {
+            self.exits.clone_from(&other.exits);
         }
         Ok(())
     }
@@ -127,6 +139,7 @@ impl Circumstances {
             qemu: text("qemu"),
             go: text("go"),
             linux_guest: text("linux_guest"),
+            exits: text("exits"),
             runs: number("runs"),
             load: text("load"),
         }

@@ -6,12 +6,13 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, ChildStdout};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::qemu::engine::Engine;
 use crate::qemu::{self, linux};
@@ -65,15 +66,20 @@ impl LinuxGuest {
         )
     }
 
-    /// Boots it with the program as its first process, and returns what that printed.
-    pub fn measure(
+    /// Boots it with the program as its first process, and with this card if there is one; gives its serial line.
+    pub fn start(
         &self,
         machine: &Machine,
         program: &Path,
         arguments: &[String],
-    ) -> Result<String> {
+        card: Option<OwnedFd>,
+    ) -> Result<(Ends, ChildStdout)> {
         let mut initramfs = qemu::anonymous_file("linux-initramfs")?;
-        write_initramfs(&mut initramfs, &std::fs::read(program)?)?;
+        let modules = match card {
+            Some(_) => modules()?,
+            None => Vec::new(),
+        };
+        write_initramfs(&mut initramfs, &std::fs::read(program)?, &modules)?;
         let arguments = format!("{COMMAND_LINE} -- -init {}", arguments.join(" "));
         let config = linux::Config {
             engine: machine.engine,
@@ -82,9 +88,20 @@ impl LinuxGuest {
             icount: machine.icount,
             kernel: &self.kernel,
             arguments: &arguments,
+            card,
         };
-        let (child, console) = linux::start(&config, initramfs)?;
-        let _child = Ends(child);
+        let (child, console) = linux::start(config, initramfs)?;
+        Ok((Ends(child), console))
+    }
+
+    /// Boots it with the program as its first process, and returns what that printed.
+    pub fn measure(
+        &self,
+        machine: &Machine,
+        program: &Path,
+        arguments: &[String],
+    ) -> Result<String> {
+        let (_child, console) = self.start(machine, program, arguments, None)?;
         listen(BufReader::new(console))
     }
 }
@@ -99,7 +116,7 @@ pub struct Machine {
 }
 
 /// A child that does not outlive this.
-struct Ends(Child);
+pub struct Ends(pub Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
@@ -149,11 +166,35 @@ fn listen(mut console: impl BufRead + Send + 'static) -> Result<String> {
     }
 }
 
+/// The drivers of a network card, name and content, in the order in which they are loaded; none if the kernel has them.
+fn modules() -> Result<Vec<(String, Vec<u8>)>> {
+    if std::env::var_os("RINGO_LINUX_KERNEL").is_some() {
+        return Ok(Vec::new());
+    }
+    let folder = Path::new(FOLDER).join("modules");
+    let mut all = Vec::new();
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        all.push((name, std::fs::read(entry.path())?));
+    }
+    ensure!(
+        !all.is_empty(),
+        "no drivers for the Linux guest's card: `tools/setup.sh linux-guest` fetches them"
+    );
+    all.sort();
+    Ok(all)
+}
+
 /// An initramfs in cpio's "newc" form (Linux: Documentation/driver-api/early-userspace/buffer-format.rst): the program as
-/// /init, and the devices without which there is no output.
-fn write_initramfs(out: &mut File, program: &[u8]) -> std::io::Result<()> {
+/// /init, the devices without which there is no output, and modules.
+fn write_initramfs(
+    out: &mut File,
+    program: &[u8],
+    modules: &[(String, Vec<u8>)],
+) -> std::io::Result<()> {
     const DIRECTORY: u32 = 0o040_755;
     const DEVICE: u32 = 0o020_666;
+    const FILE: u32 = 0o100_644;
     const PROGRAM: u32 = 0o100_755;
     let mut archive = Vec::with_capacity(program.len() + 4096);
     let mut inode = 0;
@@ -189,6 +230,10 @@ fn write_initramfs(out: &mut File, program: &[u8]) -> std::io::Result<()> {
     entry("dev", DIRECTORY, (0, 0), &[])?;
     entry("dev/console", DEVICE, (5, 1), &[])?;
     entry("dev/null", DEVICE, (1, 3), &[])?;
+    entry("modules", DIRECTORY, (0, 0), &[])?;
+    for (name, data) in modules {
+        entry(&format!("modules/{name}"), FILE, (0, 0), data)?;
+    }
     entry("init", PROGRAM, (0, 0), program)?;
     entry("TRAILER!!!", 0, (0, 0), &[])?;
     out.write_all(&archive)
@@ -219,7 +264,8 @@ mod tests {
     #[test]
     fn every_part_of_the_initramfs_begins_at_a_multiple_of_four() {
         let mut file = qemu::anonymous_file("test").expect("a memory file");
-        write_initramfs(&mut file, b"\x7fELF").expect("written");
+        let modules = [("a.ko".to_owned(), b"odd".to_vec())];
+        write_initramfs(&mut file, b"\x7fELF", &modules).expect("written");
         let archive = std::fs::read(format!(
             "/proc/self/fd/{}",
             std::os::fd::AsRawFd::as_raw_fd(&file)
@@ -228,7 +274,7 @@ mod tests {
         let starts: Vec<usize> = (0..archive.len() - 6)
             .filter(|&at| archive[at..].starts_with(b"070701"))
             .collect();
-        assert_eq!(starts.len(), 5);
+        assert_eq!(starts.len(), 7);
         assert!(starts.iter().all(|at| at % 4 == 0) && archive.len() % 4 == 0);
     }
 }

@@ -4,7 +4,8 @@
 //! - limit.rs: the same source with system calls that return at once: what is left is Go's own work.
 //! - linux_guest.rs: a Linux kernel in a VM as Ringo's is, the program as its first process.
 //! - results.rs: what was measured; medians, and how sure their ratio is. report.rs: as a table, as JSON, as a page.
-//! - circumstances.rs: on what. outside.rs: how long a start takes, and what idling costs. plot.rs: pictures.
+//! - tap.rs: a server for another machine. circumstances.rs: on what. plot.rs: pictures.
+//! - outside.rs: how long a start takes, and what idling costs.
 
 mod circumstances;
 mod limit;
@@ -13,6 +14,7 @@ mod outside;
 mod plot;
 mod report;
 mod results;
+mod tap;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -77,6 +79,9 @@ fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
         "--runs 0 measures nothing; with --icount it counts instructions only"
     );
     let engine = engine::choose(options.engine)?;
+    if options.tap {
+        tap::enter_namespace()?;
+    }
     let cpus = options.cpus.unwrap_or_else(host::cpus);
     let bench = Bench {
         program: program(options.program.as_deref())?,
@@ -84,6 +89,7 @@ fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
         limit: options.program.is_none().then(limit::build).transpose()?,
         guest: options.linux_guest.then(LinuxGuest::find).transpose()?,
         cases: &options.cases,
+        tap: options.tap,
         machine: Machine {
             engine,
             cpus,
@@ -103,9 +109,18 @@ fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")?);
     progress.enable_steady_tick(Duration::from_millis(200));
     let mut results = Results::default();
+    let mut exits = String::new();
     for _ in 0..options.runs {
         for side in sides.clone() {
             progress.set_message(side.doing());
+            for measured in bench.over_tap(side)? {
+                results.add(&measured.lines, side, Unit::Nanoseconds)?;
+                exits = measured.exits.unwrap_or(exits);
+            }
+            if !bench.program_wanted() {
+                progress.inc(1);
+                continue;
+            }
             match bench.time(side) {
                 Ok(output) => results.add(&output, side, Unit::Nanoseconds)?,
                 // Not every KVM runs a kernel that was not made for it.
@@ -135,6 +150,7 @@ fn measure(options: &BenchOptions) -> Result<(Results, Circumstances)> {
         options.cases.join(" or ")
     );
     let mut circumstances = Circumstances::here(engine, cpus, options.runs);
+    circumstances.exits = exits;
     circumstances.linux_guest = bench
         .guest
         .as_ref()
@@ -150,6 +166,8 @@ struct Bench<'a> {
     guest: Option<LinuxGuest>,
     /// Beginnings of the wanted cases' names; none is all.
     cases: &'a [String],
+    /// Over a tap interface as well.
+    tap: bool,
     machine: Machine,
 }
 
@@ -202,6 +220,35 @@ impl Bench<'_> {
             Side::Limit | Side::LinuxGuest => return Ok(None),
         };
         outside::measure(&line, wanted).map(Some)
+    }
+
+    /// Whether the program itself has anything to measure.
+    fn program_wanted(&self) -> bool {
+        let beyond = |case: &String| !(self.tap && case.starts_with("net-tap"));
+        self.cases.is_empty() || self.cases.iter().any(beyond)
+    }
+
+    /// What is measured over a tap interface.
+    fn over_tap(&self, side: Side) -> Result<Vec<tap::Measured>> {
+        let wanted = |names: &str| {
+            let related =
+                |case: &String| names.starts_with(case.as_str()) || case.starts_with(names);
+            self.tap && (self.cases.is_empty() || self.cases.iter().any(related))
+        };
+        let native = self.machine.engine == Engine::Kvm && wanted(tap::NATIVE);
+        let guest = self.guest.as_ref().filter(|_| wanted(tap::EMULATED));
+        let mut systems = Vec::new();
+        match side {
+            Side::Linux if native => systems.push(tap::System::Process),
+            Side::Ring0 => {
+                systems.extend(native.then_some(tap::System::Ring0(Engine::Kvm)));
+                systems.extend(guest.map(|_| tap::System::Ring0(Engine::Tcg)));
+            }
+            Side::LinuxGuest => systems.extend(guest.map(tap::System::Guest)),
+            _ => {}
+        }
+        let measure = |system| tap::measure(system, &self.program, self.machine);
+        systems.into_iter().map(measure).collect()
     }
 
     /// The same, counting.

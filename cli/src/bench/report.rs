@@ -154,6 +154,10 @@ operations, of the `-error` cases by how much a timer was late. `scale/KIND-COUN
 `start/*` begins with the command, in ring 0 `ringo run` and QEMU; `idle/cpu-in-1s` is the CPU time of a program that waits for a
 timer, QEMU's in ring 0, in each second.
 
+`net-tap/*` is a server in a VM with a tap interface, its clients on the host (wrk with 64 connections for `http-1k-64`), beside the
+same server as a Linux process behind a pair of virtual Ethernet interfaces; `net-tap-tcg/*` the same emulated, beside the Linux guest
+on the same QEMU (a q35). The server has all CPUs but one, which is the clients' and QEMU's.
+
 ";
 
 /// For programs, and for `--from`.

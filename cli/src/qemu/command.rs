@@ -1,6 +1,6 @@
 //! QEMU's command line.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -103,7 +103,7 @@ pub fn arguments(config: &Config, files: &Files) -> Vec<String> {
     if let Some(card) = &config.card {
         let link = match &card.link {
             Link::User(publish) => user_network(publish),
-            Link::Tap(tap) => format!("tap,id=net,fd={}", tap.as_raw_fd()),
+            Link::Tap(tap) => tap_network(tap),
         };
         arguments.option("-netdev", link);
         // No option ROM: nobody boots from this card.
@@ -169,8 +169,19 @@ fn machine(config: &Config) -> String {
             "microvm,{accelerator},acpi=off,isa-serial=off,rtc=off,pic=off,pit=on,x-option-roms=off,\
              auto-kernel-cmdline=on"
         ),
-        Machine::Q35 => format!("q35,{accelerator},usb=off,vmport=off,hpet=off,smbus=off,sata=off"),
+        Machine::Q35 => q35(config.engine),
     }
+}
+
+/// A q35 with what a server's VM has no use for left out.
+pub fn q35(engine: Engine) -> String {
+    let accelerator = engine.name();
+    format!("q35,accel={accelerator},usb=off,vmport=off,hpet=off,smbus=off,sata=off")
+}
+
+/// The host's end of a card at a tap interface.
+pub fn tap_network(tap: &OwnedFd) -> String {
+    format!("tap,id=net,fd={}", tap.as_raw_fd())
 }
 
 #[derive(Default)]

@@ -100,9 +100,10 @@ fn network() -> String {
     let counts = &ip::COUNTS;
     alloc::format!(
         ",\"net_in_packets\":{in_frames},\"net_in_bytes\":{in_bytes},\"net_out_packets\":{out_frames},\
-         \"net_out_bytes\":{out_bytes},\"net_connections\":{},\"net_dropped\":{{\"malformed\":{},\"checksum\":{},\
+         \"net_out_bytes\":{out_bytes},\"net_notifications\":{},\"net_connections\":{},\"net_dropped\":{{\"malformed\":{},\"checksum\":{},\
          \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"no_neighbour\":{},\"forged\":{},\"full\":{},\"no_room_to_send\":{},\"unconfirmed\":{}}},\
          \"net_retransmits\":{},\"net_resets_in\":{},\"net_resets_out\":{},\"net_given_up\":{},\"net_pieces\":{}",
+        nic.notifications.load(Ordering::Relaxed),
         tcp::count(),
         counts.malformed.get(),
         counts.checksum.get(),

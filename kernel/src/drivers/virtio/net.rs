@@ -10,7 +10,7 @@
 //! what goes ([`Frame::complete`]), and hands TCP segments over that belong together as one frame of up to 64 KiB. Such a
 //! frame lies in several buffers and is copied together here, once.
 //! Locks: `receive`, held while frames are looked at, above all of the network's own; `transmit`, a leaf.
-use super::{Chain, Device, DmaBuffer, Part, Queue, VirtioError, feature};
+use super::{Chain, Device, DmaBuffer, Kick, Part, Queue, VirtioError, feature};
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -193,6 +193,8 @@ pub struct Nic {
     pub sent: Traffic,
     /// Frames that found no room.
     pub dropped: AtomicU64,
+    /// How often the device was notified: each time leaves the guest.
+    pub notifications: AtomicU64,
 }
 
 impl Nic {
@@ -225,6 +227,7 @@ impl Nic {
             received: Traffic::default(),
             sent: Traffic::default(),
             dropped: AtomicU64::new(0),
+            notifications: AtomicU64::new(0),
         }));
         nic.transmit.lock().queue.refuse_interrupts();
         nic.device.on_interrupt(Box::new(|| nic.on_interrupt()))?;
@@ -294,11 +297,11 @@ impl Nic {
                 if receive.queue.unpublished() >= RETURNED
                     && let Some(kick) = receive.queue.publish()
                 {
-                    kick.ring();
+                    self.notify(kick);
                 }
             }
             if let Some(kick) = receive.queue.publish() {
-                kick.ring();
+                self.notify(kick);
             }
             // What they were answered with.
             self.flush();
@@ -365,7 +368,7 @@ impl Nic {
             let kick = transmit.queue.publish();
             let quiet = transmit.queue.want_interrupt();
             if let Some(kick) = kick {
-                kick.ring();
+                self.notify(kick);
             }
             if quiet {
                 return None;
@@ -412,8 +415,13 @@ impl Nic {
         let kick = transmit.queue.publish();
         drop(transmit);
         if let Some(kick) = kick {
-            kick.ring();
+            self.notify(kick);
         }
+    }
+
+    fn notify(&self, kick: Kick) {
+        self.notifications.fetch_add(1, Ordering::Relaxed);
+        kick.ring();
     }
 }
 
