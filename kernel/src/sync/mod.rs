@@ -12,6 +12,7 @@ pub mod contention;
 mod mutex;
 mod slots;
 mod spin;
+mod used_numbers;
 mod wait;
 
 pub use mutex::{SleepGuard, SleepMutex};

@@ -8,7 +8,8 @@
 //! An entry's `state` is `generation << 32 | references`; the generation changes when the entry is recycled, which is
 //! what [`PoolWeak`] compares. Writers take the table's lock; chunks of slots are never freed.
 use super::SpinLock;
-use alloc::{boxed::Box, vec::Vec};
+use super::used_numbers::UsedNumbers;
+use alloc::boxed::Box;
 use core::cell::{Cell, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::ops::Deref;
@@ -231,67 +232,7 @@ struct Slot<T: 'static> {
 pub struct SlotTable<T: 'static> {
     chunks: [AtomicPtr<[Slot<T>; CHUNK]>; CHUNKS],
     /// Also what writers hold.
-    used: SpinLock<Used>,
-}
-
-/// Which slots are used, or reserved for what is to come.
-struct Used {
-    /// A bit a slot.
-    words: Vec<u64>,
-    /// There is no free slot in the words before this one.
-    full: usize,
-}
-
-impl Used {
-    /// Takes the lowest free slot not below `min` and below `limit`. O(1) for the lowest of all but for words that became
-    /// full since.
-    fn take(&mut self, min: usize, limit: usize) -> Result<usize, Errno> {
-        let first = (min / 64).max(self.full);
-        let mut word = first;
-        let mut mask = if first * 64 > min {
-            !0
-        } else {
-            !0u64 << (min % 64)
-        };
-        let number = loop {
-            if word * 64 >= limit {
-                return Err(Errno::EMFILE);
-            }
-            self.grow(word);
-            let free = !self.words[word] & mask;
-            if free != 0 {
-                break word * 64 + free.trailing_zeros() as usize;
-            }
-            word += 1;
-            mask = !0;
-        };
-        if number >= limit {
-            return Err(Errno::EMFILE);
-        }
-        if min <= self.full * 64 {
-            // Nothing free was passed over.
-            self.full = word;
-        }
-        self.words[word] |= 1 << (number % 64);
-        Ok(number)
-    }
-
-    fn grow(&mut self, word: usize) {
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-    }
-
-    fn is_used(&self, number: usize) -> bool {
-        self.words
-            .get(number / 64)
-            .is_some_and(|word| word & 1 << (number % 64) != 0)
-    }
-
-    fn free(&mut self, number: usize) {
-        self.words[number / 64] &= !(1 << (number % 64));
-        self.full = self.full.min(number / 64);
-    }
+    used: SpinLock<UsedNumbers<CHUNKS>>,
 }
 
 /// What [`SlotTable::get`] gives.
@@ -305,19 +246,13 @@ impl<T: Send + Sync> SlotTable<T> {
     pub const fn new() -> Self {
         Self {
             chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
-            used: SpinLock::new(Used {
-                words: Vec::new(),
-                full: 0,
-            }),
+            used: SpinLock::new(UsedNumbers::new()),
         }
     }
 
     /// How many slots the table would have if it grew as Linux's does: what select(2) looks at.
     pub fn size(&self) -> usize {
-        match self.used.lock().words.len() {
-            0 | 1 => 64,
-            words => (words * 64).next_power_of_two(),
-        }
+        self.capacity().next_power_of_two().max(64)
     }
 
     #[inline]
@@ -435,8 +370,7 @@ impl<T: Send + Sync> SlotTable<T> {
             drop(used);
             return Err(Errno::EBUSY);
         }
-        used.grow(at / 64);
-        used.words[at / 64] |= 1 << (at % 64);
+        used.set(at);
         slot.close_on_exec.store(close_on_exec, Ordering::Relaxed);
         let old = slot.entry.swap(object.into_raw(), Ordering::AcqRel);
         // SAFETY: the slot's reference, put there by into_raw.
@@ -476,30 +410,17 @@ impl<T: Send + Sync> SlotTable<T> {
 
     /// How many slots the table has room for now.
     pub fn capacity(&self) -> usize {
-        self.used.lock().words.len() * 64
+        self.used.lock().room()
     }
 
     /// How many slots are used.
     pub fn count(&self) -> usize {
-        let used = self.used.lock();
-        used.words
-            .iter()
-            .map(|word| word.count_ones() as usize)
-            .sum()
+        self.used.lock().count()
     }
 
     /// The lowest used slot not below `from`: for walking the table.
     pub fn next_used(&self, from: i32) -> Option<i32> {
         let from = usize::try_from(from).ok()?;
-        let used = self.used.lock();
-        let mut mask = !0u64 << (from % 64);
-        for word in from / 64..used.words.len() {
-            let bits = used.words[word] & mask;
-            if bits != 0 {
-                return i32::try_from(word * 64 + bits.trailing_zeros() as usize).ok();
-            }
-            mask = !0;
-        }
-        None
+        i32::try_from(self.used.lock().next(from)?).ok()
     }
 }
