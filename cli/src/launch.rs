@@ -158,7 +158,7 @@ fn bundle(
         };
         let names = root::Names {
             hostname: HOSTNAME,
-            address: options.ip.map(|ip| ip.address),
+            addresses: options.ip.iter().map(|ip| ip.address).collect(),
             network: options.has_network(),
         };
         root::complete(&mut tree, &names, now as i64);

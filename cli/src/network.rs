@@ -1,6 +1,6 @@
 //! What the user says about the network: which kind, which addresses; and what the VM is told of it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use crate::args::RunOptions;
@@ -46,28 +46,46 @@ impl FromStr for Net {
 /// An address and how many bits of it name its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub length: u8,
 }
 
 impl Prefix {
-    fn mask(self) -> u32 {
-        u32::MAX
-            .checked_shl(32 - u32::from(self.length))
-            .unwrap_or(0)
-    }
-
     /// Whether an address is in the network.
-    pub fn has(self, other: Ipv4Addr) -> bool {
-        (u32::from(self.address) ^ u32::from(other)) & self.mask() == 0
+    pub fn has(self, other: IpAddr) -> bool {
+        let same = match (self.address, other) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                (ours.to_bits() ^ other.to_bits()).leading_zeros()
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                (ours.to_bits() ^ other.to_bits()).leading_zeros()
+            }
+            _ => return false,
+        };
+        same >= u32::from(self.length)
     }
 
     /// Whether a machine may have the address: not the network's own, nor everybody's.
     fn is_a_machine(self) -> bool {
-        let (address, host) = (self.address, u32::from(self.address) & !self.mask());
-        let of_network = self.length < 31 && (host == 0 || host == !self.mask());
-        let [first, ..] = address.octets();
-        first != 0 && first < 224 && !address.is_loopback() && !of_network
+        match self.address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX
+                    .checked_shl(32 - u32::from(self.length))
+                    .unwrap_or(0);
+                let host = address.to_bits() & !mask;
+                let of_network = self.length < 31 && (host == 0 || host == !mask);
+                let [first, ..] = address.octets();
+                first != 0 && first < 224 && !address.is_loopback() && !of_network
+            }
+            // The link-local one is made of the card's address.
+            IpAddr::V6(address) => {
+                let odd = address.is_multicast() || address.is_unicast_link_local();
+                let host = u128::MAX.checked_shr(self.length.into()).unwrap_or(0);
+                let of_network = self.length < 127 && address.to_bits() & host == 0;
+                let of_others = address.is_loopback() || address.to_ipv4_mapped().is_some();
+                !odd && !of_network && !of_others
+            }
+        }
     }
 }
 
@@ -75,17 +93,15 @@ impl FromStr for Prefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Prefix, String> {
-        const FORM: &str = "write it as 192.168.1.20/24";
+        const FORM: &str = "write it as 192.168.1.20/24 or 2001:db8::20/64";
         let (address, length) = text.split_once('/').ok_or(FORM)?;
-        if address.contains(':') {
-            return Err("only IPv4 addresses can be given".into());
-        }
+        let address: IpAddr = address.parse().map_err(|_| FORM)?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let length = length.parse().ok();
         let prefix = Prefix {
-            address: address.parse().map_err(|_| FORM)?,
+            address,
             length: length
-                .parse()
-                .ok()
-                .filter(|bits| (1..=32).contains(bits))
+                .filter(|bits| (1..=longest).contains(bits))
                 .ok_or(FORM)?,
         };
         if !prefix.is_a_machine() {
@@ -188,8 +204,8 @@ pub fn contradiction(options: &RunOptions) -> Option<String> {
     let given =
         |what: &[(&'static str, bool)]| what.iter().find(|(_, on)| *on).map(|(name, _)| *name);
     let addresses = [
-        ("--ip", options.ip.is_some()),
-        ("--gateway", options.gateway.is_some()),
+        ("--ip", !options.ip.is_empty()),
+        ("--gateway", !options.gateway.is_empty()),
     ];
     let any = [
         ("--pcap", options.pcap.is_some()),
@@ -214,16 +230,50 @@ pub fn contradiction(options: &RunOptions) -> Option<String> {
         let text = "--publish is for `--net user`: on a tap or bridge the program's ports are at its own address";
         return Some(text.to_owned());
     }
-    match (options.ip, options.gateway) {
-        (None, Some(_)) => Some("--gateway needs --ip: without it both come by DHCP".to_owned()),
-        (Some(ip), Some(gateway)) if !ip.has(gateway) || ip.address == gateway => Some(format!(
-            "--gateway {gateway} is no other machine of the network of --ip"
-        )),
-        _ if options.dns.len() > 3 => {
-            Some("--dns: three are the most that programs ask".to_owned())
-        }
-        _ => None,
+    if options.dns.len() > 3 {
+        return Some("--dns: three are the most that programs ask".to_owned());
     }
+    contradicting_addresses(options)
+}
+
+/// The one of these that is of IPv4 or IPv6; none if there are several.
+fn of_family<T: Copy>(all: &[T], is_v4: impl Fn(T) -> bool, v4: bool) -> Result<Option<T>, ()> {
+    let mut found = all.iter().copied().filter(|&each| is_v4(each) == v4);
+    match (found.next(), found.next()) {
+        (first, None) => Ok(first),
+        _ => Err(()),
+    }
+}
+
+fn contradicting_addresses(options: &RunOptions) -> Option<String> {
+    for v4 in [true, false] {
+        let family = if v4 { "IPv4" } else { "IPv6" };
+        let ip = of_family(&options.ip, |ip: Prefix| ip.address.is_ipv4(), v4);
+        let gateway = of_family(&options.gateway, |ip: IpAddr| ip.is_ipv4(), v4);
+        let (Ok(ip), Ok(gateway)) = (ip, gateway) else {
+            return Some(format!(
+                "--ip and --gateway can be given once for {family}, and once more for the other family"
+            ));
+        };
+        let near = |gateway| matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        match (ip, gateway) {
+            (None, Some(gateway)) => {
+                let how = if v4 { "by DHCP" } else { "from a router" };
+                return Some(format!(
+                    "--gateway {gateway} needs --ip of {family}: without it both come {how}"
+                ));
+            }
+            (Some(ip), Some(gateway))
+                if ip.address == gateway || !(ip.has(gateway) || near(gateway)) =>
+            {
+                return Some(format!(
+                    "--gateway {gateway} is no other machine of the network of --ip"
+                ));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What the kernel is told (`ringo_net::settings`); nothing without a card.
@@ -233,10 +283,11 @@ pub fn settings(options: &RunOptions) -> Vec<Vec<u8>> {
     if net == Net::None {
         return Vec::new();
     }
-    if let Some(ip) = options.ip {
+    for ip in &options.ip {
         lines.push(format!("address {}/{}", ip.address, ip.length));
     }
-    lines.extend(options.gateway.map(|gateway| format!("gateway {gateway}")));
+    let gateways = options.gateway.iter();
+    lines.extend(gateways.map(|gateway| format!("gateway {gateway}")));
     lines.extend(
         options
             .dns
@@ -298,7 +349,11 @@ mod tests {
     fn addresses_are_of_machines() {
         let prefix = |text: &str| text.parse::<Prefix>();
         let good = prefix("192.0.2.7/24").expect("it is good");
-        assert!(good.has([192, 0, 2, 1].into()) && !good.has([192, 0, 3, 1].into()));
+        let ip = |text: &str| text.parse().expect("an address");
+        assert!(good.has(ip("192.0.2.1")) && !good.has(ip("192.0.3.1")));
+        let six = prefix("2001:db8::7/64").expect("it is good");
+        assert!(six.has(ip("2001:db8::1")) && !six.has(ip("2001:db8:1::1")));
+        assert!(!six.has(ip("192.0.2.1")));
         assert!(prefix("10.0.0.1/31").is_ok() && prefix("10.0.0.1/32").is_ok());
         for bad in [
             "192.0.2.7",
@@ -309,7 +364,12 @@ mod tests {
             "0.0.0.1/24",
             "192.0.2.7/33",
             "192.0.2.7/0",
-            "2001:db8::1/64",
+            "2001:db8::/64",
+            "2001:db8::1/129",
+            "fe80::1/64",
+            "ff02::1/64",
+            "::1/128",
+            "::ffff:192.0.2.7/112",
             "x/24",
         ] {
             assert!(prefix(bad).is_err(), "{bad}");

@@ -9,7 +9,7 @@ mod tests;
 mod values;
 
 use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
@@ -141,13 +141,14 @@ pub struct RunOptions {
     #[arg(long, value_name = "none|user|tap:NAME|bridge:NAME")]
     pub net: Option<Net>,
 
-    /// Address of the VM on a tap or bridge, and the length of its network's prefix [default: by DHCP]
+    /// Address of the VM on a tap or bridge, and the length of its network's prefix; one of IPv4 and one of IPv6
+    /// [default: by DHCP, and from a router]
     #[arg(long, value_name = "ADDR/LEN")]
-    pub ip: Option<Prefix>,
+    pub ip: Vec<Prefix>,
 
-    /// The router, where --ip is given
+    /// The router, where --ip of the same family is given
     #[arg(long, value_name = "ADDR")]
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Vec<IpAddr>,
 
     /// A name server, of up to three (repeatable) [default: what DHCP says]
     #[arg(long, value_name = "ADDR")]

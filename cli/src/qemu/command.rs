@@ -134,9 +134,9 @@ pub fn cpu(engine: Engine) -> &'static str {
     }
 }
 
-/// The network that QEMU makes up: the guest gets 10.0.2.15 by DHCP, 10.0.2.2 is the host.
+/// The network that QEMU makes up: the guest gets 10.0.2.15 by DHCP, 10.0.2.2 is the host; fec0::/64, and the host fec0::2.
 fn user_network(publish: &[Publish]) -> String {
-    let mut text = "user,id=net,ipv6=off".to_owned();
+    let mut text = "user,id=net".to_owned();
     for port in publish {
         let protocol = if port.udp { "udp" } else { "tcp" };
         let address = port.address.map(|ip| ip.to_string()).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -29,8 +29,8 @@ const RESOLVER: &str = "/proc/net/pnp";
 /// Who the machine is.
 pub struct Names<'a> {
     pub hostname: &'a str,
-    /// Its address, where that is known beforehand.
-    pub address: Option<Ipv4Addr>,
+    /// Its addresses, where they are known beforehand.
+    pub addresses: Vec<IpAddr>,
     /// It has a network card.
     pub network: bool,
 }
@@ -70,11 +70,13 @@ pub fn complete(tree: &mut Tree, names: &Names, now_ns: i64) {
         ("etc/group", "root:x:0:\nnobody:x:65534:\n".into()),
         (
             "etc/hosts",
-            match names.address {
-                Some(address) => {
-                    format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{hostname}\n")
+            match &names.addresses[..] {
+                [] => format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost\n"),
+                addresses => {
+                    let ours = addresses.iter().map(|ip| format!("{ip}\t{hostname}\n"));
+                    let ours: String = ours.collect();
+                    format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{ours}")
                 }
-                None => format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost\n"),
             },
         ),
         ("etc/hostname", format!("{hostname}\n")),

@@ -1,5 +1,6 @@
 //! What sockets need that needs no hardware.
 //!
+//! - [`autoconf`], [`source`]: our place in an IPv6 network, and which of its addresses something is sent from.
 //! - [`sockaddr`]: socket addresses as the program writes and reads them.
 //! - [`clocks`]: when a connection of TCP repeats itself, asks or gives up.
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
@@ -19,6 +20,7 @@
 
 extern crate alloc;
 
+pub mod autoconf;
 pub mod clocks;
 pub mod control;
 pub mod half_open;
@@ -32,5 +34,6 @@ pub mod reassembly;
 pub mod search;
 pub mod settings;
 pub mod sockaddr;
+pub mod source;
 
 pub use sockaddr::{Address, UnixName};

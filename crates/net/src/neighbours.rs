@@ -55,6 +55,8 @@ pub struct Tick<A, F> {
     pub ask: Vec<A>,
     /// Packets that nobody takes.
     pub failed: Vec<F>,
+    /// Who did not answer.
+    pub gone: Vec<A>,
 }
 
 /// See the module's head.
@@ -89,6 +91,12 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
     /// Whether none are.
     pub fn is_empty(&self) -> bool {
         self.neighbours.is_empty()
+    }
+
+    /// Whether an answer of somebody's is there.
+    pub fn knows(&self, address: A) -> bool {
+        let neighbour = self.neighbours.get(&address);
+        neighbour.is_some_and(|neighbour| neighbour.mac.is_some())
     }
 
     /// Makes room for one more; false if there is none.
@@ -183,8 +191,8 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
         let mut tick = Tick {
             ask: Vec::new(),
             failed: Vec::new(),
+            gone: Vec::new(),
         };
-        let mut gone = Vec::new();
         let mut next = None;
         for (address, neighbour) in &mut self.neighbours {
             if neighbour.waiting.is_empty() {
@@ -193,7 +201,7 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
             if now.saturating_sub(neighbour.asked) >= SECOND {
                 if neighbour.tries >= TRIES {
                     tick.failed.extend(neighbour.waiting.take());
-                    gone.push(*address);
+                    tick.gone.push(*address);
                     continue;
                 }
                 neighbour.tries += 1;
@@ -203,9 +211,9 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
             let due = neighbour.asked + SECOND;
             next = Some(next.map_or(due, |next: u64| next.min(due)));
         }
-        self.unanswered -= gone.len();
-        for address in gone {
-            self.neighbours.remove(&address);
+        self.unanswered -= tick.gone.len();
+        for address in &tick.gone {
+            self.neighbours.remove(address);
         }
         self.due = next;
         tick

@@ -157,7 +157,7 @@ fn renewed(ip: &Ip, acknowledges: u32) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{self, Header, write_ipv4};
+    use crate::packet::{self, Header, write_ip};
     use alloc::vec;
     use smoltcp::phy::ChecksumCapabilities;
     use smoltcp::wire::{TcpControl, TcpRepr, TcpSeqNumber};
@@ -199,13 +199,13 @@ mod tests {
             &ChecksumCapabilities::default(),
         );
         let header = Header {
-            from,
-            to,
+            from: from.into(),
+            to: to.into(),
             protocol: 6,
             ttl: 64,
             tos: 0,
         };
-        write_ipv4(&mut bytes, &header, None);
+        write_ip(&mut bytes, &header, None);
         let ip = packet::ip(&bytes).unwrap();
         progress.read(&ip, &packet::tcp(&ip).unwrap())
     }

@@ -1,15 +1,15 @@
-//! Packets of IPv4 that come in pieces, put together (RFC 791, 815, 5722).
+//! Packets that come in pieces, put together (RFC 791, 8200, 815, 5722).
 //!
 //! A [`Table`] holds the pieces of at most [`MOST`] packets and [`MEMORY`] bytes; when there is no room the oldest packet is
 //! given up, so that a flood of pieces costs no more than that. What is not whole after [`LIFETIME`] is given up, too
-//! (net.ipv4.ipfrag_time). A piece that overlaps what is there makes the packet worthless, since the two may be meant to be
-//! read differently by different readers; one that came twice does not.
+//! (net.ipv4.ipfrag_time, half a minute; IPv6's minute is not waited for). A piece that overlaps what is there makes the
+//! packet worthless, since the two may be meant to be read differently by different readers; one that came twice does not.
 //!
 //! Costs: a copy of each byte; O(log pieces) to find its place, O(holes) to enter it, of which there are at most [`HOLES`].
 use crate::packet::{Fragment, IPV4_HEADER};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use hashbrown::HashMap;
 use smoltcp::wire::Ipv4Packet;
 
@@ -26,12 +26,13 @@ const HOLES: usize = 64;
 const LARGEST: usize = 65_535;
 
 /// What the pieces of one packet have in common.
-type Key = (Ipv4Addr, Ipv4Addr, u8, u16);
+type Key = (IpAddr, IpAddr, u8, u32);
 
 struct Pieces {
     number: u64,
     /// The header of the first piece, once it is there.
     header: Vec<u8>,
+    protocol: u8,
     data: Vec<u8>,
     /// Which of the data came, in order and not touching one another.
     came: Vec<(usize, usize)>,
@@ -143,6 +144,7 @@ impl Table {
             let pieces = Pieces {
                 number,
                 header: Vec::new(),
+                protocol: piece.protocol,
                 data: Vec::new(),
                 came: Vec::new(),
                 total: None,
@@ -227,11 +229,19 @@ impl Pieces {
     fn whole(self) -> Option<Vec<u8>> {
         let mut packet = self.header;
         let length = packet.len() + self.data.len();
-        if length > LARGEST {
+        let v6 = packet.first()? >> 4 == 6;
+        // IPv6's length does not count its header.
+        if length > LARGEST && !v6 {
             return None;
         }
         packet.try_reserve_exact(self.data.len()).ok()?;
         packet.extend_from_slice(&self.data);
+        if v6 {
+            let length = self.data.len() as u16;
+            packet.get_mut(4..6)?.copy_from_slice(&length.to_be_bytes());
+            *packet.get_mut(6)? = self.protocol;
+            return Some(packet);
+        }
         let mut ip = Ipv4Packet::new_unchecked(&mut packet);
         ip.set_total_len(length as u16);
         ip.set_more_frags(false);
@@ -244,21 +254,21 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Header, Part, UDP_HEADER, fragment, ip, udp, write_ipv4, write_udp};
+    use crate::packet::{Header, Part, UDP_HEADER, fragment, ip, udp, write_ip, write_udp};
     use alloc::vec;
     use proptest::prelude::*;
 
-    fn packet(id: u16, offset: usize, more: bool, payload: &[u8]) -> Vec<u8> {
+    fn packet(id: u32, offset: usize, more: bool, payload: &[u8]) -> Vec<u8> {
         let mut out = vec![0; IPV4_HEADER + payload.len()];
         out[IPV4_HEADER..].copy_from_slice(payload);
         let header = Header {
-            from: [10, 0, 2, 2].into(),
-            to: [10, 0, 2, 15].into(),
+            from: IpAddr::from([10, 0, 2, 2]),
+            to: IpAddr::from([10, 0, 2, 15]),
             protocol: 17,
             ttl: 64,
             tos: 0,
         };
-        write_ipv4(&mut out, &header, Some(Part { id, offset, more }));
+        write_ip(&mut out, &header, Some(Part { id, offset, more }));
         out
     }
 
@@ -357,7 +367,7 @@ mod tests {
         /// Against a list of bytes: whatever comes, a whole packet has exactly what was sent, and nothing is kept beyond
         /// bounds.
         #[test]
-        fn no_pieces_do_harm(steps in proptest::collection::vec((0u16..3, 0usize..40, any::<bool>(), 1usize..5, 0u64..3), 0..300)) {
+        fn no_pieces_do_harm(steps in proptest::collection::vec((0u32..3, 0usize..40, any::<bool>(), 1usize..5, 0u64..3), 0..300)) {
             let mut table = Table::default();
             let mut now = 0;
             for (id, at, more, length, passes) in steps {

@@ -39,6 +39,13 @@ pub fn list(option: &[u8]) -> Option<String> {
     (!all.is_empty()).then_some(all)
 }
 
+/// The names of a router's option (RFC 8106, 5.2), which ends in zeros.
+pub fn padded_list(option: &[u8]) -> Option<String> {
+    let end = option.iter().rposition(|byte| *byte != 0)?;
+    // The last name's own zero stays.
+    list(option.get(..end + 2)?)
+}
+
 /// The name at `at`, and where the next one begins.
 fn name(option: &[u8], mut at: usize) -> Option<(String, usize)> {
     const POINTER: u8 = 0xc0;

@@ -3,13 +3,15 @@
 //! ```text
 //! address 192.0.2.7/24    ours, instead of DHCP       domains example.org lan  where names without dots are looked for
 //! gateway 192.0.2.1       the way to the others       search example.org lan   the same, if the lease does not say
+//! address 2001:db8::7/64  ours, and                   gateway 2001:db8::1      the way to the others of IPv6
 //! nameserver 192.0.2.53   instead of the lease's      user                     the network is QEMU's own
 //! ```
 //!
 //! The command checked them; what does not decode here is left out.
 use alloc::string::String;
 use arrayvec::ArrayVec;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
 
 /// So many name servers a resolver asks (MAXNS of resolv.h; Go's, too).
 pub const SERVERS: usize = 3;
@@ -21,6 +23,10 @@ pub struct Settings {
     pub address: Option<(Ipv4Addr, u8)>,
     /// The way to the others.
     pub gateway: Option<Ipv4Addr>,
+    /// The same of IPv6.
+    pub address6: Option<(Ipv6Addr, u8)>,
+    /// See `address6`.
+    pub gateway6: Option<Ipv6Addr>,
     /// Who is asked for names.
     pub servers: ArrayVec<IpAddr, SERVERS>,
     /// Where names without dots are looked for, separated by spaces; empty for nowhere.
@@ -46,8 +52,14 @@ impl Settings {
     fn line(&mut self, line: &str) {
         let (word, value) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "address" => self.address = prefix(value).or(self.address),
-            "gateway" => self.gateway = value.parse().ok().or(self.gateway),
+            "address" => {
+                self.address = prefix(value, 32).or(self.address);
+                self.address6 = prefix(value, 128).or(self.address6);
+            }
+            "gateway" => {
+                self.gateway = value.parse().ok().or(self.gateway);
+                self.gateway6 = value.parse().ok().or(self.gateway6);
+            }
             "nameserver" => {
                 // A fourth would not be asked.
                 let _ = value.parse().map(|server| self.servers.try_push(server));
@@ -60,10 +72,10 @@ impl Settings {
     }
 }
 
-/// An address and the length of its network's prefix.
-fn prefix(text: &str) -> Option<(Ipv4Addr, u8)> {
+/// An address and the length of its network's prefix, which is at most `longest`.
+fn prefix<A: FromStr>(text: &str, longest: u8) -> Option<(A, u8)> {
     let (address, length) = text.split_once('/')?;
-    let length = length.parse().ok().filter(|&length| length <= 32)?;
+    let length = length.parse().ok().filter(|&length| length <= longest)?;
     Some((address.parse().ok()?, length))
 }
 
@@ -80,6 +92,8 @@ mod tests {
         let all = read(&[
             "address 192.0.2.7/24",
             "gateway 192.0.2.1",
+            "address 2001:db8::7/64",
+            "gateway fe80::1",
             "nameserver 192.0.2.53",
             "nameserver 2001:db8::53",
             "search example.org lan",
@@ -88,6 +102,9 @@ mod tests {
         ]);
         assert_eq!(all.address, Some(([192, 0, 2, 7].into(), 24)));
         assert_eq!(all.gateway, Some([192, 0, 2, 1].into()));
+        let ours = "2001:db8::7".parse().unwrap();
+        assert_eq!(all.address6, Some((ours, 64)));
+        assert_eq!(all.gateway6, "fe80::1".parse().ok());
         let servers: [IpAddr; 2] = [
             [192, 0, 2, 53].into(),
             [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x53].into(),

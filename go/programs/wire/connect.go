@@ -64,7 +64,7 @@ func init() {
 		p.sendICMP(3, 3, 0, forged)
 		broken := icmpAbout(3, 3, 0, s.packet.whole)
 		broken[2] ^= 1
-		p.send(writeIP(ip4(theirs), ip4(ours), icmpProtocol, 0, 0, broken))
+		p.send(writeIP(ip(theirs), ip(ours), icmpProtocol, 0, 0, broken))
 		c := p.answer(s)
 		// Open by now: an error is only a hint.
 		p.sendICMP(3, 1, 0, s.packet.whole)

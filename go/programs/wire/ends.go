@@ -142,9 +142,9 @@ func init() {
 		for round := 0; round < 3; round++ {
 			// Nobody of those answers our answers.
 			for i := 0; i < 2000; i++ {
-				from := [4]byte{10, 0, 2, byte(100 + i%100)}
+				from := []byte{10, 0, 2, byte(100 + i%100)}
 				s := segment{from: uint16(1024 + i), to: port, seq: uint32(i), flags: syn, window: 60000, options: mss(1460)}
-				p.send(writeIP(from, ip4(ours), tcpProtocol, 0, 0, writeTCP(from, ip4(ours), s)))
+				p.send(writeIP(from, ip(ours), tcpProtocol, 0, 0, writeTCP(from, ip(ours), s)))
 				if i%100 == 99 {
 					time.Sleep(time.Millisecond)
 				}

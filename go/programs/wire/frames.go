@@ -17,17 +17,21 @@ const (
 )
 
 const (
-	icmpProtocol = 1
-	tcpProtocol  = 6
-	udpProtocol  = 17
+	optionsProtocol = 0
+	icmpProtocol    = 1
+	tcpProtocol     = 6
+	udpProtocol     = 17
+	pieceProtocol   = 44
+	icmp6Protocol   = 58
 )
 
-// A packet of IPv4, taken apart.
+// A packet of IP, taken apart.
 type packet struct {
-	from, to [4]byte
+	from, to []byte
 	protocol byte
+	ttl      byte
 	id       uint16
-	// As in the header: flags and offset.
+	// As in IPv4's header: flags and offset.
 	part    uint16
 	payload []byte
 	whole   []byte
@@ -56,6 +60,15 @@ func ip4(text string) (out [4]byte) {
 	return
 }
 
+// ip is an address as packets have it.
+func ip(text string) []byte {
+	parsed := net.ParseIP(text)
+	if v4 := parsed.To4(); v4 != nil {
+		return v4
+	}
+	return parsed
+}
+
 func sum(start uint32, data []byte) uint32 {
 	for ; len(data) > 1; data = data[2:] {
 		start += uint32(be.Uint16(data))
@@ -73,11 +86,14 @@ func fold(sum uint32) uint16 {
 	return ^uint16(sum)
 }
 
-func pseudo(from, to [4]byte, protocol byte, length int) uint32 {
-	return sum(sum(uint32(protocol)+uint32(length), from[:]), to[:])
+func pseudo(from, to []byte, protocol byte, length int) uint32 {
+	return sum(sum(uint32(protocol)+uint32(length), from), to)
 }
 
 func parseIP(bytes []byte) *packet {
+	if len(bytes) > 0 && bytes[0]>>4 == 6 {
+		return parseIP6(bytes)
+	}
 	if len(bytes) < 20 || bytes[0]>>4 != 4 {
 		return nil
 	}
@@ -85,22 +101,58 @@ func parseIP(bytes []byte) *packet {
 	if header < 20 || total < header || total > len(bytes) || fold(sum(0, bytes[:header])) != 0 {
 		return nil
 	}
-	p := &packet{protocol: bytes[9], id: be.Uint16(bytes[4:]), part: be.Uint16(bytes[6:]), payload: bytes[header:total], whole: bytes[:total]}
-	copy(p.from[:], bytes[12:])
-	copy(p.to[:], bytes[16:])
+	return &packet{
+		from: bytes[12:16], to: bytes[16:20], protocol: bytes[9], ttl: bytes[8], id: be.Uint16(bytes[4:]), part: be.Uint16(bytes[6:]),
+		payload: bytes[header:total], whole: bytes[:total],
+	}
+}
+
+func parseIP6(bytes []byte) *packet {
+	if len(bytes) < 40 || int(be.Uint16(bytes[4:]))+40 > len(bytes) {
+		return nil
+	}
+	whole := bytes[:40+int(be.Uint16(bytes[4:]))]
+	p := &packet{from: whole[8:24], to: whole[24:40], protocol: whole[6], ttl: whole[7], payload: whole[40:], whole: whole}
+	if p.protocol == optionsProtocol && len(p.payload) >= 8 {
+		length := 8 + 8*int(p.payload[1])
+		if length > len(p.payload) {
+			return nil
+		}
+		p.protocol, p.payload = p.payload[0], p.payload[length:]
+	}
+	if p.protocol == pieceProtocol && len(p.payload) >= 8 {
+		place := be.Uint16(p.payload[2:])
+		p.part, p.id = place>>3|place&1<<13, be.Uint16(p.payload[6:])
+		p.protocol, p.payload = p.payload[0], p.payload[8:]
+	}
 	return p
 }
 
-func writeIP(from, to [4]byte, protocol byte, id, part uint16, payload []byte) []byte {
+func writeIP(from, to []byte, protocol byte, id, part uint16, payload []byte) []byte {
+	if len(to) == 16 {
+		if id != 0 || part != 0 {
+			piece := []byte{protocol, 0, 0, 0, 0, 0, byte(id >> 8), byte(id)}
+			be.PutUint16(piece[2:], part<<3|part>>13&1)
+			payload, protocol = append(piece, payload...), pieceProtocol
+		}
+		return writeIP6(from, to, protocol, 64, payload)
+	}
 	out := make([]byte, 20, 20+len(payload))
 	out[0], out[8], out[9] = 0x45, 64, protocol
 	be.PutUint16(out[2:], uint16(20+len(payload)))
 	be.PutUint16(out[4:], id)
 	be.PutUint16(out[6:], part)
-	copy(out[12:], from[:])
-	copy(out[16:], to[:])
+	copy(out[12:], from)
+	copy(out[16:], to)
 	be.PutUint16(out[10:], fold(sum(0, out)))
 	return append(out, payload...)
+}
+
+func writeIP6(from, to []byte, protocol, ttl byte, payload []byte) []byte {
+	out := make([]byte, 8, 40+len(payload))
+	out[0], out[6], out[7] = 0x60, protocol, ttl
+	be.PutUint16(out[4:], uint16(len(payload)))
+	return append(append(append(out, from...), to...), payload...)
 }
 
 func parseTCP(p *packet) *segment {
@@ -118,7 +170,7 @@ func parseTCP(p *packet) *segment {
 	}
 }
 
-func writeTCP(from, to [4]byte, s segment) []byte {
+func writeTCP(from, to []byte, s segment) []byte {
 	for len(s.options)%4 != 0 {
 		s.options = append(s.options, 1)
 	}
@@ -145,7 +197,7 @@ func parseUDP(p *packet) *datagram {
 	return &datagram{from: be.Uint16(b), to: be.Uint16(b[2:]), data: b[8:], packet: p}
 }
 
-func writeUDP(from, to [4]byte, fromPort, toPort uint16, data []byte) []byte {
+func writeUDP(from, to []byte, fromPort, toPort uint16, data []byte) []byte {
 	b := make([]byte, 8, 8+len(data))
 	be.PutUint16(b, fromPort)
 	be.PutUint16(b[2:], toPort)
@@ -166,6 +218,15 @@ func icmpAbout(kind, code byte, rest uint32, about []byte) []byte {
 	be.PutUint32(b[4:], rest)
 	b = append(b, quoted...)
 	be.PutUint16(b[2:], fold(sum(0, b)))
+	return b
+}
+
+// icmp6 is a message of ICMPv6: a word behind its checksum, and what follows.
+func icmp6(from, to []byte, kind, code byte, word uint32, rest []byte) []byte {
+	b := []byte{kind, code, 0, 0, 0, 0, 0, 0}
+	be.PutUint32(b[4:], word)
+	b = append(b, rest...)
+	be.PutUint16(b[2:], fold(sum(pseudo(from, to, icmp6Protocol, len(b)), b)))
 	return b
 }
 

@@ -39,6 +39,10 @@ type setting struct {
 	// Options of its lease about names, and on Linux, where nobody asks for one, its /etc/resolv.conf.
 	lease    []byte
 	resolver string
+	// The network has IPv6, and a router that says this: options of its advertisement.
+	six []byte
+	// Somebody else has this address.
+	taken []byte
 }
 
 var settings = map[string]setting{}

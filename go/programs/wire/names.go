@@ -25,7 +25,7 @@ func init() {
 	lease := append([]byte{6, 8}, append(servers[0][:], servers[1][:]...)...)
 	lease = append(append(lease, 119, byte(len(search))), search...)
 	scenes["names"] = scene{lookUp, answerNames}
-	settings["names"] = setting{lease, "search a.test b.test\nnameserver " + deafServer + "\nnameserver " + server + "\n"}
+	settings["names"] = setting{lease: lease, resolver: "search a.test b.test\nnameserver " + deafServer + "\nnameserver " + server + "\n"}
 }
 
 // showResolver puts a text in the place of /etc/resolv.conf, in a mount namespace of our own.
@@ -53,7 +53,7 @@ func lookUp() {
 func answerNames(p *peer) {
 	asked := map[string]bool{}
 	for d := p.datagram(patience); d != nil; d = p.datagram(patience) {
-		to := net.IP(d.packet.to[:]).String()
+		to := net.IP(d.packet.to).String()
 		name, kind, question := parseQuestion(d.data)
 		if d.to != 53 || question == nil {
 			continue
@@ -63,8 +63,8 @@ func answerNames(p *peer) {
 			p.sendICMP(3, 3, 0, d.packet.whole)
 			continue
 		}
-		reply := writeIP(d.packet.to, ip4(ours), udpProtocol, 0, 0,
-			writeUDP(d.packet.to, ip4(ours), 53, d.from, answerTo(d.data, name, kind, question)))
+		reply := writeIP(d.packet.to, ip(ours), udpProtocol, 0, 0,
+			writeUDP(d.packet.to, ip(ours), 53, d.from, answerTo(d.data, name, kind, question)))
 		p.send(reply)
 	}
 	var notes []string

@@ -21,6 +21,7 @@ const (
 	ourHardware   = "\x52\x54\x00\x12\x34\x56"
 	theirHardware = "\x52\x55\x0a\x00\x02\x02"
 	ipv4Kind      = 0x0800
+	ipv6Kind      = 0x86dd
 	arpKind       = 0x0806
 )
 
@@ -81,6 +82,11 @@ type peer struct {
 	held *segment
 	// What the lease tells besides: options of DHCP.
 	lease []byte
+	// The last packet of IPv6 that is not of discovery.
+	lock  sync.Mutex
+	asked *packet
+	// What it says and has heard as a router and neighbour.
+	six six
 	// The act is over.
 	ended chan struct{}
 }
@@ -98,7 +104,27 @@ func (p *peer) note(format string, args ...any) {
 }
 
 // send sends a packet of IP.
-func (p *peer) send(packet []byte) { p.frame(ipv4Kind, packet) }
+func (p *peer) send(packet []byte) {
+	if packet[0]>>4 == 6 {
+		p.frame(ipv6Kind, packet)
+	} else {
+		p.frame(ipv4Kind, packet)
+	}
+}
+
+// ends are whom the script plays, and the program: where something of IPv6 came, its two.
+func (p *peer) ends() (from, to []byte) {
+	if asked := p.lastAsked(); asked != nil {
+		return asked.to, asked.from
+	}
+	return ip(theirs), ip(ours)
+}
+
+func (p *peer) lastAsked() *packet {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.asked
+}
 
 func (p *peer) frame(kind uint16, payload []byte) {
 	frame := append([]byte(p.hardware+theirHardware), byte(kind>>8), byte(kind))
@@ -118,12 +144,22 @@ func (p *peer) trace(way string, s *segment) {
 
 func (p *peer) sendTCP(s segment) {
 	p.trace(">", &s)
-
-	p.send(writeIP(ip4(theirs), ip4(ours), tcpProtocol, 0, 0, writeTCP(ip4(theirs), ip4(ours), s)))
+	from, to := p.ends()
+	if s.packet != nil {
+		from, to = s.packet.to, s.packet.from
+	}
+	p.send(writeIP(from, to, tcpProtocol, 0, 0, writeTCP(from, to, s)))
 }
 
 func (p *peer) sendUDP(from, to uint16, data []byte) {
-	p.send(writeIP(ip4(theirs), ip4(ours), udpProtocol, 0, 0, writeUDP(ip4(theirs), ip4(ours), from, to, data)))
+	source, target := p.ends()
+	p.send(writeIP(source, target, udpProtocol, 0, 0, writeUDP(source, target, from, to, data)))
+}
+
+// reply sends a datagram back to where one came from.
+func (p *peer) reply(d *datagram, data []byte) {
+	from, to := d.packet.to, d.packet.from
+	p.send(writeIP(from, to, udpProtocol, 0, 0, writeUDP(from, to, d.to, d.from, data)))
 }
 
 // sendParts sends a payload in pieces of this size, in this order; an order of none is the natural one.
@@ -141,12 +177,21 @@ func (p *peer) sendParts(protocol byte, payload []byte, size int, order ...int) 
 		if end >= len(payload) {
 			end, more = len(payload), 0
 		}
-		p.send(writeIP(ip4(theirs), ip4(ours), protocol, p.id, uint16(i*size/8)|more, payload[i*size:end]))
+		from, to := p.ends()
+		p.send(writeIP(from, to, protocol, p.id, uint16(i*size/8)|more, payload[i*size:end]))
 	}
 }
 
 func (p *peer) sendICMP(kind, code byte, rest uint32, about []byte) {
-	p.send(writeIP(ip4(theirs), ip4(ours), icmpProtocol, 0, 0, icmpAbout(kind, code, rest, about)))
+	if about[0]>>4 == 6 {
+		from, to := p.ends()
+		if len(about) > 1232 {
+			about = about[:1232]
+		}
+		p.send(writeIP6(from, to, icmp6Protocol, 64, icmp6(from, to, kind, code, rest, about)))
+		return
+	}
+	p.send(writeIP(ip(theirs), ip(ours), icmpProtocol, 0, 0, icmpAbout(kind, code, rest, about)))
 }
 
 // run takes frames until the link is gone.
@@ -165,7 +210,7 @@ func (p *peer) run() {
 		switch binary.BigEndian.Uint16(frame[12:]) {
 		case arpKind:
 			p.arp(frame)
-		case ipv4Kind:
+		case ipv4Kind, ipv6Kind:
 			if packet := parseIP(frame[14:]); packet != nil {
 				p.take(packet)
 			}
@@ -174,6 +219,14 @@ func (p *peer) run() {
 }
 
 func (p *peer) take(packet *packet) {
+	if len(packet.to) == 16 {
+		if packet.protocol == icmp6Protocol && p.discover(packet) {
+			return
+		}
+		p.lock.Lock()
+		p.asked = packet
+		p.lock.Unlock()
+	}
 	switch packet.protocol {
 	case tcpProtocol:
 		if s := parseTCP(packet); s != nil {
@@ -193,7 +246,7 @@ func (p *peer) take(packet *packet) {
 		default:
 			p.udp <- d
 		}
-	case icmpProtocol:
+	case icmpProtocol, icmp6Protocol:
 		p.icmp <- packet
 	}
 }
@@ -234,13 +287,13 @@ func (p *peer) dhcp(question []byte) {
 	answer := make([]byte, 240)
 	copy(answer, question[:44])
 	answer[0] = 2
-	address, router := ip4(ours), ip4(theirs)
-	copy(answer[16:], address[:])
+	router := ip(theirs)
+	copy(answer[16:], ip(ours))
 	copy(answer[236:], "\x63\x82\x53\x63")
 	answer = append(answer, 53, 1, answers[kind], 54, 4)
-	answer = append(append(answer, router[:]...), 51, 4, 0, 1, 0, 0, 1, 4, 255, 255, 255, 0, 3, 4)
-	answer = append(append(append(answer, router[:]...), p.lease...), 255)
-	everybody := [4]byte{255, 255, 255, 255}
+	answer = append(append(answer, router...), 51, 4, 0, 1, 0, 0, 1, 4, 255, 255, 255, 0, 3, 4)
+	answer = append(append(append(answer, router...), p.lease...), 255)
+	everybody := []byte{255, 255, 255, 255}
 	p.send(writeIP(router, everybody, udpProtocol, 0, 0, writeUDP(router, everybody, 67, 68, answer)))
 }
 
@@ -268,7 +321,7 @@ func peerMain(where, name string, command []string) {
 		if text := settings[name].resolver; text != "" {
 			showResolver(text)
 		}
-		scene.play(openTap(), exec.Command("/proc/self/exe", name))
+		scene.play(settings[name], openTap(settings[name].six != nil), exec.Command("/proc/self/exe", name))
 	case "ringo":
 		folder, err := os.MkdirTemp("", "wire")
 		prog.Must(err)
@@ -292,7 +345,7 @@ func peerMain(where, name string, command []string) {
 				accepted <- conn
 			}
 		}()
-		code := scene.playOver(settings[name].lease, func() link {
+		code := scene.playOver(settings[name], func() link {
 			select {
 			case conn := <-accepted:
 				return stream{conn, new(sync.Mutex)}
@@ -305,7 +358,7 @@ func peerMain(where, name string, command []string) {
 	}
 }
 
-func openTap() link {
+func openTap(v6 bool) link {
 	// Not yet pollable: os.OpenFile would register it with epoll before it is a device.
 	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	prog.Must(err)
@@ -315,7 +368,9 @@ func openTap() link {
 	request[16], request[17] = tapWithoutInformation&0xff, tapWithoutInformation>>8
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), setInterface, uintptr(unsafe.Pointer(&request[0])))
 	prog.Check(errno == 0, "TUNSETIFF: %v", errno)
-	os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0)
+	if !v6 {
+		os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0)
+	}
 	for _, line := range []string{
 		"link set lo up", "link set eth0 address 52:54:00:12:34:56 up", "addr add " + ours + "/24 dev eth0", "route add default via " + theirs,
 	} {
@@ -325,13 +380,14 @@ func openTap() link {
 	return tap{os.NewFile(uintptr(fd), "tap")}
 }
 
-func (s scene) play(over link, act *exec.Cmd) {
-	os.Exit(s.playOver(nil, func() link { return over }, act))
+func (s scene) play(with setting, over link, act *exec.Cmd) {
+	os.Exit(s.playOver(with, func() link { return over }, act))
 }
 
-func (s scene) playOver(lease []byte, over func() link, act *exec.Cmd) int {
+func (s scene) playOver(with setting, over func() link, act *exec.Cmd) int {
 	p := newPeer()
-	p.lease = lease
+	p.lease = with.lease
+	p.six.options, p.six.taken = with.six, with.taken
 	var out strings.Builder
 	act.Stdout, act.Stderr = &out, os.Stderr
 	act.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

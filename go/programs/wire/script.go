@@ -63,6 +63,8 @@ type conversation struct {
 	window uint16
 	// The program's end has come.
 	ended bool
+	// What it answers to, if it does.
+	asked *packet
 }
 
 // accept answers the next SYN.
@@ -82,7 +84,7 @@ func (p *peer) accept() *conversation {
 // answer opens the connection that a SYN asks for.
 func (p *peer) answer(s *segment) *conversation {
 	p.sequence += 100000
-	c := &conversation{p: p, from: s.to, to: s.from, seq: p.sequence, ack: s.seq + 1, base: s.seq + 1, window: 60000}
+	c := &conversation{p: p, from: s.to, to: s.from, seq: p.sequence, ack: s.seq + 1, base: s.seq + 1, window: 60000, asked: s.packet}
 	c.sendWith(syn|ack, nil, mss(1460))
 	c.seq++
 	for {
@@ -100,7 +102,7 @@ func (p *peer) answer(s *segment) *conversation {
 // dial opens a connection to the program.
 func (p *peer) dial(from, to uint16) *conversation {
 	p.sequence += 100000
-	c := &conversation{p: p, from: from, to: to, seq: p.sequence, window: 60000}
+	c := &conversation{p: p, from: from, to: to, seq: p.sequence, window: 60000, asked: p.lastAsked()}
 	for try := 0; try < 100; try++ {
 		c.sendWith(syn, nil, mss(1460))
 		for {
@@ -130,7 +132,7 @@ func (c *conversation) sendWith(flags byte, data, options []byte) {
 	if flags&ack == 0 {
 		acknowledges = 0
 	}
-	c.p.sendTCP(segment{from: c.from, to: c.to, seq: c.seq, ack: acknowledges, flags: flags, window: c.window, options: options, data: data})
+	c.p.sendTCP(segment{from: c.from, to: c.to, seq: c.seq, ack: acknowledges, flags: flags, window: c.window, options: options, data: data, packet: c.asked})
 }
 
 // send sends a segment and counts what it takes.

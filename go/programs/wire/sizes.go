@@ -13,7 +13,7 @@ import (
 func init() {
 	scenes["pieces"] = scene{pieces, func(p *peer) {
 		send := func(length, size int, order ...int) {
-			whole := writeUDP(ip4(theirs), ip4(ours), 4000, port, pattern(length))
+			whole := writeUDP(ip(theirs), ip(ours), 4000, port, pattern(length))
 			p.sendParts(udpProtocol, whole, size, order...)
 			p.note("%d: %s", length, p.whole(patternWithin))
 		}
@@ -25,11 +25,11 @@ func init() {
 		send(65507, 1480)
 		// One piece is missing; one overlaps another one, with the same and with other bytes.
 		send(3003, 1000, 0, 1, 3)
-		whole := writeUDP(ip4(theirs), ip4(ours), 4000, port, pattern(1200))
+		whole := writeUDP(ip(theirs), ip(ours), 4000, port, pattern(1200))
 		for _, change := range []byte{0, 1} {
 			p.id++
 			piece := func(from, to int, more uint16) {
-				p.send(writeIP(ip4(theirs), ip4(ours), udpProtocol, p.id, uint16(from/8)|more, whole[from:to]))
+				p.send(writeIP(ip(theirs), ip(ours), udpProtocol, p.id, uint16(from/8)|more, whole[from:to]))
 			}
 			piece(0, 800, 0x2000)
 			whole[700] += change
@@ -38,7 +38,7 @@ func init() {
 			p.note("overlap: %s", p.whole(patternWithin))
 		}
 		// Further than a packet can be.
-		p.send(writeIP(ip4(theirs), ip4(ours), udpProtocol, 999, 0xffff/8&0x1fff, pattern(1000)))
+		p.send(writeIP(ip(theirs), ip(ours), udpProtocol, 999, 0xffff/8&0x1fff, pattern(1000)))
 		echo := append([]byte{8, 0, 0, 0, 0, 1, 0, 1}, pattern(3000)...)
 		be.PutUint16(echo[2:], fold(sum(0, echo)))
 		p.sendParts(icmpProtocol, echo, 1000)
@@ -70,36 +70,39 @@ func init() {
 			p.note("%s: up to %d bytes, in pieces: %v", what, largest, cut)
 		}
 	}}
-	scenes["narrow"] = scene{narrow, func(p *peer) {
-		c := p.accept()
-		largest, told := 0, false
-		for c.ack-c.base < 30000 {
-			s := c.next(patience)
-			if s == nil {
-				p.note("nothing more")
-				return
-			}
-			length := len(s.packet.whole)
-			if length > 1000 {
-				if !told {
-					p.sendICMP(3, 4, 1000, s.packet.whole)
-				}
-				told = true
-				continue
-			}
-			if length > largest {
-				largest = length
-			}
-			if s.seq == c.ack {
-				c.ack += uint32(len(s.data))
-			}
-			if len(s.data) > 0 {
-				c.send(ack, nil)
-			}
+	scenes["narrow"] = scene{narrow, func(p *peer) { p.narrow(1000, 3, 4) }}
+}
+
+// narrow takes no packets beyond a size, as it says by a message of ICMP once.
+func (p *peer) narrow(size uint32, kind, code byte) {
+	c := p.accept()
+	largest, told := 0, false
+	for c.ack-c.base < 30000 {
+		s := c.next(patience)
+		if s == nil {
+			p.note("nothing more")
+			return
 		}
-		p.note("all of it, in packets of up to %d, told: %v", largest, told)
-		c.finish()
-	}}
+		length := len(s.packet.whole)
+		if length > int(size) {
+			if !told {
+				p.sendICMP(kind, code, size, s.packet.whole)
+			}
+			told = true
+			continue
+		}
+		if length > largest {
+			largest = length
+		}
+		if s.seq == c.ack {
+			c.ack += uint32(len(s.data))
+		}
+		if len(s.data) > 0 {
+			c.send(ack, nil)
+		}
+	}
+	p.note("all of it, in packets of up to %d, told: %v", largest, told)
+	c.finish()
 }
 
 func pattern(length int) []byte {

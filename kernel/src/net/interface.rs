@@ -25,6 +25,23 @@ pub struct Assigned {
     pub ip: IpAddr,
     /// How many bits of it name the network.
     pub prefix: u8,
+    /// IFA_F_*.
+    pub flags: u32,
+    /// For how many more seconds it should be used, and is there; `u32::MAX` for ever.
+    pub lifetimes: [u32; 2],
+}
+
+impl Assigned {
+    /// One that stays.
+    pub const fn permanent(ip: IpAddr, prefix: u8) -> Self {
+        const PERMANENT: u32 = 0x80;
+        Self {
+            ip,
+            prefix,
+            flags: PERMANENT,
+            lifetimes: [u32::MAX; 2],
+        }
+    }
 }
 
 /// An interface.
@@ -68,7 +85,7 @@ pub const CARD_INDEX: u32 = 2;
 
 /// All interfaces.
 pub fn list() -> Vec<Interface> {
-    let loopback = |ip, prefix| Assigned { ip, prefix };
+    let loopback = Assigned::permanent;
     let mut all = alloc::vec![Interface {
         index: LOOPBACK_INDEX,
         name: "lo".into(),
@@ -82,17 +99,15 @@ pub fn list() -> Vec<Interface> {
     }];
     if let Some(network) = ip::network() {
         let place = network.place();
-        let assigned = place.map(|place| Assigned {
-            ip: place.address.into(),
-            prefix: place.prefix,
-        });
+        let assigned = place.map(|place| Assigned::permanent(place.address.into(), place.prefix));
+        let assigned = assigned.into_iter().chain(network.addresses6());
         all.push(Interface {
             index: CARD_INDEX,
             name: "eth0".into(),
             flags: UP | BROADCAST | RUNNING | MULTICAST | LOWER_UP,
             mtu: MTU as u32,
             hardware: network.nic.mac,
-            addresses: assigned.into_iter().collect(),
+            addresses: assigned.collect(),
         });
     }
     all
@@ -117,22 +132,19 @@ pub fn by_address(ip: IpAddr) -> Option<Interface> {
 /// The interface that multicasts to `group` use if nothing else is said: none without a device.
 pub fn multicast_default(group: IpAddr) -> Option<u32> {
     let network = ip::network()?;
-    (group.is_ipv4() && network.address().is_some()).then_some(CARD_INDEX)
-}
-
-/// Our address in the network of the card.
-fn card_address() -> Option<IpAddr> {
-    Some(ip::network()?.address()?.into())
+    (group.is_ipv6() || network.address().is_some()).then_some(CARD_INDEX)
 }
 
 /// Whether something sent to this address arrives here.
 pub fn is_local(ip: IpAddr) -> bool {
-    ip.is_loopback() || card_address() == Some(ip)
+    ip.is_loopback() || ip::network().is_some_and(|network| network.is_ours(ip))
 }
 
 /// Whether a socket may be bound to this address.
 pub fn is_bindable(ip: IpAddr) -> bool {
-    ip.is_unspecified() || is_local(ip) || ip.is_multicast()
+    // An address that is being claimed will be ours.
+    let claimed = || ip::network().is_some_and(|network| network.claims(ip));
+    ip.is_unspecified() || ip.is_multicast() || is_local(ip) || claimed()
 }
 
 /// The address that something to `to` is sent from.
@@ -155,7 +167,10 @@ pub fn source_for(to: IpAddr) -> Result<IpAddr, Errno> {
                 Err(Errno::ENETUNREACH)
             }
         }
-        IpAddr::V6(_) => Err(Errno::ENETUNREACH),
+        IpAddr::V6(ip) => {
+            let network = ip::network().ok_or(Errno::ENETUNREACH)?;
+            network.await_source6(ip).map(Into::into)
+        }
     }
 }
 
@@ -174,9 +189,15 @@ pub struct Route {
 
 /// The routes of the main table: none lead by loopback.
 pub fn routes() -> Vec<Route> {
-    let Some(place) = ip::network().and_then(ip::Network::place) else {
+    let Some(network) = ip::network() else {
         return Vec::new();
     };
+    let mut routes = network.place().map_or(Vec::new(), routes_v4);
+    routes.extend(network.routes6());
+    routes
+}
+
+fn routes_v4(place: ip::Place) -> Vec<Route> {
     let everywhere = place.router.map(|router| Route {
         to: Ipv4Addr::UNSPECIFIED.into(),
         prefix: 0,

@@ -45,9 +45,6 @@ const LOOPBACK: u16 = 772;
 const SCOPE_ALL: u8 = 0;
 const SCOPE_LINK: u8 = 253;
 const SCOPE_HOST: u8 = 254;
-/// IFA_F_PERMANENT.
-const PERMANENT: u32 = 0x80;
-
 struct Datagram(Vec<u8>);
 
 impl mailbox::Message for Datagram {
@@ -232,7 +229,7 @@ fn addresses(request: &Request<'_>, port: u32, out: &mut Answer) {
             all.push((each.clone(), *address));
         }
     }
-    // IPv4's first, as Linux lists them.
+    // IPv4's first, as Linux lists them; each interface's are in its order already.
     all.sort_by_key(|(each, address)| (address.ip.is_ipv6(), each.index));
     for (each, address) in all {
         let ip = address.ip;
@@ -249,7 +246,7 @@ fn addresses(request: &Request<'_>, port: u32, out: &mut Answer) {
         let mut info = [
             family(ip),
             address.prefix,
-            PERMANENT as u8,
+            address.flags as u8,
             scope(ip),
             0,
             0,
@@ -270,12 +267,14 @@ fn addresses(request: &Request<'_>, port: u32, out: &mut Answer) {
             }
             message.text(nl::IFA_LABEL as u16, &each.name);
         }
-        // struct ifa_cacheinfo: for ever, since boot.
+        // struct ifa_cacheinfo: for how long, since boot.
         let mut cache = [0; 16];
-        cache[..8].copy_from_slice(&[0xff; 8]);
+        let [preferred, valid] = address.lifetimes.map(u32::to_ne_bytes);
+        cache[..4].copy_from_slice(&preferred);
+        cache[4..8].copy_from_slice(&valid);
         message
             .attribute(nl::IFA_CACHEINFO as u16, &cache)
-            .attribute(nl::IFA_FLAGS as u16, &PERMANENT.to_ne_bytes());
+            .attribute(nl::IFA_FLAGS as u16, &address.flags.to_ne_bytes());
         out.put(message.finish());
     }
 }

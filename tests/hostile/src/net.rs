@@ -1,8 +1,11 @@
 //! What the program hands to socket calls: addresses, control data, netlink requests.
 use ringo_abi::Errno;
+use ringo_net::autoconf::Autoconf;
+use ringo_net::packet::{Discovery, Icmp6};
 use ringo_net::settings::{SERVERS, Settings};
 use ringo_net::sockaddr::{self, Address, UnixName};
-use ringo_net::{control, netlink, packet, search};
+use ringo_net::{autoconf, control, netlink, packet, reassembly, search};
+use std::net::IpAddr;
 
 /// See [`crate::Target`]. The first byte says what the rest is.
 pub fn run(bytes: &[u8]) {
@@ -11,6 +14,7 @@ pub fn run(bytes: &[u8]) {
         Some((1, rest)) => messages(rest),
         Some((3, rest)) => names(rest),
         Some((4, rest)) => checksum(rest),
+        Some((5, rest)) => came(rest),
         Some((_, rest)) => requests(rest),
         None => {}
     }
@@ -85,6 +89,64 @@ fn checksum(bytes: &[u8]) {
     }
 }
 
+/// A packet of IP from the network: what it says of neighbours, routers and errors.
+fn came(bytes: &[u8]) {
+    let ip = match packet::ip(bytes) {
+        Ok(ip) => ip,
+        Err(packet::Drop::Fragment) => {
+            if let Ok(piece) = packet::fragment(bytes) {
+                let _ = reassembly::Table::default().take(&piece, 0);
+            }
+            return;
+        }
+        Err(_) => return,
+    };
+    if let Some(plain) = ip.without_extensions().filter(|_| ip.is_extended()) {
+        let again = packet::ip(&plain).expect("nothing in it has changed");
+        assert_eq!((again.from, again.to), (ip.from, ip.to));
+        // Its protocol may be one that is an extension again behind what was skipped.
+        assert!(again.payload.len() <= ip.payload.len());
+    }
+    let _ = packet::icmp(&ip);
+    // Whatever its checksum.
+    let mut sealed = bytes.to_vec();
+    if let (IpAddr::V6(from), IpAddr::V6(to)) = (ip.from, ip.to)
+        && ip.payload.len() >= 4
+    {
+        let at = ip.whole.len() - ip.payload.len();
+        let end = ip.whole.len();
+        packet::seal_icmp6(&mut sealed[at..end], from, to);
+    }
+    let Ok(ip) = packet::ip(&sealed) else { return };
+    if let Ok(Icmp6::Discovery(Discovery::Router(advert))) = packet::icmp6(&ip) {
+        let mut conf = Autoconf::new([2, 0, 0, 0, 0, 1], None, None);
+        conf.begin(0);
+        conf.advertised(&advert, 1);
+        let _ = conf.tick(1);
+        assert!(conf.due() > 1 && conf.addresses().len() <= autoconf::ADDRESSES);
+    }
+}
+
+/// An advertisement with a prefix, a server and a size.
+fn advertisement() -> Vec<u8> {
+    let header = packet::Header {
+        from: "fe80::1".parse().expect("an address"),
+        to: packet::ALL_NODES.into(),
+        protocol: 58,
+        ttl: packet::NEIGHBOURS_ONLY,
+        tos: 0,
+    };
+    let mut out = vec![0; packet::IPV6_HEADER];
+    out.extend([134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    out.extend([3, 4, 64, 0xc0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0x20, 1]);
+    out.extend([0; 14]);
+    out.extend([25, 3, 0, 0, 0, 0, 0, 9, 0x20, 1]);
+    out.extend([1; 14]);
+    out.extend([5, 1, 0, 0, 0, 0, 5, 120]);
+    packet::write_ip(&mut out, &header, None);
+    out
+}
+
 fn requests(bytes: &[u8]) {
     let mut room = bytes.len();
     for request in netlink::requests(bytes) {
@@ -148,6 +210,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
             b"address 192.0.2.7/24\nnameserver 192.0.2.53\nsearch lan".to_vec(),
         ),
         (4, opening.packet(ends[0], ends[1])),
+        (5, advertisement()),
+        (5, opening.packet(ends[0], ends[1])),
     ];
     addresses
         .chain(lists)

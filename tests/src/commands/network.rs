@@ -16,6 +16,7 @@ use crate::machine::{Engine, ringo};
 pub fn trials() -> Vec<Trial> {
     let mut all = on(&Engine::ALL, "published-server", published_server);
     all.extend(on(&Engine::ALL, "dials-out", dials_out));
+    all.extend(on(&Engine::ALL, "dials-out-v6", dials_out_v6));
     all.extend(on(&[Engine::Kvm], "capture", capture));
     all.extend(on(&[Engine::Kvm], "exec-resolver", exec_resolver));
     all.extend(on(&[Engine::Kvm], "silent-network", silent_network));
@@ -183,10 +184,14 @@ pub fn talk(server: &Server) -> Result<()> {
     let ended = stream.read(&mut [0; 8]);
     ensure!(!matches!(ended, Ok(1..)), "{ended:?}");
 
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    let any = match server.address(7) {
+        SocketAddr::V4(_) => "0.0.0.0:0",
+        SocketAddr::V6(_) => "[::]:0",
+    };
+    let socket = UdpSocket::bind(any)?;
     socket.set_read_timeout(Some(LIMIT))?;
     socket.connect(server.address(7))?;
-    for length in [1, 1000, 1472] {
+    for length in [1, 1000, 1452] {
         let data = pattern(length);
         socket.send(&data)?;
         let mut back = [0; 2048];
@@ -240,7 +245,18 @@ fn capture(engine: Engine) -> Result<()> {
 }
 
 fn dials_out(engine: Engine) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    dials(engine, "127.0.0.1:0", "10.0.2.2", "10.0.2.15")
+}
+
+/// The user network's IPv6: the host's loopback address is at fec0::2.
+fn dials_out_v6(engine: Engine) -> Result<()> {
+    let ours = "fec0::5054:ff:fe12:3456";
+    dials(engine, "[::1]:0", "[fec0::2]", ours)
+}
+
+/// Dials a listener at the host's address `bind`, which is `host` to the program, from `guest`.
+fn dials(engine: Engine, bind: &str, host: &str, guest: &str) -> Result<()> {
+    let listener = TcpListener::bind(bind)?;
     let port = listener.local_addr()?.port();
     let echoes = std::thread::spawn(move || -> Result<usize> {
         let (mut stream, _) = listener.accept()?;
@@ -256,15 +272,15 @@ fn dials_out(engine: Engine) -> Result<()> {
     let mut command = ringo_run(engine, &["--cpus", "2", "--net", "user"]);
     command
         .arg(ours("outside")?)
-        .args(["dial", &format!("10.0.2.2:{port}")]);
+        .args(["dial", &format!("{host}:{port}")]);
     let outcome = finish(command, engine)?;
     let said = text(&outcome.stdout);
     ensure!(outcome.code == 0, "{said}{}", text(&outcome.stderr));
     echoes.join().expect("it does not panic")?;
     for part in [
         "16777216 bytes came back, <nil>",
-        &format!("10.0.2.15 10.0.2.2:{port}"),
-        "eth0 [10.0.2.15/24]",
+        &format!("{guest} {host}:{port}"),
+        "eth0 [10.0.2.15/24 fec0::5054:ff:fe12:3456/64 fe80::5054:ff:fe12:3456/64]",
         "connection refused",
     ] {
         ensure!(said.contains(part), "no {part:?} in: {said}");
@@ -300,7 +316,11 @@ fn silent_network(engine: Engine) -> Result<()> {
     command.env("RINGO_QEMU", &script);
     command.arg(ours("outside")?).arg("names");
     let said = text(&finish(command, engine)?.stdout);
-    for part in ["eth0 [10.0.2.15/24]", "#MANUAL\n", "nameserver 10.0.2.3\n"] {
+    for part in [
+        "eth0 [10.0.2.15/24 fe80::",
+        "#MANUAL\n",
+        "nameserver 10.0.2.3\n",
+    ] {
         ensure!(said.contains(part), "no {part:?} in: {said}");
     }
     Ok(())

@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         }));
     };
     add(on(&Engine::ALL, "tap-server", tap_server));
+    add(on(&Engine::ALL, "tap-server-v6", tap_server_v6));
     add(on(&[Engine::Kvm], "tap-addresses", tap_addresses));
     add(on(&Engine::ALL, "bridge-dhcp", bridge_dhcp));
     add(on(&[Engine::Kvm], "tap-without-dhcp", tap_without_dhcp));
@@ -50,6 +51,22 @@ fn tap_server(engine: Engine) -> Result<()> {
     })
 }
 
+/// The same by IPv6, with an address that was given beside one of IPv4.
+fn tap_server_v6(engine: Engine) -> Result<()> {
+    let namespace = Namespace::with_tap()?;
+    namespace.ip("address add 2001:db8::1/64 dev tap0 nodad")?;
+    namespace.run(|| {
+        let mut command = ringo_run(engine, &["--cpus", "2"]);
+        command.args(STATIC);
+        command.args(["--ip", "2001:db8::2/64", "--gateway", "2001:db8::1"]);
+        let guest = "2001:db8::2".parse()?;
+        let ports = [7, 80, 81, 99].map(|port| (port, SocketAddr::new(guest, port)));
+        let server = Server::begin(engine, command, ports.to_vec())?;
+        talk(&server)?;
+        server.end()
+    })
+}
+
 fn contains(said: &str, parts: &[&str]) -> Result<()> {
     for part in parts {
         ensure!(said.contains(part), "no {part:?} in: {said}");
@@ -62,7 +79,8 @@ fn tap_addresses(engine: Engine) -> Result<()> {
     let said = namespace.run(|| {
         let mut command = ringo_run(engine, &STATIC);
         command.args(["--dns", "192.0.2.53", "--dns", "2001:db8::53", "--mac"]);
-        command.arg("52:54:00:00:00:77").arg(ours("outside")?);
+        command.args(["52:54:00:00:00:77", "--ip", "2001:db8::2/64"]);
+        command.arg(ours("outside")?);
         command.arg("names");
         finish(command, engine)
     })?;
@@ -70,10 +88,10 @@ fn tap_addresses(engine: Engine) -> Result<()> {
         &text(&said.stdout),
         &[
             "/etc/resolv.conf: <nil>\n#MANUAL\nnameserver 192.0.2.53\nnameserver 2001:db8::53\n",
-            "192.0.2.2\tringo\n",
+            "192.0.2.2\tringo\n2001:db8::2\tringo\n",
             // The default route, by 192.0.2.1.
             "eth0\t00000000\t010200C0\t0003\t",
-            "eth0 [192.0.2.2/24] 52:54:00:00:00:77\n",
+            "eth0 [192.0.2.2/24 2001:db8::2/64 fe80::5054:ff:fe00:77/64] 52:54:00:00:00:77\n",
         ],
     )
 }
@@ -151,7 +169,7 @@ fn bridge_dhcp(engine: Engine) -> Result<()> {
             "#PROTO: DHCP\ndomain example.org\nsearch lan.example.org test.example.org\n\
              nameserver 192.0.2.53\nnameserver 192.0.2.54\nbootserver 192.0.2.1\n",
             "eth0\t00000000\t010200C0\t0003\t",
-            "eth0 [192.0.2.2/24] 52:54:00:",
+            "eth0 [192.0.2.2/24 fe80::",
         ],
     )
 }

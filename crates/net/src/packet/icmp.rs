@@ -1,14 +1,16 @@
 //! ICMP: echoes, and what did not arrive (RFC 792, 1191).
 //!
 //! What a message of an error means to a program is said once, here: as Linux has it (icmp_err_convert in net/ipv4/icmp.c).
-use super::{Drop, IPV4_HEADER, Ip};
-use core::net::SocketAddr;
+use super::{Drop, IPV4_HEADER, IPV6_HEADER, Ip};
+use core::net::{IpAddr, SocketAddr};
 use ringo_abi::Errno;
-use smoltcp::wire::Ipv4Packet;
+use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 
 /// What an error of ICMP quotes beside its own eight bytes: the header and the beginning of what it is about.
 const QUOTED: usize = IPV4_HEADER + 8;
 const ICMP_HEADER: usize = 8;
+/// The protocol of IPv6's header for pieces.
+const FRAGMENT: u8 = 44;
 
 /// A message of ICMP.
 #[derive(Clone, Copy, Debug)]
@@ -105,26 +107,43 @@ pub fn undelivered(packet: &[u8]) -> Result<Undelivered, Drop> {
 }
 
 /// A packet of ours, cut short behind the eight bytes that follow its header.
-fn quoted(quoted: &[u8]) -> Result<Undelivered, Drop> {
-    if quoted.len() < IPV4_HEADER || quoted[0] >> 4 != 4 {
-        return Err(Drop::Malformed);
-    }
-    let packet = Ipv4Packet::new_unchecked(quoted);
-    let header = usize::from(packet.header_len());
+pub(super) fn quoted(quoted: &[u8]) -> Result<Undelivered, Drop> {
+    let (header, protocol, from, to): (_, _, IpAddr, IpAddr) = match quoted.first().map(|b| b >> 4)
+    {
+        Some(4) if quoted.len() >= IPV4_HEADER => {
+            let packet = Ipv4Packet::new_unchecked(quoted);
+            let header = usize::from(packet.header_len());
+            let (from, to) = (packet.src_addr(), packet.dst_addr());
+            (header, packet.next_header().into(), from.into(), to.into())
+        }
+        Some(6) if quoted.len() >= IPV6_HEADER => {
+            let packet = Ipv6Packet::new_unchecked(quoted);
+            // What we sent in pieces has their header: the first has the ports.
+            let (header, protocol) = match quoted[6] {
+                FRAGMENT => {
+                    let next = *quoted.get(IPV6_HEADER).ok_or(Drop::Malformed)?;
+                    (IPV6_HEADER + 8, next)
+                }
+                next => (IPV6_HEADER, next),
+            };
+            let (from, to) = (packet.src_addr(), packet.dst_addr());
+            (header, protocol, from.into(), to.into())
+        }
+        _ => return Err(Drop::Malformed),
+    };
     let begin: &[u8; 8] = quoted
         .get(header..)
         .filter(|_| header >= IPV4_HEADER)
         .and_then(|rest| rest.first_chunk())
         .ok_or(Drop::Malformed)?;
     let [f0, f1, t0, t1, s0, s1, s2, s3] = *begin;
-    let end = |ip: core::net::Ipv4Addr, port| SocketAddr::new(ip.into(), u16::from_be_bytes(port));
     Ok(Undelivered {
         errno: Errno::EHOSTUNREACH,
         hard: false,
         mtu: None,
-        protocol: packet.next_header().into(),
-        from: end(packet.src_addr(), [f0, f1]),
-        to: end(packet.dst_addr(), [t0, t1]),
+        protocol,
+        from: SocketAddr::new(from, u16::from_be_bytes([f0, f1])),
+        to: SocketAddr::new(to, u16::from_be_bytes([t0, t1])),
         sequence: u32::from_be_bytes([s0, s1, s2, s3]),
     })
 }
@@ -158,13 +177,21 @@ pub fn write_port_unreachable(out: &mut [u8], about: &Ip) {
 
 /// The Internet's checksum (RFC 1071).
 pub(super) fn checksum(bytes: &[u8]) -> u16 {
-    let (words, rest) = bytes.as_chunks::<2>();
-    let words = words
-        .iter()
-        .map(|word| u32::from(u16::from_be_bytes(*word)));
-    let rest = rest.iter().map(|last| u32::from(*last) << 8);
-    // A packet's 65,535 bytes do not overflow it.
-    let mut sum: u32 = words.chain(rest).sum();
+    sum(&[bytes])
+}
+
+/// The checksum of what lies in several places, all but the last of an even length.
+pub(super) fn sum(parts: &[&[u8]]) -> u16 {
+    let mut sum = 0;
+    for part in parts {
+        let (words, rest) = part.as_chunks::<2>();
+        let words = words
+            .iter()
+            .map(|word| u32::from(u16::from_be_bytes(*word)));
+        let rest = rest.iter().map(|last| u32::from(*last) << 8);
+        // A packet's 65,535 bytes do not overflow it.
+        sum += words.chain(rest).sum::<u32>();
+    }
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -1,18 +1,22 @@
-//! Packets as they come from a network and go out: Ethernet, ARP, IPv4, UDP, ICMP, and as much of TCP as finds its connection
-//! (RFC 826, 791, 768, 792, 9293).
+//! Packets as they come from a network and go out: Ethernet, ARP, IPv4 and IPv6, UDP, ICMP for both, the discovery of
+//! neighbours and routers, and as much of TCP as finds its connection (RFC 826, 791, 8200, 768, 792, 4443, 4861, 9293).
 //!
 //! Views and checksums are smoltcp's; here is what of them a host wants to know, as values. Parsing says why a packet is of no
 //! use ([`Drop`]), writing fills a slice whose length the caller asked for first.
+mod discovery;
 mod ethernet;
 mod icmp;
+mod icmp6;
 mod ip;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
 
+pub use discovery::*;
 pub use ethernet::*;
 pub use icmp::*;
+pub use icmp6::*;
 pub use ip::*;
 pub use tcp::*;
 pub use udp::*;
@@ -26,6 +30,8 @@ pub const BROADCAST: Mac = [0xff; 6];
 pub const ETHERNET_HEADER: usize = 14;
 /// See [`ETHERNET_HEADER`].
 pub const IPV4_HEADER: usize = 20;
+/// See [`ETHERNET_HEADER`].
+pub const IPV6_HEADER: usize = 40;
 /// See [`ETHERNET_HEADER`].
 pub const UDP_HEADER: usize = 8;
 /// An ARP packet for IPv4 over Ethernet.

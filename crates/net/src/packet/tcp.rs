@@ -1,6 +1,6 @@
 //! As much of TCP as finds a segment's connection, and the answer to one without (RFC 9293).
-use super::icmp::checksum;
-use super::{Drop, Ip};
+use super::icmp::{checksum, sum};
+use super::{Drop, IPV4_HEADER, IPV6_HEADER, Ip};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use smoltcp::phy::ChecksumCapabilities;
@@ -226,45 +226,26 @@ pub fn tcp_checksum(ip: &Ip) -> bool {
 /// Where in a segment its checksum is.
 pub const CHECKSUM_AT: usize = 16;
 
-/// Fills the checksum of an IPv4 packet's segment in; with `only_begin`, with the sum of the pseudo-header alone, for a card
-/// that adds the rest. Gives where the segment begins, none for what is no such packet.
+/// Fills the checksum of an IP packet's segment in; with `only_begin`, with the sum of the pseudo-header alone, for a card
+/// that adds the rest. Gives where the segment begins, none for what is no such packet or, of IPv6, has extensions.
 pub fn fill_tcp_checksum(packet: &mut [u8], only_begin: bool) -> Option<u16> {
     const TCP: u8 = 6;
-    let &[
-        first,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        TCP,
-        _,
-        _,
-        a,
-        b,
-        c,
-        d,
-        e,
-        f,
-        g,
-        h,
-        ..,
-    ] = &*packet
-    else {
-        return None;
+    let (header, ends, protocol) = match packet.first()? >> 4 {
+        4 => (usize::from(packet[0] & 15) * 4, 12..20, packet.get(9)?),
+        6 => (IPV6_HEADER, 8..40, packet.get(6)?),
+        _ => return None,
     };
-    let header = usize::from(first & 15) * 4;
-    let length = packet.len().checked_sub(header)?;
-    let place = header + CHECKSUM_AT..header + CHECKSUM_AT + 2;
-    if first >> 4 != 4 || header < 20 || packet.len() < place.end {
+    if *protocol != TCP || header < IPV4_HEADER {
         return None;
     }
+    let place = header + CHECKSUM_AT..header + CHECKSUM_AT + 2;
+    let length = packet.len().checked_sub(header)?;
+    let ends = packet.get(ends)?;
     let [high, low] = (length as u16).to_be_bytes();
-    let begin = !checksum(&[a, b, c, d, e, f, g, h, 0, TCP, high, low]);
-    packet[place.clone()].copy_from_slice(&begin.to_be_bytes());
+    let begin = !sum(&[ends, &[0, TCP, high, low]]);
+    packet
+        .get_mut(place.clone())?
+        .copy_from_slice(&begin.to_be_bytes());
     if !only_begin {
         let sum = checksum(&packet[header..]);
         packet[place].copy_from_slice(&sum.to_be_bytes());

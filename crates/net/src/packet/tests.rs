@@ -3,7 +3,7 @@ use super::icmp::checksum;
 use super::*;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use proptest::prelude::*;
 use ringo_abi::Errno;
 use smoltcp::wire::TcpPacket;
@@ -17,8 +17,8 @@ fn address(text: &str) -> SocketAddr {
 
 fn header(protocol: u8) -> Header {
     Header {
-        from: [10, 0, 2, 2].into(),
-        to: [10, 0, 2, 15].into(),
+        from: IpAddr::from([10, 0, 2, 2]),
+        to: IpAddr::from([10, 0, 2, 15]),
         protocol,
         ttl: 64,
         tos: 0,
@@ -30,7 +30,7 @@ fn datagram(data: &[u8]) -> Vec<u8> {
     out[IPV4_HEADER + UDP_HEADER..].copy_from_slice(data);
     let (from, to) = (address("10.0.2.2:53"), address("10.0.2.15:4000"));
     write_udp(&mut out[IPV4_HEADER..], from, to);
-    write_ipv4(&mut out, &header(17), None);
+    write_ip(&mut out, &header(17), None);
     out
 }
 
@@ -65,7 +65,7 @@ proptest! {
     ) {
         let mut frame = vec![0; ETHERNET_HEADER + IPV4_HEADER + payload.len()];
         frame[ETHERNET_HEADER + IPV4_HEADER..].copy_from_slice(&payload);
-        write_ipv4(&mut frame[ETHERNET_HEADER..], &header(protocol), None);
+        write_ip(&mut frame[ETHERNET_HEADER..], &header(protocol), None);
         write_ethernet(&mut frame, OURS, THEIRS, EthernetKind::V4);
         look(&frame);
         for (at, byte) in damage {
@@ -111,7 +111,7 @@ fn a_part_of_a_packet_is_told_from_a_whole_one() {
         offset: 8,
         more: false,
     };
-    write_ipv4(&mut bytes, &header(17), Some(part));
+    write_ip(&mut bytes, &header(17), Some(part));
     assert_eq!(ip(&bytes).err(), Some(Drop::Fragment));
 }
 
@@ -144,7 +144,7 @@ fn a_segment_that_nobody_wants_gets_a_reset_it_believes() {
     out[IPV4_HEADER + 13] = 2;
     let mut segment = TcpPacket::new_unchecked(&mut out[IPV4_HEADER..]);
     segment.fill_checksum(&from.ip().into(), &to.ip().into());
-    write_ipv4(&mut out, &header(6), None);
+    write_ip(&mut out, &header(6), None);
     let syn = ip(&out).unwrap();
     assert!(tcp_checksum(&syn) && tcp(&syn).unwrap().opens);
     let reset = reset_for(&syn).unwrap();
@@ -167,7 +167,7 @@ fn an_error_tells_which_datagram_it_is_about() {
     let about = ip(&bytes).unwrap();
     let mut out = vec![0; IPV4_HEADER + unreachable_length(&about)];
     write_port_unreachable(&mut out[IPV4_HEADER..], &about);
-    write_ipv4(&mut out, &header(1), None);
+    write_ip(&mut out, &header(1), None);
     let parsed = ip(&out).unwrap();
     let Ok(Icmp::Undelivered(found)) = icmp(&parsed) else {
         panic!("not what was written");

@@ -22,6 +22,7 @@ pub(super) static NET: Listing = Listing {
     items: &[
         file("dev", interfaces),
         file("if_inet6", addresses),
+        file("ipv6_route", routes6),
         file("netstat", super::net_counts::netstat),
         file("pnp", names),
         file("route", routes),
@@ -67,9 +68,8 @@ fn interfaces(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     Ok(())
 }
 
-/// IPv6 addresses: address, interface, prefix, scope, flags (permanent), name.
+/// IPv6 addresses: address, interface, prefix, scope, flags, name.
 fn addresses(out: &mut Text, _: Numbers) -> Result<(), Errno> {
-    const PERMANENT: u32 = 0x80;
     for each in interface::list() {
         for assigned in &each.addresses {
             let IpAddr::V6(ip) = assigned.ip else {
@@ -82,10 +82,11 @@ fn addresses(out: &mut Text, _: Numbers) -> Result<(), Errno> {
             };
             writeln!(
                 out,
-                "{:032x} {:02x} {:02x} {scope:02x} {PERMANENT:02x} {:>8}",
+                "{:032x} {:02x} {:02x} {scope:02x} {:02x} {:>8}",
                 ip.to_bits(),
                 each.index,
                 assigned.prefix,
+                assigned.flags & 0xff,
                 each.name
             )?;
         }
@@ -130,6 +131,32 @@ fn routes(out: &mut Text, _: Numbers) -> Result<(), Errno> {
         let line =
             alloc::format!("{name}\t{to:08X}\t{by:08X}\t{flags:04X}\t0\t0\t0\t{mask:08X}\t0\t0\t0");
         padded(out, &line, 127)?;
+    }
+    Ok(())
+}
+
+/// The routes of IPv6, as Linux' net/ipv6/route.c prints them: to, from (anywhere), by, metric, references, uses, flags, name.
+fn routes6(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    /// RTF_UP, RTF_GATEWAY, and the metrics Linux gives to what it learns and to networks.
+    const UP: u32 = 1;
+    const GATEWAY: u32 = 2;
+    const METRIC_LEARNT: u32 = 1024;
+    const METRIC_NETWORK: u32 = 256;
+    for route in interface::routes() {
+        let IpAddr::V6(to) = route.to else { continue };
+        let (by, flags, metric) = match route.by {
+            Some(IpAddr::V6(by)) => (by, UP | GATEWAY, METRIC_LEARNT),
+            _ => (Ipv6Addr::UNSPECIFIED, UP, METRIC_NETWORK),
+        };
+        writeln!(
+            out,
+            "{:032x} {:02x} {:032x} 00 {:032x} {metric:08x} 00000000 00000000 {flags:08x} {:>8}",
+            to.to_bits(),
+            route.prefix,
+            0,
+            by.to_bits(),
+            interface::by_index(route.index)?.name
+        )?;
     }
     Ok(())
 }

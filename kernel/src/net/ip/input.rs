@@ -3,14 +3,15 @@ use super::{COUNTS, Network};
 use crate::net::{tcp, udp};
 use crate::time;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use linux_raw_sys::net as abi;
-use ringo_net::packet::{self, Carried, Drop, Header, Icmp, Ip, Undelivered};
+use ringo_net::packet::{self, Carried, Drop, Header, Icmp, Icmp6, Ip, Undelivered};
 use ringo_net::reassembly::Taken;
 
 const TCP: u8 = abi::IPPROTO_TCP as u8;
 const UDP: u8 = abi::IPPROTO_UDP as u8;
 const ICMP: u8 = abi::IPPROTO_ICMP as u8;
+const ICMP_V6: u8 = abi::IPPROTO_ICMPV6 as u8;
 /// Ports of DHCP.
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
@@ -25,6 +26,16 @@ pub fn frame(network: &'static Network, frame: &[u8], checked: bool) {
             Ok(())
         }
         Ok(Carried::Ip(bytes)) => match packet::ip(bytes) {
+            // What follows knows nothing of extensions.
+            Ok(ip) if ip.is_extended() => match ip.without_extensions() {
+                Some(plain) => {
+                    packet::ip(&plain).and_then(|ip| self::ip(network, &[], &Ip { checked, ..ip }))
+                }
+                None => {
+                    COUNTS.full.add();
+                    Ok(())
+                }
+            },
             Ok(ip) => self::ip(network, frame, &Ip { checked, ..ip }),
             Err(Drop::Fragment) => piece(network, bytes),
             Err(why) => Err(why),
@@ -39,8 +50,11 @@ pub fn frame(network: &'static Network, frame: &[u8], checked: bool) {
 /// A piece of a packet came: with the last one, the packet has come.
 fn piece(network: &'static Network, bytes: &[u8]) -> Result<(), Drop> {
     let piece = packet::fragment(bytes)?;
-    let ours = network.address() == Some(piece.to);
-    if !ours && !piece.to.is_multicast() && !piece.to.is_broadcast() {
+    let everybody = match piece.to {
+        IpAddr::V4(to) => to.is_multicast() || to.is_broadcast(),
+        IpAddr::V6(to) => to.is_multicast(),
+    };
+    if !everybody && !network.is_ours(piece.to) {
         return Err(Drop::NotOurs);
     }
     COUNTS.pieces.add();
@@ -69,8 +83,11 @@ enum For {
 }
 
 fn receiver(network: &Network, ip: &Ip) -> For {
-    let IpAddr::V4(to) = ip.to else {
-        return For::Others;
+    let to = match ip.to {
+        IpAddr::V4(to) => to,
+        IpAddr::V6(to) if to.is_multicast() => return For::Everybody,
+        IpAddr::V6(_) if network.is_ours(ip.to) => return For::Us,
+        IpAddr::V6(_) => return For::Others,
     };
     if network.address() == Some(to) {
         For::Us
@@ -85,9 +102,6 @@ fn receiver(network: &Network, ip: &Ip) -> For {
 }
 
 fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
-    if ip.from.is_ipv6() {
-        return Err(Drop::Protocol);
-    }
     let datagram = match ip.protocol {
         UDP => Some(packet::udp(ip)?),
         _ => None,
@@ -99,25 +113,78 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
         return Ok(());
     }
     // Loopback's addresses never come from outside (RFC 1122, 3.2.1.3).
-    if ip.from.is_loopback() || Some(ip.from) == network.address().map(IpAddr::V4) {
+    if ip.from.is_loopback() || ip.to.is_loopback() {
+        return Err(Drop::Malformed);
+    }
+    // Nor do ours, nor does anything come from none; but for messages about who has an address.
+    let ours = network.is_ours(ip.from) || ip.from == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    if ours && ip.protocol != ICMP_V6 {
         return Err(Drop::Malformed);
     }
     match (receiver(network, ip), ip.protocol, datagram) {
         (For::Others, ..) => Err(Drop::NotOurs),
         (For::Us, TCP, _) => tcp::input(network, ip),
-        (For::Us, ICMP, _) => icmp(network, ip),
+        (For::Us, ICMP, _) if ip.to.is_ipv4() => icmp(network, ip),
+        (_, ICMP_V6, _) if ip.to.is_ipv6() => icmp6(network, ip),
         (receiver, _, Some(datagram)) => {
             if !udp::input(&datagram, ip) && receiver == For::Us {
                 COUNTS.no_socket.add();
-                let length = packet::unreachable_length(ip);
-                answer(network, ip, length, |out| {
-                    packet::write_port_unreachable(out, ip);
-                });
+                port_unreachable(network, ip);
             }
             Ok(())
         }
         _ => Err(Drop::Protocol),
     }
+}
+
+fn port_unreachable(network: &Network, ip: &Ip) {
+    match (ip.to, ip.from) {
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let length = packet::unreachable_length6(ip);
+            answer_by(network, ip, ICMP_V6, length, |out| {
+                packet::write_port_unreachable6(out, from, to, ip);
+            });
+        }
+        _ => {
+            let length = packet::unreachable_length(ip);
+            answer(network, ip, length, |out| {
+                packet::write_port_unreachable(out, ip);
+            });
+        }
+    }
+}
+
+fn icmp6(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
+    match packet::icmp6(ip)? {
+        Icmp6::Discovery(message) => network.discover(ip, &message),
+        _ if network.is_ours(ip.from) || ip.from.is_unspecified() => return Err(Drop::Malformed),
+        Icmp6::Echo(rest) => {
+            let Some(from) = network.answers_from(ip) else {
+                return Ok(());
+            };
+            let mut answer = Vec::new();
+            let length = 4 + rest.len();
+            if answer.try_reserve_exact(length).is_err() {
+                COUNTS.full.add();
+                return Ok(());
+            }
+            answer.resize(length, 0);
+            if let (IpAddr::V6(from), IpAddr::V6(to)) = (from, ip.from) {
+                packet::write_echo_reply6(&mut answer, from, to, rest);
+            }
+            let header = Header {
+                from,
+                to: ip.from,
+                protocol: ICMP_V6,
+                ttl: 64,
+                tos: ip.tos,
+            };
+            network.send_in_pieces(&header, &answer);
+        }
+        Icmp6::Undelivered(what) if network.is_ours(what.from.ip()) => undelivered(&what),
+        Icmp6::Undelivered(_) => return Err(Drop::NotOurs),
+    }
+    Ok(())
 }
 
 fn icmp(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
@@ -128,7 +195,7 @@ fn icmp(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
             });
         }
         Icmp::Echo(rest) => {
-            let (Some(from), IpAddr::V4(to)) = (network.address(), ip.from) else {
+            let Some(from) = network.answers_from(ip) else {
                 return Ok(());
             };
             let mut answer = Vec::new();
@@ -140,16 +207,14 @@ fn icmp(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
             packet::write_echo_reply(&mut answer, rest);
             let header = Header {
                 from,
-                to,
+                to: ip.from,
                 protocol: ICMP,
                 ttl: 64,
                 tos: 0,
             };
             network.send_in_pieces(&header, &answer);
         }
-        Icmp::Undelivered(what) if Some(what.from.ip()) == network.address().map(IpAddr::V4) => {
-            undelivered(&what);
-        }
+        Icmp::Undelivered(what) if network.is_ours(what.from.ip()) => undelivered(&what),
         Icmp::Undelivered(_) => return Err(Drop::NotOurs),
     }
     Ok(())
@@ -180,8 +245,8 @@ pub fn answer_by(
     length: usize,
     fill: impl FnOnce(&mut [u8]),
 ) {
-    if let Some(from) = network.address() {
-        send_by(network, from.into(), ip.from, protocol, length, fill);
+    if let Some(from) = network.answers_from(ip) {
+        send_by(network, from, ip.from, protocol, length, fill);
     }
 }
 
@@ -194,9 +259,6 @@ pub fn send_by(
     length: usize,
     fill: impl FnOnce(&mut [u8]),
 ) {
-    let (IpAddr::V4(from), IpAddr::V4(to)) = (from, to) else {
-        return;
-    };
     let header = Header {
         from,
         to,

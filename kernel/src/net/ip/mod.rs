@@ -1,19 +1,21 @@
-//! What leaves this machine and comes to it: one network card, IPv4.
+//! What leaves this machine and comes to it: one network card, IPv4 and IPv6.
 //!
 //! - input.rs: from a frame to the socket it is for. output.rs: from a packet to the card, by the right neighbour.
-//! - neighbours.rs: Ethernet addresses of others (ARP). dhcp.rs: our own IP address. port.rs: the card as smoltcp sees it.
+//! - neighbours.rs: Ethernet addresses of others. dhcp.rs: our own IPv4 address; discovery.rs: those of IPv6, and routers.
+//! - port.rs: the card as smoltcp sees it.
 //! - names.rs: who is asked for names. counts.rs: what became of packets.
 //!
 //! A frame is looked at where interrupts are handled and goes from there straight into the queue of the socket it is for; what
 //! a socket sends goes from the system call straight to the card. TCP's connections are in tcp/wire.rs, each with a lock
 //! of its own; this layer has none that two connections share but the card's two queues and the neighbours' table.
-//! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `neighbours`; the card's transmit queue;
-//! `names`.
+//! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `conf` and `neighbours`; the card's transmit
+//! queue; `names`.
 //!
-//! Not here: IPv6, more than one card, IGMP.
-//! Sources: RFC 791, 826, 1122; Linux net/ipv4.
+//! Not here: more than one card, IGMP and MLD.
+//! Sources: RFC 791, 826, 1122, 8200, 4861; Linux net/ipv4 and net/ipv6.
 pub mod counts;
 mod dhcp;
+mod discovery;
 mod input;
 mod names;
 mod neighbours;
@@ -26,6 +28,7 @@ pub use output::{Cut, Datagram, send_datagram};
 pub use port::{Port, now};
 
 use self::dhcp::Dhcp;
+use self::discovery::Discovery;
 use self::names::Names;
 use self::neighbours::Neighbours;
 use super::tcp::Wire;
@@ -39,6 +42,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ringo_abi::Errno;
+use ringo_net::packet;
 use ringo_net::paths::Paths;
 use ringo_net::reassembly;
 use ringo_net::settings::Settings;
@@ -96,6 +100,8 @@ pub struct Network {
     dhcp: Dhcp,
     names: SpinLock<Names>,
     neighbours: Neighbours,
+    neighbours6: Neighbours,
+    discovery: Discovery,
     /// Packets that come in pieces.
     pieces: SpinLock<reassembly::Table>,
     /// Ways that take less than the card; `narrow` if there are any.
@@ -144,16 +150,19 @@ pub fn init(device: Device, settings: Settings) -> Result<(), VirtioError> {
         place: SpinLock::new(None),
         address: AtomicU32::new(0),
         arrival: WaitQueue::new(),
+        discovery: Discovery::new(nic.mac, &settings),
         settings,
         dhcp: Dhcp::new(nic.mac),
         names: SpinLock::new(Names::default()),
-        neighbours: Neighbours::new(),
+        neighbours: Neighbours::new(false),
+        neighbours6: Neighbours::new(true),
         pieces: SpinLock::default(),
         paths: SpinLock::default(),
         narrow: AtomicBool::new(false),
         waiting: SpinLock::new(Vec::new()),
     });
     nic.listen()?;
+    network.begin_v6();
     match network.settings.address {
         Some((address, prefix)) => network.settle(Some(Place {
             address,
@@ -162,6 +171,7 @@ pub fn init(device: Device, settings: Settings) -> Result<(), VirtioError> {
         })),
         None => network.dhcp.run(network, None),
     }
+    network.nic.flush();
     Ok(())
 }
 
@@ -200,13 +210,46 @@ impl Network {
             return MTU;
         }
         let known = self.paths.lock().largest(to, time::now());
-        known.map_or(MTU, usize::from)
+        let link = self.link_mtu(to);
+        known.map_or(link, |mtu| link.min(mtu.into()))
+    }
+
+    /// There is something that takes less than the card.
+    fn say_narrow(&self, narrow: bool) {
+        self.narrow.fetch_or(narrow, Ordering::Relaxed);
+    }
+
+    /// What everybody in our network takes.
+    pub fn link_mtu(&self, to: IpAddr) -> usize {
+        match to {
+            IpAddr::V4(_) => MTU,
+            IpAddr::V6(_) => self.discovery.mtu().map_or(MTU, |mtu| MTU.min(mtu.into())),
+        }
+    }
+
+    /// Whether packets to this address are for us alone.
+    pub fn is_ours(&self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.address() == Some(ip),
+            IpAddr::V6(ip) => self.discovery.is_ours(ip),
+        }
+    }
+
+    /// The address that answers to a packet come from: the one it was sent to, if it is ours.
+    fn answers_from(&self, ip: &packet::Ip) -> Option<IpAddr> {
+        match (ip.to, ip.from) {
+            (IpAddr::V6(to), IpAddr::V6(from)) if to.is_multicast() => {
+                self.discovery.source(from).map(IpAddr::V6)
+            }
+            (IpAddr::V6(_), _) => Some(ip.to),
+            (IpAddr::V4(_), _) => self.address().map(IpAddr::V4),
+        }
     }
 
     /// A router says what the way to somebody takes.
     pub fn learn_mtu(&self, to: IpAddr, mtu: u16) {
         let learnt = self.paths.lock().learn(to, mtu, MTU as u16, time::now());
-        self.narrow.fetch_or(learnt.is_some(), Ordering::Relaxed);
+        self.say_narrow(learnt.is_some());
     }
 
     /// Our place is this from now on.

@@ -2,7 +2,9 @@
 //!
 //! What the command said counts before what the lease says. Who reads while an address is on its way waits for it, as dialing
 //! does. Lock: `names`, a leaf.
-use super::Network;
+use super::{Network, PATIENCE};
+use crate::sync::Wait;
+use crate::time;
 use alloc::format;
 use alloc::string::String;
 use arrayvec::ArrayVec;
@@ -25,23 +27,33 @@ pub struct Names {
 }
 
 impl Network {
+    /// Waits a little for a lease; a router's servers do as well, when a lease has had its time.
+    fn await_servers(&self) -> Result<(), Errno> {
+        let enough = || self.address().is_some() || self.discovery.has_servers_alone();
+        let how = Wait::interruptible().deadline(Some(time::now() + PATIENCE));
+        self.arrival.wait_until(how, || enough().then_some(()))
+    }
+
     /// The lines of /proc/net/pnp.
     ///
     /// # Errors
     /// ERESTARTSYS while waiting.
     pub fn resolver(&self) -> Result<String, Errno> {
-        match self.await_address() {
+        match self.await_servers() {
             // The name server may be known all the same.
-            Ok(_) | Err(Errno::ENETUNREACH) => {}
+            Ok(()) | Err(Errno::ETIMEDOUT) => {}
             Err(errno) => return Err(errno),
         }
         let names = self.names.lock().clone();
         let told = &self.settings;
         let by_dhcp = told.address.is_none() && names.server.is_some();
-        let servers = match told.servers.is_empty() {
-            true => &names.servers,
-            false => &told.servers,
-        };
+        let mut servers = told.servers.clone();
+        if servers.is_empty() {
+            servers = names.servers;
+            // And those of routers, as far as there is room.
+            let others = self.discovery.servers();
+            servers.extend(others.into_iter().take(servers.remaining_capacity()));
+        }
         let mut text = String::from(if by_dhcp {
             "#PROTO: DHCP\n"
         } else {
@@ -56,12 +68,22 @@ impl Network {
                 if let Some(domain) = &names.domain {
                     line("domain", domain);
                 }
-                if let Some(search) = names.search.as_ref().or(told.search.as_ref()) {
+                let routers = self.discovery.search();
+                let search = names.search.as_ref().or(routers.as_ref());
+                if let Some(search) = search.or(told.search.as_ref()) {
                     line("search", search);
                 }
             }
         }
-        servers.iter().for_each(|server| line("nameserver", server));
+        for server in &servers {
+            match server {
+                // With the interface that leads to it.
+                IpAddr::V6(ip) if ip.is_unicast_link_local() => {
+                    line("nameserver", &format_args!("{ip}%eth0"));
+                }
+                ip => line("nameserver", ip),
+            }
+        }
         if let Some(server) = &names.server {
             line("bootserver", server);
         }

@@ -1,4 +1,5 @@
-//! Ethernet addresses of others in our network (RFC 826, 1122 2.3.2): ARP around the table of [`ringo_net::neighbours`].
+//! Ethernet addresses of others in our network: ARP (RFC 826, 1122 2.3.2) and, by discovery.rs, the discovery of neighbours
+//! (RFC 4861, 7) around a table of [`ringo_net::neighbours`] each.
 //!
 //! What a neighbour that does not answer was to get has failed: the sockets hear of it as of a router's message
 //! (EHOSTUNREACH). One spin lock, held for a look-up; nothing is sent or told under it.
@@ -7,37 +8,44 @@ use crate::drivers::virtio::net::Frame;
 use crate::sync::SpinLock;
 use crate::time::{self, Timer, TimerCallback};
 use alloc::sync::Arc;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv6Addr};
 use ringo_net::neighbours::Table;
 use ringo_net::packet::{self, ARP_LENGTH, Arp, ETHERNET_HEADER, EthernetKind, Mac};
 
 /// See the module's head.
 pub struct Neighbours {
-    table: SpinLock<Table<Ipv4Addr, Frame>>,
+    table: SpinLock<Table<IpAddr, Frame>>,
     timer: Timer,
 }
 
-struct Due;
+/// Of which family.
+struct Due {
+    v6: bool,
+}
 
 impl TimerCallback for Due {
     fn expired(&self) {
         if let Some(network) = super::network() {
-            network.neighbours.tick(network);
+            let neighbours = match self.v6 {
+                false => &network.neighbours,
+                true => &network.neighbours6,
+            };
+            neighbours.tick(network);
         }
     }
 }
 
 impl Neighbours {
-    /// None are known.
-    pub fn new() -> Self {
+    /// None are known; `v6`: by IPv6.
+    pub fn new(v6: bool) -> Self {
         Self {
             table: SpinLock::new(Table::default()),
-            timer: Timer::new(Arc::new(Due)),
+            timer: Timer::new(Arc::new(Due { v6 })),
         }
     }
 
     /// Sends a frame that has its packet to a neighbour, now or when its address is known.
-    pub fn send(&self, network: &Network, ip: Ipv4Addr, frame: Frame) {
+    pub fn send(&self, network: &Network, ip: IpAddr, frame: Frame) {
         let mut table = self.table.lock();
         let sending = table.send(ip, frame, time::now());
         let due = table.due();
@@ -70,6 +78,9 @@ impl Neighbours {
             ask(network, ip);
         }
         network.nic.flush();
+        for ip in tick.gone {
+            network.neighbour_failed(ip);
+        }
         for mut frame in tick.failed {
             if let Some(packet) = frame.bytes().get(ETHERNET_HEADER..)
                 && let Ok(what) = packet::undelivered(packet)
@@ -81,11 +92,16 @@ impl Neighbours {
     }
 
     /// Somebody said who it is. `learn`: it wants something of us and may be entered.
-    fn heard(&self, network: &Network, arp: &Arp, learn: bool) {
-        let waiting = self.table.lock().heard(arp.ip, arp.mac, learn, time::now());
+    pub fn heard(&self, network: &Network, ip: IpAddr, mac: Mac, learn: bool) {
+        let waiting = self.table.lock().heard(ip, mac, learn, time::now());
         for frame in waiting {
-            network.send_to(frame, arp.mac);
+            network.send_to(frame, mac);
         }
+    }
+
+    /// Whether somebody's address is known.
+    pub fn knows(&self, ip: Ipv6Addr) -> bool {
+        self.table.lock().knows(ip.into())
     }
 
     /// A packet of ARP.
@@ -98,7 +114,8 @@ impl Neighbours {
             return;
         }
         let for_us = arp.about == ours;
-        self.heard(network, arp, for_us && arp.request);
+        let learn = for_us && arp.request;
+        self.heard(network, arp.ip.into(), arp.mac, learn);
         if for_us && arp.request {
             let answer = Arp {
                 request: false,
@@ -112,7 +129,11 @@ impl Neighbours {
 }
 
 /// Asks who has this address.
-fn ask(network: &Network, ip: Ipv4Addr) {
+fn ask(network: &Network, ip: IpAddr) {
+    let ip = match ip {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(ip) => return network.solicit(ip),
+    };
     if let Some(ours) = network.address() {
         let question = Arp {
             request: true,

@@ -1,30 +1,48 @@
 //! From a packet to the card.
 use super::{COUNTS, Network};
 use crate::drivers::virtio::net::{Frame, MTU};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
-use ringo_net::packet::{self, EthernetKind, Header, IPV4_HEADER, Mac, Part, UDP_HEADER};
+use ringo_net::packet::{self, ETHERNET_HEADER, EthernetKind, Header, Mac, Part, UDP_HEADER};
 
 /// Numbers of packets that may be cut.
-static ID: AtomicU16 = AtomicU16::new(1);
+static ID: AtomicU32 = AtomicU32::new(1);
 
-/// The Ethernet address that stands for a group (RFC 1112, 6.4).
-fn group(ip: Ipv4Addr) -> Mac {
-    let [_, b, c, d] = ip.octets();
-    [1, 0, 0x5e, b & 0x7f, c, d]
+/// The Ethernet address that stands for a group (RFC 1112, 6.4; 2464, 7).
+fn group(ip: IpAddr) -> Mac {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [_, b, c, d] = ip.octets();
+            [1, 0, 0x5e, b & 0x7f, c, d]
+        }
+        IpAddr::V6(ip) => {
+            let [.., a, b, c, d] = ip.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+    }
 }
 
 impl Network {
     /// Sends a frame that has a packet to `to`. The card is told by a later flush.
     pub fn send(&self, frame: Frame, to: IpAddr) {
-        let IpAddr::V4(to) = to else {
-            return;
-        };
         if to.is_multicast() {
             return self.send_to(frame, group(to));
         }
+        match to {
+            IpAddr::V4(to) => self.send_v4(frame, to),
+            IpAddr::V6(to) => self.send_v6(frame, to),
+        }
+    }
+
+    fn send_v6(&self, frame: Frame, to: Ipv6Addr) {
+        if let Some(hop) = self.hop6(to) {
+            self.neighbours6.send(self, hop.into(), frame);
+        }
+    }
+
+    fn send_v4(&self, frame: Frame, to: Ipv4Addr) {
         let hop = {
             let place = self.place.lock();
             let Some(place) = place.as_ref() else { return };
@@ -40,13 +58,18 @@ impl Network {
         };
         match hop {
             None => self.send_to(frame, packet::BROADCAST),
-            Some(hop) => self.neighbours.send(self, hop, frame),
+            Some(hop) => self.neighbours.send(self, hop.into(), frame),
         }
     }
 
     /// Sends a frame that has a packet to this Ethernet address.
     pub(super) fn send_to(&self, mut frame: Frame, mac: Mac) {
-        packet::write_ethernet(frame.bytes(), mac, self.nic.mac, EthernetKind::V4);
+        let bytes = frame.bytes();
+        let kind = match bytes.get(ETHERNET_HEADER).map(|first| first >> 4) {
+            Some(6) => EthernetKind::V6,
+            _ => EthernetKind::V4,
+        };
+        packet::write_ethernet(bytes, mac, self.nic.mac, kind);
         self.nic.send(frame);
     }
 
@@ -62,16 +85,17 @@ impl Network {
             COUNTS.full.add();
             return false;
         };
-        let bytes = frame.packet(IPV4_HEADER + length);
-        fill(&mut bytes[IPV4_HEADER..]);
-        packet::write_ipv4(bytes, header, part);
-        self.send(frame, header.to.into());
+        let begin = header.length(part.is_some());
+        let bytes = frame.packet(begin + length);
+        fill(&mut bytes[begin..]);
+        packet::write_ip(bytes, header, part);
+        self.send(frame, header.to);
         true
     }
 
     /// Sends a payload, in pieces if it is larger than the way takes.
     pub fn send_in_pieces(&self, header: &Header, data: &[u8]) {
-        let room = self.mtu_to(header.to.into()) - IPV4_HEADER;
+        let room = self.mtu_to(header.to) - header.length(true);
         // In eights, but for the last.
         let size = if data.len() <= room {
             room
@@ -113,12 +137,13 @@ pub struct Datagram<'a> {
 /// everywhere on its way.
 ///
 /// # Errors
-/// ENETUNREACH without a card or an address, and for IPv6; EMSGSIZE.
+/// ENETUNREACH without a card or an address; EMSGSIZE.
 pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
     let network = super::network().ok_or(Errno::ENETUNREACH)?;
-    let (IpAddr::V4(from), IpAddr::V4(to)) = (datagram.from.ip(), datagram.to.ip()) else {
+    let (from, to) = (datagram.from.ip(), datagram.to.ip());
+    if from.is_ipv4() != to.is_ipv4() {
         return Err(Errno::ENETUNREACH);
-    };
+    }
     debug_assert!(datagram.data.len() >= UDP_HEADER);
     let header = Header {
         from,
@@ -127,9 +152,9 @@ pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
         ttl: datagram.ttl,
         tos: datagram.tos,
     };
-    let length = IPV4_HEADER + datagram.data.len();
+    let length = header.length(false) + datagram.data.len();
     let fits = match datagram.cut {
-        Cut::Never => length <= network.mtu_to(to.into()),
+        Cut::Never => length <= network.mtu_to(to),
         Cut::Unheard => length <= MTU,
         _ => true,
     };
@@ -140,8 +165,10 @@ pub fn send_datagram(datagram: Datagram) -> Result<(), Errno> {
     packet::write_udp(datagram.data, datagram.from, datagram.to);
     let data = &*datagram.data;
     let whole = match datagram.cut {
-        Cut::Here => length <= network.mtu_to(to.into()),
+        Cut::Here => length <= network.mtu_to(to),
         Cut::Never | Cut::Unheard => true,
+        // Routers of IPv6 never do.
+        Cut::Anywhere if to.is_ipv6() => length <= network.mtu_to(to),
         // With a number of its own, so that others may cut it, too.
         Cut::Anywhere => false,
     };

@@ -5,7 +5,7 @@ use crate::fs::dev::random;
 use crate::net::ip::{Network, Port};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ringo_abi::Errno;
 use ringo_net::clocks;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -88,9 +88,11 @@ fn interface(
         let _ = addresses.push(IpCidr::new(ends.local.ip().into(), full));
     });
     // Which way packets go is the layer's below; here there must only be one.
-    let _ = interface
-        .routes_mut()
-        .add_default_ipv4_route(Ipv4Addr::UNSPECIFIED);
+    let routes = interface.routes_mut();
+    let _ = match ends.local.ip() {
+        IpAddr::V4(_) => routes.add_default_ipv4_route(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => routes.add_default_ipv6_route(Ipv6Addr::UNSPECIFIED),
+    };
     interface
 }
 

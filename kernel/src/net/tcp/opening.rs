@@ -13,6 +13,7 @@ use crate::sync::SpinLock;
 use crate::time::{self, Timer, TimerCallback};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::net::IpAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_net::half_open::{self, Entry, Table};
@@ -21,8 +22,8 @@ use spin::Lazy;
 
 const SHARDS: usize = 16;
 const SECOND: u64 = 1_000_000_000;
-/// What we take of a packet of Ethernet.
-const SEGMENT: u16 = 1460;
+/// The header of TCP.
+const HEADER: usize = 20;
 
 type Shard = SpinLock<Table<Ends, Half>>;
 
@@ -156,7 +157,7 @@ fn begins(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
                 ours: Opening {
                     sequence: half_open::first_number(seed),
                     window: ring.min(usize::from(u16::MAX)) as u16,
-                    mss: Some(SEGMENT),
+                    mss: Some(segment(network, ends.remote.ip())),
                     scale: theirs.scale.map(|_| buffers::shift(ring)),
                     sack: theirs.sack,
                 },
@@ -175,6 +176,15 @@ fn begins(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
     run_timer();
     answer(network, &ends, &entry);
     true
+}
+
+/// The largest segment that we take from somebody: what a packet has behind its headers.
+fn segment(network: &Network, remote: IpAddr) -> u16 {
+    let header = match remote {
+        IpAddr::V4(_) => packet::IPV4_HEADER,
+        IpAddr::V6(_) => packet::IPV6_HEADER,
+    };
+    (network.link_mtu(remote) - header - HEADER) as u16
 }
 
 /// Answers a SYN.

@@ -6,6 +6,7 @@ use super::connection::DEFAULT_ROOM;
 use crate::net::inet::IpOptions;
 use crate::net::options::{int, int_out};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::sync::atomic::{AtomicI32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
@@ -15,6 +16,7 @@ const CONGESTION: &[u8] = b"cubic";
 /// The largest segment over loopback, and where there is no connection yet.
 const LOOPBACK_SEGMENT: i32 = 65483;
 const ETHERNET_SEGMENT: i32 = 1460;
+const ETHERNET_SEGMENT_V6: i32 = 1440;
 const DEFAULT_SEGMENT: i32 = 536;
 /// TCP_CA_NAME_MAX.
 const NAME_MAX: usize = 16;
@@ -170,7 +172,10 @@ impl Options {
 /// The largest segment of an open connection.
 fn segment(socket: &Tcp) -> i32 {
     match socket.end.get() {
-        Some(end) if end.is_outside() => ETHERNET_SEGMENT,
+        Some(end) if end.is_outside() => match end.local().ip() {
+            IpAddr::V4(_) => ETHERNET_SEGMENT,
+            IpAddr::V6(_) => ETHERNET_SEGMENT_V6,
+        },
         _ => LOOPBACK_SEGMENT,
     }
 }

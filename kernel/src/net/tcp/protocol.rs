@@ -103,7 +103,7 @@ impl Protocol for Tcp {
         if let Some(errno) = common.events.take_error() {
             return Err(errno);
         }
-        let to = inet::to_connect(to, self.v6)?;
+        let to = inet::to_connect_for_good(to, self.v6)?;
         let joined = match interface::is_local(to.ip()) {
             true => self.join(common, to),
             false => self.dial(common, to),

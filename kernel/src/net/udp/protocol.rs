@@ -29,7 +29,7 @@ impl Protocol for Udp {
             Address::Unspecified => None,
             _ => {
                 let v6 = self.v6 && !matches!(to, Address::Inet(SocketAddr::V4(_)));
-                Some(inet::to_connect(to, v6)?)
+                Some(inet::to_connect_for_good(to, v6)?)
             }
         };
         let (bound, claim) = self.binding(common)?;

@@ -1,80 +1,14 @@
-//! What TCP and UDP share: addresses of AF_INET and AF_INET6, and the options of IP (ip(7), ipv6(7)).
-//!
-//! Inside, an IPv4 address is always itself; a socket of AF_INET6 takes and shows it mapped into IPv6.
-use super::interface;
-use super::ip::Cut;
-use super::options::{REUSE, REUSE_PORT, V6_ONLY, int, int_out};
-use super::socket::Common;
+//! Options of IP (ip(7), ipv6(7)): what is kept, and setsockopt(2) and getsockopt(2) at SOL_IP and SOL_IPV6.
+use crate::net::interface;
+use crate::net::ip::Cut;
+use crate::net::options::{V6_ONLY, int, int_out};
+use crate::net::socket::Common;
 use crate::sync::SpinLock;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
-use ringo_net::ports::Bound;
-use ringo_net::{Address, sockaddr};
-
-/// What a socket that is bound to `address` has to say to others that want its port.
-pub fn bound(common: &Common, address: SocketAddr) -> Bound {
-    Bound {
-        ip: address.ip(),
-        remote: None,
-        v6_only: common.has(V6_ONLY),
-        reuse: common.has(REUSE),
-        reuse_port: common.has(REUSE_PORT),
-        listening: false,
-    }
-}
-
-/// The address bind(2) names, for a socket of AF_INET or AF_INET6.
-///
-/// # Errors
-/// EAFNOSUPPORT, EINVAL, EADDRNOTAVAIL when it is not this machine's.
-pub fn to_bind(address: &Address, v6: bool, v6_only: bool) -> Result<SocketAddr, Errno> {
-    let given = match address {
-        Address::Inet(given) if given.is_ipv6() == v6 => *given,
-        // A short address of the other family is bad before its family is looked at.
-        Address::Inet(_) if v6 => return Err(Errno::EINVAL),
-        Address::Other(_) if v6 => return Err(Errno::EAFNOSUPPORT),
-        Address::Unspecified if !v6 => SocketAddr::new(sockaddr::unspecified(false), 0),
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
-    let canonical = sockaddr::canonical(given);
-    if v6 && canonical.is_ipv4() && v6_only {
-        return Err(Errno::EINVAL);
-    }
-    if interface::is_bindable(canonical.ip()) {
-        Ok(canonical)
-    } else {
-        Err(Errno::EADDRNOTAVAIL)
-    }
-}
-
-/// The address connect(2) or sendto(2) names; the unspecified one is this machine.
-///
-/// # Errors
-/// EAFNOSUPPORT.
-pub fn to_connect(address: &Address, v6: bool) -> Result<SocketAddr, Errno> {
-    let given = match address {
-        Address::Inet(given) if given.is_ipv6() == v6 => *given,
-        Address::Inet(_) if v6 => return Err(Errno::EINVAL),
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
-    let mut canonical = sockaddr::canonical(given);
-    if canonical.ip().is_unspecified() {
-        canonical.set_ip(sockaddr::loopback(canonical.is_ipv6()));
-    }
-    Ok(canonical)
-}
-
-/// An address as a socket of AF_INET6 (`v6`) or AF_INET shows it.
-pub fn shown(address: SocketAddr, v6: bool) -> SocketAddr {
-    if v6 {
-        sockaddr::mapped(address)
-    } else {
-        address
-    }
-}
 
 /// IP_PKTINFO, IPV6_RECVPKTINFO.
 pub const PACKET_INFO: u32 = 1;
@@ -90,6 +24,8 @@ pub const NO_LOOP: u32 = 16;
 const NOT_ALL: u32 = 32;
 /// IPV6_MULTICAST_ALL, switched off.
 const NOT_ALL_V6: u32 = 1024;
+/// IPV6_DONTFRAG.
+const WHOLE: u32 = 2048;
 /// IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR.
 pub const ORIGINAL_DESTINATION: u32 = 64;
 /// IP_FREEBIND, IP_TRANSPARENT: accepted.
@@ -210,6 +146,7 @@ impl IpOptions {
     pub fn cut_for(&self, to: IpAddr) -> Cut {
         let discover = match to {
             IpAddr::V4(_) => &self.mtu_discover,
+            IpAddr::V6(_) if self.has(WHOLE) => return Cut::Never,
             IpAddr::V6(_) => &self.mtu_discover_v6,
         };
         match discover.load(Ordering::Relaxed).cast_unsigned() {
@@ -399,8 +336,9 @@ fn set_v6(common: &Common, options: &IpOptions, name: u32, value: &[u8]) -> Resu
         abi::IPV6_TRANSPARENT => return flag(TRANSPARENT),
         abi::IPV6_MULTICAST_LOOP => options.set(NO_LOOP, within(int(value)?, 0, 1)? == 0),
         abi::IPV6_MULTICAST_ALL => options.set(NOT_ALL_V6, within(int(value)?, 0, 1)? == 0),
-        // About fragments and path MTUs: nothing inside this machine is ever cut.
-        abi::IPV6_DONTFRAG | abi::IPV6_RECVPATHMTU | abi::IPV6_AUTOFLOWLABEL => {
+        abi::IPV6_DONTFRAG => return flag(WHOLE),
+        // No news of path MTUs, no labels of flows.
+        abi::IPV6_RECVPATHMTU | abi::IPV6_AUTOFLOWLABEL => {
             int(value)?;
         }
         abi::IPV6_MULTICAST_IF => {
@@ -476,6 +414,7 @@ pub fn option(
         (abi::SOL_IPV6, abi::IPV6_UNICAST_HOPS) => ttl(&options.hops),
         (abi::SOL_IPV6, abi::IPV6_TCLASS) => load(&options.class),
         (abi::SOL_IPV6, abi::IPV6_MULTICAST_HOPS) => load(&options.multicast_hops),
+        (abi::SOL_IPV6, abi::IPV6_DONTFRAG) => flag(WHOLE),
         (abi::SOL_IPV6, abi::IPV6_MTU_DISCOVER) => load(&options.mtu_discover_v6),
         (abi::SOL_IPV6, abi::IPV6_MULTICAST_IF) => options.multicast_interface() as i32,
         _ => return Err(Errno::ENOPROTOOPT),
