@@ -19,6 +19,7 @@ const (
 const (
 	optionsProtocol = 0
 	icmpProtocol    = 1
+	igmpProtocol    = 2
 	tcpProtocol     = 6
 	udpProtocol     = 17
 	pieceProtocol   = 44

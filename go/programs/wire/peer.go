@@ -75,6 +75,7 @@ type peer struct {
 	tcp      chan *segment
 	udp      chan *datagram
 	icmp     chan *packet
+	groups   chan *packet
 	notes    []string
 	sequence uint32
 	id       uint16
@@ -94,7 +95,7 @@ type peer struct {
 func newPeer() *peer {
 	return &peer{
 		hardware: ourHardware, sequence: 1000, ended: make(chan struct{}),
-		tcp: make(chan *segment, 1<<16), udp: make(chan *datagram, 1<<12), icmp: make(chan *packet, 1<<12),
+		tcp: make(chan *segment, 1<<16), udp: make(chan *datagram, 1<<12), icmp: make(chan *packet, 1<<12), groups: make(chan *packet, 1<<12),
 	}
 }
 
@@ -219,13 +220,17 @@ func (p *peer) run() {
 }
 
 func (p *peer) take(packet *packet) {
-	if len(packet.to) == 16 {
+	if len(packet.to) == 16 && p.members(packet) == nil {
 		if packet.protocol == icmp6Protocol && p.discover(packet) {
 			return
 		}
 		p.lock.Lock()
 		p.asked = packet
 		p.lock.Unlock()
+	}
+	if p.members(packet) != nil {
+		p.groups <- packet
+		return
 	}
 	switch packet.protocol {
 	case tcpProtocol:

@@ -174,6 +174,27 @@ pub fn source_for(to: IpAddr) -> Result<IpAddr, Errno> {
     }
 }
 
+/// The address that something to a group is sent from, by this interface.
+///
+/// # Errors
+/// As [`source_for`].
+pub fn source_by(index: u32, to: IpAddr) -> Result<IpAddr, Errno> {
+    match (index, to) {
+        // Without a card there is no way to groups but by loopback, if that is wished.
+        (LOOPBACK_INDEX, IpAddr::V4(_)) => Ok(Ipv4Addr::LOCALHOST.into()),
+        (LOOPBACK_INDEX, IpAddr::V6(_)) => Ok(Ipv6Addr::LOCALHOST.into()),
+        _ => source_for(to),
+    }
+}
+
+/// An interface's first IPv4 address.
+pub fn ipv4_of(index: u32) -> Ipv4Addr {
+    let card = ip::network().filter(|_| index == CARD_INDEX);
+    card.map_or(Ipv4Addr::LOCALHOST, |network| {
+        network.address().unwrap_or(Ipv4Addr::UNSPECIFIED)
+    })
+}
+
 /// Where packets go.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {

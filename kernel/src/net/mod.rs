@@ -6,6 +6,7 @@
 //! - tcp/, udp.rs, inet.rs: the Internet's protocols; table.rs: their ports.
 //! - unix/: Unix sockets, by name or in pairs.
 //! - ip/: what leaves this machine and comes to it, by a network card.
+//! - groups.rs: who is in which group (multicast).
 //! - interface.rs: which addresses are this machine's; netlink.rs, device.rs: how programs ask for them.
 //!
 //! What stays inside this machine never becomes a packet: the sender's system call puts bytes where the receiver's takes
@@ -15,6 +16,7 @@
 pub mod buffer;
 pub mod device;
 pub mod events;
+pub mod groups;
 pub mod inet;
 pub mod interface;
 pub mod ip;

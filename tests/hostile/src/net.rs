@@ -1,7 +1,8 @@
 //! What the program hands to socket calls: addresses, control data, netlink requests.
 use ringo_abi::Errno;
 use ringo_net::autoconf::Autoconf;
-use ringo_net::packet::{Discovery, Icmp6};
+use ringo_net::groups::Groups;
+use ringo_net::packet::{Discovery, Icmp6, Membership};
 use ringo_net::settings::{SERVERS, Settings};
 use ringo_net::sockaddr::{self, Address, UnixName};
 use ringo_net::{autoconf, control, netlink, packet, reassembly, search};
@@ -108,6 +109,13 @@ fn came(bytes: &[u8]) {
         assert!(again.payload.len() <= ip.payload.len());
     }
     let _ = packet::icmp(&ip);
+    if let Ok(Membership::Query(query)) = packet::igmp(&ip) {
+        let mut groups = Groups::default();
+        let group = "239.1.2.3".parse().expect("an address");
+        groups.join(group, 0, 7);
+        groups.asked(&query, 0, u32::MAX);
+        assert!(groups.due() <= query.within.max(1_000_000_000));
+    }
     // Whatever its checksum.
     let mut sealed = bytes.to_vec();
     if let (IpAddr::V6(from), IpAddr::V6(to)) = (ip.from, ip.to)
@@ -211,6 +219,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ),
         (4, opening.packet(ends[0], ends[1])),
         (5, advertisement()),
+        (
+            5,
+            packet::old_report(ends[0].ip(), ends[1].ip(), false).expect("two of IPv4"),
+        ),
         (5, opening.packet(ends[0], ends[1])),
     ];
     addresses

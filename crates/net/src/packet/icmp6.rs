@@ -2,6 +2,7 @@
 //!
 //! What a message of an error means to a program is Linux's (icmpv6_err_convert in net/ipv6/icmp.c).
 use super::discovery::{self, Discovery, discovery};
+use super::groups::{self, Membership, mld};
 use super::icmp::{Undelivered, quoted, sum};
 use super::{Drop, IPV6_HEADER, Ip};
 use core::net::{IpAddr, Ipv6Addr};
@@ -21,6 +22,8 @@ pub enum Icmp6<'a> {
     Undelivered(Undelivered),
     /// Of neighbours and routers.
     Discovery(Discovery<'a>),
+    /// Of groups.
+    Groups(Membership),
 }
 
 /// By code, of "destination unreachable": the error, and whether it is hard.
@@ -58,6 +61,7 @@ pub fn icmp6<'a>(ip: &Ip<'a>) -> Result<Icmp6<'a>, Drop> {
     let mut mtu = None;
     let (errno, hard) = match kind {
         ECHO if code == 0 => return Ok(Icmp6::Echo(&ip.payload[4..])),
+        groups::MLD_QUERY | groups::MLD_OLD_REPORT => return mld(ip).map(Icmp6::Groups),
         discovery::ROUTER_SOLICIT..=discovery::ADVERT => {
             return discovery(ip).map(Icmp6::Discovery);
         }

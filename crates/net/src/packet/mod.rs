@@ -5,6 +5,7 @@
 //! use ([`Drop`]), writing fills a slice whose length the caller asked for first.
 mod discovery;
 mod ethernet;
+mod groups;
 mod icmp;
 mod icmp6;
 mod ip;
@@ -15,6 +16,7 @@ mod udp;
 
 pub use discovery::*;
 pub use ethernet::*;
+pub use groups::*;
 pub use icmp::*;
 pub use icmp6::*;
 pub use ip::*;

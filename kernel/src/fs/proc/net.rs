@@ -8,13 +8,14 @@ use crate::fs::text::Text;
 use crate::fs::virtual_tree::{Listing, Numbers};
 use crate::fs::{FileOps, PollEvents, fd};
 use crate::net::socket::Socket;
-use crate::net::{interface, ip};
+use crate::net::{self, interface, ip};
 use crate::task::credentials;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::sync::atomic::Ordering;
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
+use ringo_net::packet::{ALL_NODES, EVERYBODY};
 use ringo_net::{Address, UnixName};
 
 /// /proc/PID/net.
@@ -22,6 +23,8 @@ pub(super) static NET: Listing = Listing {
     items: &[
         file("dev", interfaces),
         file("if_inet6", addresses),
+        file("igmp", groups),
+        file("igmp6", groups6),
         file("ipv6_route", routes6),
         file("netstat", super::net_counts::netstat),
         file("pnp", names),
@@ -89,6 +92,44 @@ fn addresses(out: &mut Text, _: Numbers) -> Result<(), Errno> {
                 assigned.flags & 0xff,
                 each.name
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// Who is in which group of IPv4, as net.Interface.MulticastAddrs reads it. Everybody is in the first.
+fn groups(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    out.put(b"Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n")?;
+    for each in interface::list() {
+        let everybody = (IpAddr::V4(EVERYBODY), 1);
+        let mut all = net::groups::list(each.index, false);
+        all.retain(|(group, _)| *group != everybody.0);
+        all.push(everybody);
+        let (index, name, count) = (each.index, &each.name, all.len());
+        writeln!(out, "{index}\t{name:10}: {count:5} {:>7}", "V3")?;
+        for (group, users) in all {
+            if let IpAddr::V4(group) = group {
+                let group = u32::from_le_bytes(group.octets());
+                writeln!(out, "\t\t\t\t{group:08X} {users:5} 0:00000000\t\t0")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same of IPv6: interface, name, group, users, flags, timer.
+fn groups6(out: &mut Text, _: Numbers) -> Result<(), Errno> {
+    const ALL_OF_INTERFACE: Ipv6Addr = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0, 0, 1);
+    for each in interface::list() {
+        let everybody = [ALL_NODES, ALL_OF_INTERFACE].map(|ip| (IpAddr::V6(ip), 1));
+        let mut all = net::groups::list(each.index, true);
+        all.retain(|(group, _)| everybody.iter().all(|(ip, _)| ip != group));
+        all.extend(everybody);
+        for (group, users) in all {
+            if let IpAddr::V6(group) = group {
+                let (index, name, bits) = (each.index, &each.name, group.to_bits());
+                writeln!(out, "{index:<4} {name:15} {bits:032x} {users:5} 0000000C 0")?;
+            }
         }
     }
     Ok(())

@@ -1,14 +1,15 @@
 //! Options of IP (ip(7), ipv6(7)): what is kept, and setsockopt(2) and getsockopt(2) at SOL_IP and SOL_IPV6.
-use crate::net::interface;
 use crate::net::ip::Cut;
 use crate::net::options::{V6_ONLY, int, int_out};
 use crate::net::socket::Common;
+use crate::net::{groups, interface};
 use crate::sync::SpinLock;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
+use ringo_net::{Address, sockaddr};
 
 /// IP_PKTINFO, IPV6_RECVPKTINFO.
 pub const PACKET_INFO: u32 = 1;
@@ -35,6 +36,11 @@ const TRANSPARENT: u32 = 256;
 pub const HEADER_INCLUDED: u32 = 512;
 
 const TTL: i32 = 64;
+/// net.ipv4.igmp_max_memberships.
+const MEMBERSHIPS: usize = 20;
+/// Options of both families that linux-raw-sys does not have.
+const MCAST_JOIN_GROUP: u32 = 42;
+const MCAST_LEAVE_GROUP: u32 = 45;
 
 /// Options of IP.
 pub struct IpOptions {
@@ -157,12 +163,14 @@ impl IpOptions {
         }
     }
 
-    /// Whether the socket is in a group, on any interface.
-    pub fn in_group(&self, group: IpAddr) -> bool {
-        self.groups
-            .lock()
-            .iter()
-            .any(|(joined, _)| *joined == group)
+    /// Whether what comes to a group by an interface is for the socket: it is in it, or takes what comes for others
+    /// (IP_MULTICAST_ALL), of whom there are some then.
+    pub fn hears(&self, group: IpAddr, index: u32) -> bool {
+        let not_all = match group {
+            IpAddr::V4(_) => NOT_ALL,
+            IpAddr::V6(_) => NOT_ALL_V6,
+        };
+        !self.has(not_all) || self.groups.lock().contains(&(group, index))
     }
 
     /// The interface multicasts leave by, 0 for any.
@@ -182,6 +190,10 @@ impl IpOptions {
         if groups.contains(&(group, index)) {
             return Err(Errno::EADDRINUSE);
         }
+        if groups.len() >= MEMBERSHIPS {
+            return Err(Errno::ENOBUFS);
+        }
+        groups::join(group, index)?;
         groups.push((group, index));
         Ok(())
     }
@@ -191,8 +203,34 @@ impl IpOptions {
         let at = groups
             .iter()
             .position(|&(joined, on)| joined == group && (index == 0 || index == on));
-        groups.remove(at.ok_or(Errno::EADDRNOTAVAIL)?);
+        let (group, index) = groups.remove(at.ok_or(Errno::EADDRNOTAVAIL)?);
+        drop(groups);
+        groups::leave(group, index);
         Ok(())
+    }
+}
+
+impl Drop for IpOptions {
+    fn drop(&mut self) {
+        for (group, index) in self.groups.get_mut().drain(..) {
+            groups::leave(group, index);
+        }
+    }
+}
+
+/// MCAST_JOIN_GROUP and MCAST_LEAVE_GROUP: a struct group_req.
+fn group_request(options: &IpOptions, name: u32, v6: bool, value: &[u8]) -> Result<(), Errno> {
+    /// Where in it the group's address is.
+    const ADDRESS: usize = 8;
+    let index = u32::from_ne_bytes(four(value, 0)?);
+    let address = sockaddr::decode(value.get(ADDRESS..).ok_or(Errno::EINVAL)?)?;
+    let group = match address {
+        Address::Inet(group) if group.is_ipv6() == v6 => group.ip(),
+        _ => return Err(Errno::EADDRNOTAVAIL),
+    };
+    match name {
+        MCAST_JOIN_GROUP => options.join(group, index),
+        _ => options.leave(group, index),
     }
 }
 
@@ -307,6 +345,7 @@ fn set_v4(options: &IpOptions, name: u32, value: &[u8]) -> Result<(), Errno> {
                 options.leave(group, index)
             };
         }
+        MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => return group_request(options, name, false, value),
         _ => return Err(Errno::ENOPROTOOPT),
     }
     Ok(())
@@ -358,6 +397,7 @@ fn set_v6(common: &Common, options: &IpOptions, name: u32, value: &[u8]) -> Resu
                 options.leave(group, index)
             };
         }
+        MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => return group_request(options, name, true, value),
         _ => return Err(Errno::ENOPROTOOPT),
     }
     Ok(())

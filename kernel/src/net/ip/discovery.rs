@@ -12,10 +12,11 @@ use crate::time::{self, Timer, TimerCallback};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use core::net::{IpAddr, Ipv6Addr};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
-use ringo_net::autoconf::{Address, Autoconf, SERVERS, Say, State};
+use ringo_net::autoconf::{ADDRESSES, Address, Autoconf, SERVERS, Say, State};
 use ringo_net::packet::{self, Header, Ip, Mac};
 use ringo_net::settings::Settings;
 use ringo_net::source;
@@ -32,6 +33,8 @@ const PERMANENT: u32 = 0x80;
 /// See the module's head.
 pub struct Discovery {
     conf: SpinLock<Autoconf>,
+    /// Groups in which we are asked for our addresses.
+    solicited: SpinLock<Vec<Ipv6Addr>>,
     timer: Timer,
 }
 
@@ -52,6 +55,7 @@ impl Discovery {
         let conf = Autoconf::new(mac, settings.address6, settings.gateway6);
         Self {
             conf: SpinLock::new(conf),
+            solicited: SpinLock::default(),
             timer: Timer::new(Arc::new(Due)),
         }
     }
@@ -100,7 +104,12 @@ impl Network {
         let mut conf = self.discovery.conf.lock();
         let says = conf.tick(time::now());
         let due = conf.due();
+        let there = conf.addresses().iter();
+        let there = there.filter(|address| address.state != State::Taken);
+        let wanted = there.map(|address| packet::solicited_node(address.ip));
+        let wanted: ArrayVec<Ipv6Addr, ADDRESSES> = wanted.collect();
         drop(conf);
+        self.be_solicited(&wanted);
         for say in says {
             match say {
                 Say::Claim(ip) => self.claim(ip),
@@ -112,6 +121,36 @@ impl Network {
         }
         // What was claimed may be ours now.
         self.arrival.wake_all();
+    }
+
+    /// Joins and leaves groups, so that it is these in which we are asked for. Before an address is claimed: others who claim
+    /// it must be heard.
+    fn be_solicited(&self, wanted: &[Ipv6Addr]) {
+        let mut joined = self.discovery.solicited.lock();
+        let left: Vec<Ipv6Addr> = joined.extract_if(.., |it| !wanted.contains(it)).collect();
+        let mut new = Vec::new();
+        for group in wanted {
+            if !joined.contains(group) {
+                joined.push(*group);
+                new.push(*group);
+            }
+        }
+        drop(joined);
+        for group in new {
+            let (_, say) = self.enter_group(group.into());
+            self.say_groups(say.as_slice());
+        }
+        for group in left {
+            self.leave_group(group.into());
+        }
+    }
+
+    /// Our link-local address, once it is certain.
+    pub(super) fn certain_local(&self) -> Option<Ipv6Addr> {
+        let conf = self.discovery.conf.lock();
+        let mut all = conf.addresses().iter();
+        let local = all.find(|it| it.ip.is_unicast_link_local() && it.state == State::Ours);
+        local.map(|address| address.ip)
     }
 
     /// Sends a message of discovery.

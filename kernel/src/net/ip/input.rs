@@ -12,6 +12,7 @@ const TCP: u8 = abi::IPPROTO_TCP as u8;
 const UDP: u8 = abi::IPPROTO_UDP as u8;
 const ICMP: u8 = abi::IPPROTO_ICMP as u8;
 const ICMP_V6: u8 = abi::IPPROTO_ICMPV6 as u8;
+const IGMP: u8 = abi::IPPROTO_IGMP as u8;
 /// Ports of DHCP.
 const DHCP_SERVER: u16 = 67;
 const DHCP_CLIENT: u16 = 68;
@@ -83,18 +84,20 @@ enum For {
 }
 
 fn receiver(network: &Network, ip: &Ip) -> For {
+    if ip.to.is_multicast() {
+        return match network.is_member(ip.to) {
+            true => For::Everybody,
+            false => For::Others,
+        };
+    }
     let to = match ip.to {
         IpAddr::V4(to) => to,
-        IpAddr::V6(to) if to.is_multicast() => return For::Everybody,
         IpAddr::V6(_) if network.is_ours(ip.to) => return For::Us,
         IpAddr::V6(_) => return For::Others,
     };
     if network.address() == Some(to) {
         For::Us
-    } else if to.is_broadcast()
-        || to.is_multicast()
-        || network.place().is_some_and(|place| place.broadcast() == to)
-    {
+    } else if to.is_broadcast() || network.place().is_some_and(|place| place.broadcast() == to) {
         For::Everybody
     } else {
         For::Others
@@ -126,6 +129,10 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
         (For::Us, TCP, _) => tcp::input(network, ip),
         (For::Us, ICMP, _) if ip.to.is_ipv4() => icmp(network, ip),
         (_, ICMP_V6, _) if ip.to.is_ipv6() => icmp6(network, ip),
+        (_, IGMP, _) if ip.to.is_ipv4() => {
+            network.heard_of_groups(false, &packet::igmp(ip)?);
+            Ok(())
+        }
         (receiver, _, Some(datagram)) => {
             if !udp::input(&datagram, ip) && receiver == For::Us {
                 COUNTS.no_socket.add();
@@ -157,6 +164,7 @@ fn port_unreachable(network: &Network, ip: &Ip) {
 fn icmp6(network: &'static Network, ip: &Ip) -> Result<(), Drop> {
     match packet::icmp6(ip)? {
         Icmp6::Discovery(message) => network.discover(ip, &message),
+        Icmp6::Groups(message) => network.heard_of_groups(true, &message),
         _ if network.is_ours(ip.from) || ip.from.is_unspecified() => return Err(Drop::Malformed),
         Icmp6::Echo(rest) => {
             let Some(from) = network.answers_from(ip) else {

@@ -2,7 +2,7 @@
 //!
 //! - input.rs: from a frame to the socket it is for. output.rs: from a packet to the card, by the right neighbour.
 //! - neighbours.rs: Ethernet addresses of others. dhcp.rs: our own IPv4 address; discovery.rs: those of IPv6, and routers.
-//! - port.rs: the card as smoltcp sees it.
+//! - groups.rs: reports of groups. port.rs: the card as smoltcp sees it.
 //! - names.rs: who is asked for names. counts.rs: what became of packets.
 //!
 //! A frame is looked at where interrupts are handled and goes from there straight into the queue of the socket it is for; what
@@ -11,11 +11,12 @@
 //! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `conf` and `neighbours`; the card's transmit
 //! queue; `names`.
 //!
-//! Not here: more than one card, IGMP and MLD.
+//! Not here: more than one card.
 //! Sources: RFC 791, 826, 1122, 8200, 4861; Linux net/ipv4 and net/ipv6.
 pub mod counts;
 mod dhcp;
 mod discovery;
+mod groups;
 mod input;
 mod names;
 mod neighbours;
@@ -29,6 +30,7 @@ pub use port::{Port, now};
 
 use self::dhcp::Dhcp;
 use self::discovery::Discovery;
+use self::groups::Memberships;
 use self::names::Names;
 use self::neighbours::Neighbours;
 use super::tcp::Wire;
@@ -102,6 +104,7 @@ pub struct Network {
     neighbours: Neighbours,
     neighbours6: Neighbours,
     discovery: Discovery,
+    memberships: Memberships,
     /// Packets that come in pieces.
     pieces: SpinLock<reassembly::Table>,
     /// Ways that take less than the card; `narrow` if there are any.
@@ -156,6 +159,7 @@ pub fn init(device: Device, settings: Settings) -> Result<(), VirtioError> {
         names: SpinLock::new(Names::default()),
         neighbours: Neighbours::new(false),
         neighbours6: Neighbours::new(true),
+        memberships: Memberships::new(),
         pieces: SpinLock::default(),
         paths: SpinLock::default(),
         narrow: AtomicBool::new(false),
@@ -266,6 +270,8 @@ impl Network {
         }
         *self.place.lock() = place;
         self.address.store(address, Ordering::Release);
+        self.renew_groups(false);
+        self.nic.flush();
         self.arrival.wake_all();
     }
 

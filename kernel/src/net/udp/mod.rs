@@ -16,13 +16,13 @@ use super::mailbox::{Mailbox, Message};
 use super::options::{self, ANY_TIMESTAMP, TIMESTAMP_NS};
 use super::socket::{Common, Receiving, Sending};
 use super::table::{self, Claim};
-use super::{interface, ip};
+use super::{groups, interface, ip};
 use crate::memory::user::UserIo;
 use crate::sync::SpinLock;
 use crate::time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
@@ -173,6 +173,9 @@ impl Udp {
         let ip = match wanted.or(connected) {
             Some(ip) => sockaddr::canonical(SocketAddr::new(ip, 0)).ip(),
             None if !bound.ip().is_unspecified() && !bound.ip().is_multicast() => bound.ip(),
+            None if to.ip().is_multicast() => {
+                interface::source_by(self.leaves_by(to.ip()), to.ip())?
+            }
             None => interface::source_for(to.ip())?,
         };
         if ip.is_ipv4() != to.is_ipv4() {
@@ -210,8 +213,12 @@ impl Udp {
         header: &Header,
     ) -> Result<(), Errno> {
         let to = header.to.ip();
-        // Groups are here and outside.
-        let outside = !interface::is_local(to) && (!to.is_multicast() || ip::network().is_some());
+        let index = self.leaves_by(to);
+        // Groups are here and outside; with a time to live of 0 only here.
+        let outside = match to.is_multicast() {
+            true => index == interface::CARD_INDEX && header.ttl > 0 && !is_inside(to),
+            false => !interface::is_local(to),
+        };
         let room = if outside { UDP_HEADER } else { 0 };
         let mut data = Buffer::take(room + length)?;
         if io.copy_in(&mut data[room..room + length])? < length {
@@ -222,7 +229,7 @@ impl Udp {
             return Ok(());
         }
         if to.is_multicast() {
-            self.deliver_to_group(&data[room..room + length], header);
+            self.deliver_to_group(&data[room..room + length], header, index);
         }
         ip::send_datagram(ip::Datagram {
             from: header.from,
@@ -247,7 +254,7 @@ impl Udp {
             time,
         };
         if to.ip().is_multicast() {
-            self.deliver_to_group(&data[..length], header);
+            self.deliver_to_group(&data[..length], header, self.leaves_by(to.ip()));
             return;
         }
         let target = table::UDP.find(to, from, |_| true, |entry| entry.value.clone());
@@ -265,16 +272,23 @@ impl Udp {
         }
     }
 
-    fn deliver_to_group(&self, data: &[u8], header: &Header) {
-        if self.endpoint.options.has(inet::NO_LOOP) {
+    /// The interface that something to a group leaves by, which others hear it come from.
+    fn leaves_by(&self, to: IpAddr) -> u32 {
+        match self.endpoint.options.multicast_interface() {
+            0 => interface::multicast_default(to).unwrap_or(interface::LOOPBACK_INDEX),
+            index => index,
+        }
+    }
+
+    /// Gives it to those in a group who are here, whom it comes to by this interface.
+    fn deliver_to_group(&self, data: &[u8], header: &Header, index: u32) {
+        let group = header.to.ip();
+        if self.endpoint.options.has(inet::NO_LOOP) || !groups::has(group, index) {
             return;
         }
-        let group = header.to.ip();
         let mut targets = Vec::new();
         table::UDP.for_all(header.to, header.from, |entry| {
-            let options = &entry.value.options;
-            let wants = options.in_group(group) || entry.bound.ip == group;
-            if wants {
+            if entry.value.options.hears(group, index) {
                 targets.push(entry.value.clone());
             }
         });
@@ -290,7 +304,7 @@ impl Udp {
                 to: group,
                 ttl: header.ttl,
                 tos: header.tos,
-                index: interface::LOOPBACK_INDEX,
+                index,
                 time: time::realtime(),
             });
         }
@@ -321,7 +335,7 @@ pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
     if datagram.to.ip().is_multicast() {
         let group = datagram.to.ip();
         table::UDP.for_all(datagram.to, datagram.from, |entry| {
-            if entry.value.options.in_group(group) {
+            if entry.value.options.hears(group, interface::CARD_INDEX) {
                 // More than that many members of a group in one program go without.
                 let _ = targets.try_push(entry.value.clone());
             }
@@ -356,6 +370,11 @@ pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
         ip::COUNTS.udp_in.add();
     }
     !targets.is_empty()
+}
+
+/// Whether a group's members are all in this machine.
+fn is_inside(group: IpAddr) -> bool {
+    matches!(group, IpAddr::V6(group) if group.octets()[1] & 15 < 2)
 }
 
 /// Sockets that one datagram is for.
@@ -406,10 +425,9 @@ fn packet_info(flags: u32, v6: bool, datagram: &Datagram, how: &mut Receiving) {
         IpAddr::V4(to) if !v6 => {
             if flags & PACKET_INFO != 0 {
                 // struct in_pktinfo: interface, the local address, the header's.
-                let local = if to.is_multicast() {
-                    Ipv4Addr::LOCALHOST
-                } else {
-                    to
+                let local = match to.is_multicast() {
+                    true => interface::ipv4_of(datagram.index),
+                    false => to,
                 };
                 let mut data = [0; 12];
                 data[..4].copy_from_slice(&index);

@@ -34,6 +34,9 @@ impl Protocol for Udp {
         };
         let (bound, claim) = self.binding(common)?;
         let source = match remote {
+            Some(to) if bound.ip().is_unspecified() && to.ip().is_multicast() => {
+                Some(interface::source_by(self.leaves_by(to.ip()), to.ip())?)
+            }
             Some(to) if bound.ip().is_unspecified() => Some(interface::source_for(to.ip())?),
             Some(to) if bound.ip().is_ipv4() != to.is_ipv4() => return Err(Errno::ENETUNREACH),
             Some(_) => Some(bound.ip()),
