@@ -223,6 +223,15 @@ pub fn tcp_checksum(ip: &Ip) -> bool {
     packet.is_ok_and(|packet| packet.verify_checksum(&ip.from.into(), &ip.to.into()))
 }
 
+/// The length of the headers of an IPv4 packet with a segment in it: IP's and TCP's.
+pub fn tcp_headers(packet: &[u8]) -> usize {
+    let ip = packet
+        .first()
+        .map_or(0, |first| usize::from(first & 15) * 4);
+    let tcp = packet.get(ip + 12).map_or(0, |at| usize::from(at >> 4) * 4);
+    ip + tcp
+}
+
 /// Where in a segment its checksum is.
 pub const CHECKSUM_AT: usize = 16;
 

@@ -192,6 +192,7 @@ fn a_checksum_is_filled_in_whole_or_begun() {
     let mut again = whole.clone();
     let place = IPV4_HEADER + CHECKSUM_AT;
     again[place..place + 2].fill(0);
+    assert_eq!(tcp_headers(&again), again.len());
     assert_eq!(fill_tcp_checksum(&mut again, false), Some(20));
     assert_eq!(again, whole);
     // What the card does with one that is begun.

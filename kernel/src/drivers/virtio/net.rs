@@ -8,13 +8,21 @@
 //!
 //! Where the device can (a tap interface; not QEMU's user network), it checks checksums of what comes and completes those of
 //! what goes ([`Frame::complete`]), and hands TCP segments over that belong together as one frame of up to 64 KiB. Such a
-//! frame lies in several buffers and is copied together here, once.
+//! frame lies in several buffers and is copied together here, once. What goes is cut into segments by the device, too, if it
+//! lies in a [large frame](Nic::large_frame); of those there are few, and at least one.
 //! Locks: `receive`, held while frames are looked at, above all of the network's own; `transmit`, a leaf.
+mod frame;
+
+pub use frame::{Checksum, Frame, LARGE_PACKET, MTU};
+
 use super::{Chain, Device, DmaBuffer, Kick, Part, Queue, VirtioError, feature};
+use crate::memory::frames;
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use frame::{BUFFER, BUFFERS, FLAGS, HEADER, LARGE, NEEDS_CHECKSUM};
+use ringo_abi::Errno;
 use ringo_net::packet::ETHERNET_HEADER;
 
 /// The device completes checksums of what goes.
@@ -25,6 +33,8 @@ const GUEST_CHECKSUM: u64 = 1 << 1;
 const MAC: u64 = 1 << 5;
 /// TCP segments (of IPv4) may come several in one frame.
 const GUEST_SEGMENTS: u64 = 1 << 7;
+/// The device cuts TCP segments of IPv4 to size.
+const SEGMENTS: u64 = 1 << 11;
 /// A frame that comes may lie in several buffers.
 const MERGED: u64 = 1 << 15;
 
@@ -38,78 +48,18 @@ const TRANSMIT_SIZE: u16 = 256;
 const SLACK: usize = 32;
 /// Free buffers that are kept.
 const KEPT: usize = 64;
+/// Large ones that there are at most, and the memory for which there is one of them.
+const LARGE_MOST: usize = 16;
+const LARGE_SHARE: usize = 8 << 20;
 /// Returned receive buffers that are worth telling the device of.
 const RETURNED: u16 = 32;
 
-/// struct virtio_net_hdr_v1.
-const HEADER: usize = 12;
-/// What a packet may have at most behind the Ethernet header.
-pub const MTU: usize = 1500;
-/// Fields of the header: `flags`, `csum_start` and `csum_offset`, `num_buffers`.
-const FLAGS: usize = 0;
-const START: usize = 6;
-const BUFFERS: usize = 10;
-/// Flags: the checksum is to be completed; it was checked.
-const NEEDS_CHECKSUM: u8 = 1;
+/// A flag of the header: the checksum was checked.
 const CHECKED: u8 = 2;
-/// A buffer to send from: header and frame with room to spare.
-const BUFFER: usize = 2048;
 /// A buffer to receive into: a frame of memory, which it takes anyway.
 const ROOM: usize = 4096;
 /// The longest frame that may come: an IP packet's 65,535 bytes.
 const LONGEST: usize = ETHERNET_HEADER + 65_535;
-
-/// A frame to be sent, being filled.
-pub struct Frame {
-    buffer: DmaBuffer,
-    /// Of the Ethernet frame.
-    length: usize,
-}
-
-impl Frame {
-    /// The whole frame; the length is the frame's then.
-    ///
-    /// # Panics
-    /// If it is longer than a card's frames are: callers know the MTU.
-    pub fn ethernet(&mut self, length: usize) -> &mut [u8] {
-        assert!(length <= ETHERNET_HEADER + MTU);
-        self.length = length;
-        &mut self.buffer.bytes_mut()[HEADER..HEADER + length]
-    }
-
-    /// What is behind the Ethernet header: an IP packet of this length.
-    ///
-    /// # Panics
-    /// As [`Frame::ethernet`].
-    pub fn packet(&mut self, length: usize) -> &mut [u8] {
-        &mut self.ethernet(ETHERNET_HEADER + length)[ETHERNET_HEADER..]
-    }
-
-    /// Leaves a checksum to the device, which [completes](Nic::completes) them.
-    pub fn complete(&mut self, checksum: Checksum) {
-        let start = checksum.start + ETHERNET_HEADER as u16;
-        let header = self.buffer.bytes_mut();
-        header[FLAGS] = NEEDS_CHECKSUM;
-        header[START..START + 2].copy_from_slice(&start.to_le_bytes());
-        header[START + 2..START + 4].copy_from_slice(&checksum.offset.to_le_bytes());
-    }
-
-    /// The frame as it is.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        let length = self.length;
-        &mut self.buffer.bytes_mut()[HEADER..HEADER + length]
-    }
-}
-
-/// Where a checksum is that the device completes: it is made from `start` on, and stored at `start` and `offset`; that place
-/// has the sum of the pseudo-header.
-#[derive(Clone, Copy)]
-pub struct Checksum {
-    /// Behind the Ethernet header.
-    pub start: u16,
-    /// From there.
-    pub offset: u16,
-}
 
 struct Receive {
     queue: Queue,
@@ -145,6 +95,9 @@ impl Receive {
 struct Transmit {
     queue: Queue,
     free: Vec<DmaBuffer>,
+    free_large: Vec<DmaBuffer>,
+    /// Large buffers, free or with the device.
+    large: usize,
     /// Somebody was turned away.
     wanted: bool,
 }
@@ -203,7 +156,7 @@ impl Nic {
     /// # Errors
     /// As the transport and queues have them; Features for a card without an address.
     pub fn start(device: Device, user: &'static dyn User) -> Result<&'static Self, VirtioError> {
-        let offloads = CHECKSUM | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
+        let offloads = CHECKSUM | SEGMENTS | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
         device.negotiate(feature::EVENT_INDEX | MAC | offloads, MAC)?;
         let mac = device.configuration(0).ok_or(VirtioError::Features)?;
         let receive = Receive {
@@ -212,9 +165,15 @@ impl Nic {
             missing: 0,
             checked: false,
         };
+        let first = match device.has(SEGMENTS | CHECKSUM) {
+            true => DmaBuffer::stale(LARGE).ok(),
+            false => None,
+        };
         let transmit = Transmit {
             queue: Queue::new(&device, TRANSMIT, TRANSMIT_SIZE)?,
             free: Vec::new(),
+            large: usize::from(first.is_some()),
+            free_large: Vec::from_iter(first),
             wanted: false,
         };
         let nic: &'static Self = Box::leak(Box::new(Self {
@@ -357,23 +316,9 @@ impl Nic {
 
     /// An empty frame; none while the device has as many as it should. Then the user is told of room.
     pub fn frame(&self) -> Option<Frame> {
-        let most = usize::from(TRANSMIT_SIZE) - SLACK;
         let mut transmit = self.transmit.lock();
-        if transmit.queue.in_flight() >= most / 2 {
-            transmit.collect();
-        }
-        while transmit.queue.in_flight() >= most {
-            transmit.wanted = true;
-            // The device works on what it was shown.
-            let kick = transmit.queue.publish();
-            let quiet = transmit.queue.want_interrupt();
-            if let Some(kick) = kick {
-                self.notify(kick);
-            }
-            if quiet {
-                return None;
-            }
-            transmit.collect();
+        if !self.has_room(&mut transmit) {
+            return None;
         }
         let free = transmit.free.pop();
         drop(transmit);
@@ -381,9 +326,76 @@ impl Nic {
             Some(buffer) => buffer,
             None => DmaBuffer::stale(BUFFER).ok()?,
         };
-        let mut buffer = buffer;
-        buffer.bytes_mut()[..HEADER].fill(0);
-        Some(Frame { buffer, length: 0 })
+        Some(Frame::new(buffer))
+    }
+
+    /// An empty frame for up to [`LARGE_PACKET`], if the device [`cuts`](Nic::cuts) them; none while it has all there are, as
+    /// with [`Nic::frame`].
+    pub fn large_frame(&self) -> Option<Frame> {
+        let mut transmit = self.transmit.lock();
+        loop {
+            if !self.has_room(&mut transmit) {
+                return None;
+            }
+            if transmit.free_large.is_empty() {
+                transmit.collect();
+            }
+            if let Some(buffer) = transmit.free_large.pop() {
+                transmit.large -= 1;
+                return Some(Frame::new(buffer));
+            }
+            let most = (frames::counts().1 * frames::FRAME / LARGE_SHARE).min(LARGE_MOST);
+            let more = match transmit.large {
+                0 => DmaBuffer::stale(LARGE),
+                count if count < most => DmaBuffer::spare(LARGE),
+                _ => Err(Errno::ENOBUFS),
+            };
+            if let Ok(buffer) = more {
+                return Some(Frame::new(buffer));
+            }
+            if !self.ask_for_room(&mut transmit) {
+                return None;
+            }
+        }
+    }
+
+    /// Whether one more frame may be made; if not, the user will be told of room.
+    fn has_room(&self, transmit: &mut Transmit) -> bool {
+        let most = usize::from(TRANSMIT_SIZE) - SLACK;
+        if transmit.queue.in_flight() >= most / 2 {
+            transmit.collect();
+        }
+        while transmit.queue.in_flight() >= most {
+            if !self.ask_for_room(transmit) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Asks for an interrupt when something was sent. True if something was meanwhile, and was collected.
+    fn ask_for_room(&self, transmit: &mut Transmit) -> bool {
+        transmit.wanted = true;
+        // The device works on what it was shown.
+        let kick = transmit.queue.publish();
+        let quiet = transmit.queue.want_interrupt();
+        if let Some(kick) = kick {
+            self.notify(kick);
+        }
+        if !quiet {
+            transmit.collect();
+        }
+        !quiet
+    }
+
+    /// Takes back a frame that is not sent.
+    pub fn put_back(&self, frame: Frame) {
+        self.transmit.lock().keep(frame.into_part().buffer);
+    }
+
+    /// Whether the device cuts large frames into segments.
+    pub fn cuts(&self) -> bool {
+        self.device.has(SEGMENTS | CHECKSUM)
     }
 
     /// Whether checksums can be left to the device.
@@ -393,13 +405,10 @@ impl Nic {
 
     /// Queues a frame; [`Nic::flush`] follows.
     pub fn send(&self, frame: Frame) {
-        let length = frame.length;
-        let part = Part {
-            buffer: frame.buffer,
-            length: HEADER + length,
-            device_writes: false,
-        };
+        let length = frame.length();
+        let part = frame.into_part();
         let mut transmit = self.transmit.lock();
+        transmit.large += usize::from(part.buffer.len() >= LARGE);
         if transmit.queue.add(Chain::from_iter([part])).is_ok() {
             drop(transmit);
             self.sent.count(length);
@@ -426,13 +435,22 @@ impl Nic {
 }
 
 impl Transmit {
+    /// Keeps a free buffer for the next frames, unless there are enough.
+    fn keep(&mut self, buffer: DmaBuffer) {
+        if buffer.len() >= LARGE {
+            self.large += 1;
+            self.free_large.push(buffer);
+        } else if self.free.len() < KEPT {
+            self.free.push(buffer);
+        }
+    }
+
     /// Takes back the buffers of frames that were sent.
     fn collect(&mut self) {
         while let Some((_, chain, _)) = self.queue.pop() {
             for part in chain {
-                if self.free.len() < KEPT {
-                    self.free.push(part.buffer);
-                }
+                self.large -= usize::from(part.buffer.len() >= LARGE);
+                self.keep(part.buffer);
             }
         }
         // Its wish follows what was taken, so that it is never passed by accident.

@@ -7,8 +7,9 @@ use crate::drivers::virtio::net::{self as card, Frame, MTU};
 use crate::time;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
+use core::num::{NonZeroU16, NonZeroUsize};
 use ringo_net::packet::{self, ETHERNET_HEADER};
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 /// Headers of IPv4 and TCP at most.
@@ -46,6 +47,10 @@ pub struct Port<'a> {
     pub mute: bool,
     /// The card was busy.
     pub busy: bool,
+    /// To be filled: asked for before it is known whether there is anything to send.
+    frame: Option<Frame>,
+    /// There is more to send than a packet takes: the card may cut it.
+    pub bulk: bool,
     /// Behind the last byte that was sent.
     pub front: Option<u32>,
     /// The packet that was sent last, if it has no more than headers: what TIME_WAIT says again.
@@ -62,6 +67,8 @@ impl<'a> Port<'a> {
             mtu: MTU,
             mute: false,
             busy: false,
+            frame: None,
+            bulk: false,
             front,
             last: ArrayVec::new(),
         }
@@ -88,10 +95,19 @@ impl Port<'_> {
     }
 }
 
-/// A frame to be filled; it is asked for late if there was none to wait for.
+impl Drop for Port<'_> {
+    fn drop(&mut self) {
+        if let Some(frame) = self.frame.take() {
+            self.network.nic.put_back(frame);
+        }
+    }
+}
+
+/// A frame to be filled.
 pub struct Goes<'a, 'b> {
     port: &'a mut Port<'b>,
-    frame: Option<Frame>,
+    /// The card cuts it into segments of so many bytes.
+    cut: Option<NonZeroU16>,
 }
 
 impl TxToken for Goes<'_, '_> {
@@ -103,7 +119,9 @@ impl TxToken for Goes<'_, '_> {
             self.port.sent(&packet);
             return result;
         }
-        let Some(mut frame) = self.frame.or_else(|| network.nic.frame()) else {
+        let frame = self.port.frame.take().or_else(|| network.nic.frame());
+        let fits = |frame: &Frame| length <= frame.longest();
+        let Some(mut frame) = frame.filter(fits) else {
             // An answer to what just came: it is as if it got lost.
             COUNTS.full.add();
             return f(&mut alloc::vec![0; length]);
@@ -115,15 +133,23 @@ impl TxToken for Goes<'_, '_> {
             let long = packet.len() > HEADERS;
             packet::fill_tcp_checksum(packet, long).filter(|_| long)
         });
+        let headers = packet::tcp_headers(packet);
         self.port.sent(packet);
         if let Some(start) = left.flatten() {
             frame.complete(card::Checksum {
                 start,
                 offset: packet::CHECKSUM_AT as u16,
             });
+            if let Some(size) = self.cut {
+                frame.cut(headers as u16, size.get());
+            }
         }
         network.send(frame, self.port.to);
         result
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.cut = meta.segmentation_offload_size;
     }
 }
 
@@ -141,23 +167,23 @@ impl<'b> Device for Port<'b> {
         let packet = self.packet.take()?;
         let goes = Goes {
             port: self,
-            frame: None,
+            cut: None,
         };
         Some((Came(packet), goes))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
-        if self.mute {
-            return Some(Goes {
-                port: self,
-                frame: None,
-            });
+        if self.frame.is_none() && !self.mute {
+            self.frame = match self.bulk {
+                true => self.network.nic.large_frame(),
+                false => self.network.nic.frame(),
+            };
+            self.busy |= self.frame.is_none();
         }
-        let frame = self.network.nic.frame();
-        self.busy |= frame.is_none();
-        frame.map(|frame| Goes {
+        let goes = self.frame.is_some() || self.mute;
+        goes.then_some(Goes {
             port: self,
-            frame: Some(frame),
+            cut: None,
         })
     }
 
@@ -169,6 +195,9 @@ impl<'b> Device for Port<'b> {
             true => Checksum::None,
             false => Checksum::Tx,
         };
+        if self.network.nic.cuts() {
+            capabilities.segmentation.tcpv4 = NonZeroUsize::new(card::LARGE_PACKET);
+        }
         capabilities
     }
 }

@@ -24,6 +24,8 @@ pub struct Live {
     pub sockets: SocketSet<'static>,
     /// Its name.
     pub handle: SocketHandle,
+    /// The card cuts what is more than a packet takes.
+    pub cuts: bool,
 }
 
 impl Live {
@@ -52,6 +54,7 @@ impl Live {
             interface,
             sockets,
             handle,
+            cuts: network.nic.cuts(),
         }))
     }
 

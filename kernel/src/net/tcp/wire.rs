@@ -16,6 +16,7 @@ use super::listener::Listener;
 use super::live::Live;
 use super::machine::{Machine, Stage, Tuning};
 use super::wires::{self, Ends};
+use crate::drivers::virtio::net::MTU;
 use crate::fs::dev::random;
 use crate::net::events::Events;
 use crate::net::ip::{self, COUNTS, Network, Port};
@@ -38,6 +39,8 @@ use smoltcp::wire::IpEndpoint;
 const REST_NS: u64 = 60_000_000_000;
 /// What a direction holds beside smoltcp's ring.
 const ROOM: usize = 128 << 10;
+/// What a packet takes at least, as the headers have no options.
+const SEGMENT: usize = MTU - 40;
 /// The shortest time that a timer is armed for.
 const SOON_NS: u64 = 1_000_000;
 
@@ -88,6 +91,7 @@ impl Wire {
             interface,
             sockets,
             handle,
+            ..
         } = &mut *live;
         let socket = sockets.get_mut::<Socket>(*handle);
         let [remote, local] = [ends.remote, ends.local].map(IpEndpoint::from);
@@ -130,9 +134,9 @@ impl Wire {
             .listen(IpEndpoint::from(ends.local))
             .map_err(|_| Errno::ENOBUFS)?;
         // What has been said, once more, for smoltcp.
+        let first = entry.theirs.packet(ends.remote, ends.local);
         let mut port = Port::new(network, ends.remote.ip(), None);
         port.mute = true;
-        let first = entry.theirs.packet(ends.remote, ends.local);
         port.packet = Some(&first);
         let Live {
             interface, sockets, ..
@@ -263,6 +267,7 @@ impl Wire {
             return;
         }
         machine.exchange(live.socket(), &self.stalled, now);
+        port.bulk = live.cuts && live.socket().send_queue() > SEGMENT;
         let shown = machine.shown(now);
         let (interface, sockets) = (&mut live.interface, &mut live.sockets);
         while interface.poll_egress(shown, &mut port, sockets) == PollResult::SocketStateChanged {}
