@@ -39,7 +39,10 @@ pub fn start(config: Config<'_>, initramfs: File) -> Result<(Child, ChildStdout)
     };
     qemu.args(["-machine", &machine])
         .args(["-cpu", command::cpu(config.engine)])
-        .args(["-smp", &config.cpus.to_string()])
+        .args([
+            "-smp",
+            &command::processors(config.engine, config.cpus, config.icount),
+        ])
         .args(["-m", &format!("{}k", config.memory >> 10)])
         .args([
             "-nodefaults",

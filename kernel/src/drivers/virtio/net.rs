@@ -16,7 +16,6 @@ mod frame;
 pub use frame::{Checksum, Frame, LARGE_PACKET, MTU};
 
 use super::{Chain, Device, DmaBuffer, Kick, Part, Queue, VirtioError, feature};
-use crate::memory::frames;
 use crate::sync::SpinLock;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -48,9 +47,8 @@ const TRANSMIT_SIZE: u16 = 256;
 const SLACK: usize = 32;
 /// Free buffers that are kept.
 const KEPT: usize = 64;
-/// Large ones that there are at most, and the memory for which there is one of them.
-const LARGE_MOST: usize = 16;
-const LARGE_SHARE: usize = 8 << 20;
+/// Large ones that there are at most: half a MiB.
+const LARGE_MOST: usize = 8;
 /// Returned receive buffers that are worth telling the device of.
 const RETURNED: u16 = 32;
 
@@ -344,10 +342,9 @@ impl Nic {
                 transmit.large -= 1;
                 return Some(Frame::new(buffer));
             }
-            let most = (frames::counts().1 * frames::FRAME / LARGE_SHARE).min(LARGE_MOST);
             let more = match transmit.large {
                 0 => DmaBuffer::stale(LARGE),
-                count if count < most => DmaBuffer::spare(LARGE),
+                count if count < LARGE_MOST => DmaBuffer::spare(LARGE),
                 _ => Err(Errno::ENOBUFS),
             };
             if let Ok(buffer) = more {

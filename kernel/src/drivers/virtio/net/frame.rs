@@ -88,8 +88,8 @@ impl Frame {
         header[START + 2..START + 4].copy_from_slice(&checksum.offset.to_le_bytes());
     }
 
-    /// Has the device cut it into segments of so many bytes behind `headers` ones of a packet; also [completes](Frame::complete)
-    /// their checksums.
+    /// Has the device cut it into segments of so many bytes behind `headers` ones of a packet, whose checksum it
+    /// [completes](Frame::complete), too.
     pub fn cut(&mut self, headers: u16, size: u16) {
         let headers = headers + ETHERNET_HEADER as u16;
         let header = self.buffer.bytes_mut();
