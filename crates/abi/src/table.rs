@@ -210,7 +210,7 @@ macro_rules! for_each_syscall {
             51 => socket::getsockname(fd: i32, address: usize, length: usize), full;
             52 => socket::getpeername(fd: i32, address: usize, length: usize), full;
             53 => socket::socketpair(family: u32, kind: u32, protocol: u32, fds: usize), full;
-            54 => socket::setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32), partial("no filters");
+            54 => socket::setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32), partial("filters (classic BPF) on sockets of UDP only");
             55 => socket::getsockopt(fd: i32, level: u32, name: u32, value: usize, length: usize), full;
             288 => socket::accept4(fd: i32, address: usize, length: usize, flags: u32), full;
             299 => socket::recvmmsg(fd: i32, vector: usize, count: u32, flags: u32, timeout: usize), full;

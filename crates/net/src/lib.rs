@@ -4,6 +4,7 @@
 //! - [`sockaddr`]: socket addresses as the program writes and reads them.
 //! - [`clocks`]: when a connection of TCP repeats itself, asks or gives up.
 //! - [`control`]: control data of sendmsg(2) and recvmsg(2).
+//! - [`filter`]: which datagrams a socket's program lets through.
 //! - [`groups`]: which groups we are in, and who is told.
 //! - [`half_open`]: connections that somebody else begins.
 //! - [`neighbours`]: Ethernet addresses of others, and what waits for them.
@@ -24,6 +25,7 @@ extern crate alloc;
 pub mod autoconf;
 pub mod clocks;
 pub mod control;
+pub mod filter;
 pub mod groups;
 pub mod half_open;
 pub mod neighbours;

@@ -17,6 +17,10 @@ import (
 
 func setInt(fd, level, name, value int) error { return syscall.SetsockoptInt(fd, level, name, value) }
 
+func setBytes(fd, level, name int, value []byte) error {
+	return syscall.SetsockoptString(fd, level, name, string(value))
+}
+
 func getInt(fd, level, name int) string {
 	value, err := syscall.GetsockoptInt(fd, level, name)
 	if err != nil {

@@ -234,10 +234,10 @@ fn routes_v4(place: ip::Place) -> Vec<Route> {
     everywhere.into_iter().chain([ours]).collect()
 }
 
-/// SO_BINDTODEVICE and filters.
+/// SO_BINDTODEVICE and SO_ATTACH_BPF.
 ///
 /// # Errors
-/// ENODEV for an interface there is not; EPERM for filters.
+/// ENODEV for an interface there is not; EPERM for a filter that bpf(2) would have made.
 pub fn set_device_option(name: u32, value: &[u8]) -> Result<(), Errno> {
     if name != abi::SO_BINDTODEVICE {
         return Err(Errno::EPERM);

@@ -4,6 +4,7 @@
 //! - socket.rs, options.rs, message.rs: what all sockets have: the file, SOL_SOCKET, control data.
 //! - events.rs, buffer.rs, stream.rs: who is told of what; memory; bytes from one socket to another.
 //! - tcp/, udp.rs, inet.rs: the Internet's protocols; table.rs: their ports.
+//! - filter.rs: which datagrams a socket wants.
 //! - unix/: Unix sockets, by name or in pairs.
 //! - ip/: what leaves this machine and comes to it, by a network card.
 //! - groups.rs: who is in which group (multicast).
@@ -16,6 +17,7 @@
 pub mod buffer;
 pub mod device;
 pub mod events;
+pub mod filter;
 pub mod groups;
 pub mod inet;
 pub mod interface;

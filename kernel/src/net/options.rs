@@ -164,7 +164,12 @@ pub fn set(socket: &Socket, name: u32, value: &[u8]) -> Result<(), Errno> {
             common.send_timeout.store(time(value)?, Ordering::Relaxed);
             return Ok(());
         }
-        // A filter would be a program for packets: none here to filter.
+        abi::SO_ATTACH_FILTER | abi::SO_DETACH_FILTER | abi::SO_LOCK_FILTER
+            if common.protocol == abi::IPPROTO_UDP as u32 =>
+        {
+            let protocol = socket.protocol();
+            return protocol.set_option(common, abi::SOL_SOCKET, name, value);
+        }
         abi::SO_ATTACH_FILTER | abi::SO_ATTACH_BPF | abi::SO_BINDTODEVICE => {
             return super::interface::set_device_option(name, value);
         }
@@ -214,7 +219,7 @@ pub fn set(socket: &Socket, name: u32, value: &[u8]) -> Result<(), Errno> {
         }
         abi::SO_MARK if !privileged() => return Err(Errno::EPERM),
         abi::SO_MARK => common.mark.store(number.cast_unsigned(), Ordering::Relaxed),
-        // Nothing to detach; lock of it, polling of devices, the CPU of a queue: nothing to do.
+        // Nothing to detach; polling of devices, the CPU of a queue: nothing to do.
         abi::SO_DETACH_FILTER => return Err(Errno::ENOENT),
         abi::SO_BUSY_POLL
         | abi::SO_INCOMING_CPU
@@ -262,6 +267,10 @@ pub fn get(socket: &Socket, name: u32) -> Result<Vec<u8>, Errno> {
         abi::SO_SNDLOWAT => 1,
         abi::SO_PRIORITY => common.priority.load(Ordering::Relaxed),
         abi::SO_MARK => common.mark.load(Ordering::Relaxed),
+        abi::SO_LOCK_FILTER if common.protocol == abi::IPPROTO_UDP as u32 => {
+            let protocol = socket.protocol();
+            return protocol.option(common, abi::SOL_SOCKET, name, 4);
+        }
         abi::SO_BUSY_POLL | abi::SO_LOCK_FILTER | abi::SO_PREFER_BUSY_POLL => 0,
         abi::SO_INCOMING_CPU => u32::MAX,
         abi::SO_RCVTIMEO_OLD | abi::SO_RCVTIMEO_NEW => {

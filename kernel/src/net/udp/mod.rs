@@ -11,6 +11,7 @@ mod protocol;
 
 use super::buffer::{self, Buffer};
 use super::events::Events;
+use super::filter::Slot;
 use super::inet::{self, IpOptions, ORIGINAL_DESTINATION, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
 use super::mailbox::{Mailbox, Message};
 use super::options::{self, ANY_TIMESTAMP, TIMESTAMP_NS};
@@ -83,6 +84,7 @@ pub struct Endpoint {
     events: Arc<Events>,
     /// Options of IP, groups among them.
     options: IpOptions,
+    filter: Slot,
 }
 
 /// See the module's head.
@@ -98,7 +100,14 @@ pub struct Udp {
 }
 
 impl Endpoint {
-    fn push(&self, datagram: Datagram) {
+    /// Takes a datagram that was sent to `port`, unless the socket's filter drops it.
+    fn push(&self, mut datagram: Datagram, port: u16) {
+        let ports = [datagram.from.port(), port];
+        let (data, v6) = (&datagram.data[..datagram.length], datagram.to.is_ipv6());
+        let Some(kept) = self.filter.pass(ports, data, v6, datagram.index) else {
+            return;
+        };
+        datagram.length = kept;
         if self.mailbox.push(datagram, false) {
             self.events.readable();
         } else {
@@ -125,6 +134,7 @@ impl Udp {
                 stamps: AtomicBool::new(false),
                 events: common.events.clone(),
                 options: IpOptions::new(v6),
+                filter: Slot::new(),
             }),
             binding: SpinLock::new(None),
             remote: SpinLock::new(None),
@@ -264,7 +274,7 @@ impl Udp {
                     true => time::realtime(),
                     false => 0,
                 };
-                target.push(datagram(data, time));
+                target.push(datagram(data, time), to.port());
             }
             // An ICMP message comes back: only a connected socket hears of it.
             None if self.remote.lock().is_some() => common.events.fail(Errno::ECONNREFUSED),
@@ -297,16 +307,19 @@ impl Udp {
                 continue;
             };
             copy[..data.len()].copy_from_slice(data);
-            target.push(Datagram {
-                data: copy,
-                length: data.len(),
-                from: header.from,
-                to: group,
-                ttl: header.ttl,
-                tos: header.tos,
-                index,
-                time: time::realtime(),
-            });
+            target.push(
+                Datagram {
+                    data: copy,
+                    length: data.len(),
+                    from: header.from,
+                    to: group,
+                    ttl: header.ttl,
+                    tos: header.tos,
+                    index,
+                    time: time::realtime(),
+                },
+                header.to.port(),
+            );
         }
     }
 
@@ -355,16 +368,19 @@ pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
             true => time::realtime(),
             false => 0,
         };
-        target.push(Datagram {
-            data,
-            length,
-            from: datagram.from,
-            to: datagram.to.ip(),
-            ttl: ip.ttl,
-            tos: ip.tos,
-            index: interface::CARD_INDEX,
-            time,
-        });
+        target.push(
+            Datagram {
+                data,
+                length,
+                from: datagram.from,
+                to: datagram.to.ip(),
+                ttl: ip.ttl,
+                tos: ip.tos,
+                index: interface::CARD_INDEX,
+                time,
+            },
+            datagram.to.port(),
+        );
     }
     if !targets.is_empty() {
         ip::COUNTS.udp_in.add();

@@ -184,6 +184,9 @@ impl Protocol for Udp {
         name: u32,
         value: &[u8],
     ) -> Result<(), Errno> {
+        if level == abi::SOL_SOCKET {
+            return self.endpoint.filter.set(name, value);
+        }
         if level != abi::SOL_UDP {
             let options = &self.endpoint.options;
             return inet::set_option(common, options, self.v6, level, name, value);
@@ -207,6 +210,9 @@ impl Protocol for Udp {
         name: u32,
         _length: usize,
     ) -> Result<Vec<u8>, Errno> {
+        if level == abi::SOL_SOCKET {
+            return Ok(int_out(self.endpoint.filter.is_locked().into()));
+        }
         if level != abi::SOL_UDP {
             return inet::option(common, &self.endpoint.options, level, name);
         }
