@@ -408,7 +408,8 @@ fn files() -> Vec<Case> {
 fn calls() -> Vec<Case> {
     let mut all = acts(
         "calls",
-        "vm kcmp getdents pidfd nice policies robust seek advice remove core grows shared zero-map descriptor-flags prctl arguments",
+        "vm kcmp getdents pidfd nice policies robust seek advice remove core grows shared zero-map descriptor-flags prctl arguments \
+         address-limit entropy parent",
     );
     all.push(ours("calls", "sites").every_version().code(0));
     all

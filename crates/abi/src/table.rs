@@ -294,7 +294,7 @@ macro_rules! for_each_syscall {
             153 => system::vhangup(), partial("EPERM");
             155 => system::pivot_root(), partial("EPERM");
             157 => prctl::prctl(option: u32, a: usize, b: usize, c: usize, d: usize), partial("most is kept without effect; no seccomp, no names of anonymous memory");
-            160 => process::setrlimit(resource: u32, at: usize), partial("only RLIMIT_NOFILE is enforced");
+            160 => process::setrlimit(resource: u32, at: usize), partial("RLIMIT_NOFILE and RLIMIT_AS are enforced");
             163 => system::acct(), partial("EPERM");
             165 => system::mount(), partial("EPERM");
             166 => system::umount2(), partial("EPERM");
@@ -314,7 +314,7 @@ macro_rules! for_each_syscall {
             273 => thread::set_robust_list(head: usize, length: usize), full;
             274 => thread::get_robust_list(pid: i32, head: usize, length: usize), full;
             298 => system::perf_event_open(), partial("EPERM");
-            302 => process::prlimit64(pid: i32, resource: u32, new: usize, old: usize), partial("only RLIMIT_NOFILE is enforced");
+            302 => process::prlimit64(pid: i32, resource: u32, new: usize, old: usize), partial("RLIMIT_NOFILE and RLIMIT_AS are enforced");
             304 => system::open_by_handle_at(), partial("EPERM");
             308 => system::setns(), partial("EPERM");
             309 => schedule::getcpu(cpu: usize, node: usize, cache: usize), full;

@@ -22,6 +22,7 @@ func main() {
 		"vm": vm, "kcmp": kcmp, "getdents": getdents, "pidfd": pidfd, "nice": nice, "policies": policies, "robust": robust,
 		"seek": seek, "advice": advice, "remove": remove, "core": core, "grows": grows, "shared": shared, "zero-map": zeroMap,
 		"descriptor-flags": descriptorFlags, "prctl": prctl, "sites": sites, "arguments": arguments,
+		"address-limit": addressLimit, "entropy": entropy, "parent": parent,
 	})
 }
 

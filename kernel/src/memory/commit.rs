@@ -1,4 +1,5 @@
-//! What the program's heap was promised: pages that are charged before they are touched (space.rs tells when).
+//! How much the program may map (RLIMIT_AS), and what its heap was promised: pages that are charged before they are touched
+//! (space.rs tells when).
 //!
 //! A page of a committed area is promised until it is touched. Given back by MADV_DONTNEED it is "expected" again: the next
 //! step of a heap counts it as taken, since the runtime may touch it without asking; data of files do not, or a heap that
@@ -7,6 +8,8 @@
 use super::frames;
 use super::paging::PAGE;
 use super::space::{Area, Inner};
+use crate::task::limits;
+use ringo_abi::Errno;
 
 impl Inner {
     /// Whether there are frames for so many pages when they are touched. Some more are left for what nobody promised: tables
@@ -17,6 +20,21 @@ impl Inner {
         let wanted = pages + frames::reserve().max(NOTES.min(total / 8));
         frames::has_uncommitted(wanted)
             || self.unmap_forgettable() && frames::has_uncommitted(wanted)
+    }
+
+    /// Whether the program may map so many bytes more (RLIMIT_AS), those that go from [start, end) not counted.
+    pub(super) fn may_map(&self, more: usize, start: usize, end: usize) -> Result<(), Errno> {
+        let limit = limits::address_space();
+        let all = (self.mapped * PAGE + more) as u64;
+        if all <= limit {
+            return Ok(());
+        }
+        let part = |(at, area): (usize, &Area)| area.end.min(end) - at.max(start);
+        let replaced: usize = self.areas_in(start, end).map(part).sum();
+        match all - replaced as u64 <= limit {
+            true => Ok(()),
+            false => Err(Errno::ENOMEM),
+        }
     }
 
     /// Whether a program that has touched little asks for one of its first heap steps: it gets them while there is memory for

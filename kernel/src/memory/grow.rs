@@ -24,7 +24,7 @@ impl Inner {
         let blocked = near.is_some_and(|(_, below)| {
             page - below.end < GAP && !below.grows_down && below.protection != 0
         });
-        if blocked {
+        if blocked || self.may_map(start - page, 0, 0).is_err() {
             return false;
         }
         if let Some(area) = self.take(start) {

@@ -55,6 +55,9 @@ impl AddressSpace {
             *page += ((old - start) / PAGE) as u64;
         }
         let more = new_size.saturating_sub(old_size) / PAGE;
+        if more > 0 {
+            inner.may_map(more * PAGE, 0, 0)?;
+        }
         if area.committed && !frames::has_uncommitted(more) {
             return Err(Errno::ENOMEM);
         }

@@ -264,6 +264,7 @@ impl AddressSpace {
                 .ok_or(Errno::ENOMEM)?
         };
         let end = start + length;
+        inner.may_map(length, start, end)?;
         let mut committed = false;
         if request.fixed && anonymous && writable && inner.reserved(start, end) {
             committed = inner.can_promise(length / PAGE);

@@ -5,7 +5,7 @@ use crate::sync::Wait;
 use crate::task::signal::{
     Action, AltStack, MAX_SIGNAL, SI_TKILL, SI_USER, SigInfo, UNBLOCKABLE, bit, frame, send_by_call,
 };
-use crate::task::{self, PID, current, process};
+use crate::task::{self, PARENT_PID, PID, current, process};
 use crate::time;
 use crate::time::convert::read_timespec;
 use linux_raw_sys::general as abi;
@@ -142,6 +142,11 @@ fn check_signal(signo: i32) -> Result<(), Errno> {
 
 /// kill(2): there is one process, alone in its group.
 pub fn kill(pid: i32, signo: i32) -> SysResult {
+    // The parent is there, as whoever watches it sees (signal 0), but beyond the VM.
+    if pid == PARENT_PID {
+        check_signal(signo)?;
+        return if signo == 0 { Ok(0) } else { Err(Errno::EPERM) };
+    }
     // -1 is everybody else: nobody.
     if !matches!(pid, 0 | PID) && pid != -PID {
         return Err(Errno::ESRCH);

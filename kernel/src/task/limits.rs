@@ -1,7 +1,8 @@
-//! Resource limits (getrlimit(2)). RLIMIT_NOFILE is enforced (fs/fd.rs); the others are kept and shown.
+//! Resource limits (getrlimit(2)). RLIMIT_NOFILE (fs/fd.rs), RLIMIT_AS (memory/commit.rs) and, for what grows downwards,
+//! RLIMIT_STACK (memory/grow.rs) are enforced; the others are kept and shown.
 use super::process;
 use crate::sync::SpinLock;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
@@ -11,6 +12,14 @@ const COUNT: usize = abi::RLIM_NLIMITS as usize;
 
 /// Soft and hard.
 static LIMITS: SpinLock<[[u64; 2]; COUNT]> = SpinLock::new(at_start());
+
+/// RLIMIT_AS's soft limit once more: each mapping asks for it.
+static ADDRESS_SPACE: AtomicU64 = AtomicU64::new(INFINITY);
+
+/// How many bytes the program may map (RLIMIT_AS).
+pub fn address_space() -> u64 {
+    ADDRESS_SPACE.load(Ordering::Relaxed)
+}
 
 const fn at_start() -> [[u64; 2]; COUNT] {
     let mut limits = [[INFINITY; 2]; COUNT];
@@ -58,7 +67,11 @@ pub fn set(resource: u32, [soft, hard]: [u64; 2]) -> Result<(), Errno> {
         process().nofile[0].store(soft, Ordering::Relaxed);
         process().nofile[1].store(hard, Ordering::Relaxed);
     } else {
-        LIMITS.lock()[resource as usize] = [soft, hard];
+        let mut limits = LIMITS.lock();
+        limits[resource as usize] = [soft, hard];
+        if resource == abi::RLIMIT_AS {
+            ADDRESS_SPACE.store(soft, Ordering::Relaxed);
+        }
     }
     Ok(())
 }

@@ -6,10 +6,11 @@ pub mod random;
 
 use super::{Dentry, FileOps, OpenFile, Stat, memfd};
 use crate::memory::space::MapSource;
-use crate::memory::user::UserIo;
+use crate::memory::user::{self, UserIo};
 use crate::task::{self, rest};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use linux_raw_sys::ioctl;
 use ringo_abi::{Errno, SysResult};
 
 /// makedev(3).
@@ -163,6 +164,22 @@ impl FileOps for Full {
 impl FileOps for Random {
     fn read(&self, _file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         random::fill_user(io)
+    }
+
+    /// random(4): how many bits of entropy there are; who has the privilege may add to them, which changes nothing.
+    fn ioctl(&self, _file: &OpenFile, request: u32, argument: usize) -> SysResult {
+        match request {
+            ioctl::RNDGETENTCNT => user::write(argument, &random::BITS).map(|()| 0),
+            ioctl::RNDADDTOENTCNT
+            | ioctl::RNDADDENTROPY
+            | ioctl::RNDZAPENTCNT
+            | ioctl::RNDCLEARPOOL
+            | ioctl::RNDRESEEDCRNG => match task::credentials().privileged() {
+                true => Ok(0),
+                false => Err(Errno::EPERM),
+            },
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     /// What is written is taken for entropy; there is enough of it.

@@ -12,6 +12,8 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use ringo_abi::SysResult;
 use x86::instructions::random::RdRand;
 
+/// Bits of entropy, as Linux tells them since it uses BLAKE2s.
+pub const BITS: u32 = 256;
 /// Streams; CPUs beyond share them.
 const STREAMS: usize = 64;
 

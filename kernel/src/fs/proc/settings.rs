@@ -2,7 +2,7 @@
 //! What has no counterpart in this kernel is not there.
 use super::directory;
 use super::{RELEASE, VERSION};
-use crate::fs::dev::random;
+use crate::fs::dev::random::{self, BITS};
 use crate::fs::fd;
 use crate::fs::inode::FileSystem;
 use crate::fs::inotify;
@@ -89,19 +89,14 @@ static KERNEL: Listing = Listing {
     numbered: None,
 };
 
-/// Bits, which there are always: see random(4).
-const ENTROPY: u32 = 256;
-
 static RANDOM: Listing = Listing {
     items: &[
         constant("boot_id", boot_id),
-        constant("entropy_avail", |out, _| writeln!(out, "{ENTROPY}")),
-        constant("poolsize", |out, _| writeln!(out, "{ENTROPY}")),
+        constant("entropy_avail", |out, _| writeln!(out, "{BITS}")),
+        constant("poolsize", |out, _| writeln!(out, "{BITS}")),
         setting("urandom_min_reseed_secs", |out, _| writeln!(out, "60")),
         constant("uuid", |out, _| uuid(out, random_bytes())),
-        setting("write_wakeup_threshold", |out, _| {
-            writeln!(out, "{ENTROPY}")
-        }),
+        setting("write_wakeup_threshold", |out, _| writeln!(out, "{BITS}")),
     ],
     numbered: None,
 };
