@@ -453,7 +453,7 @@ fn network() -> Vec<Case> {
         "echo families refused deadlines half-close resets listen backlog many close-unblocks port-reuse udp udp-connected udp-full \
          udp-control udp-origin udp-filters pipes http http-many tls rpc states edges accept-errors reuse messages interrupted timeouts shutdowns peek \
          broken-pipe sendfile calls options bad-arguments bulk \
-         unix-streams unix-datagrams unix-pairs unix-calls unix-server rights rights-deep rights-circles quiet-pipes recvmmsg credentials interfaces storm",
+         unix-streams unix-datagrams unix-pairs unix-calls unix-server rights rights-deep rights-circles quiet-pipes recvmmsg credentials interfaces generic-netlink storm",
     )
 }
 

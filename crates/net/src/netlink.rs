@@ -71,6 +71,18 @@ pub fn requests(mut from: &[u8]) -> impl Iterator<Item = Request<'_>> {
     })
 }
 
+/// Walks over attributes (struct rtattr): kind, without flags, and data; stops at the first that is not whole.
+pub fn attributes(mut from: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    const KIND: u16 = 0x3fff;
+    core::iter::from_fn(move || {
+        let [l0, l1, k0, k1] = *from.first_chunk()?;
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let data = from.get(4..length)?;
+        from = from.get(aligned(length)..).unwrap_or(&[]);
+        Some((u16::from_ne_bytes([k0, k1]) & KIND, data))
+    })
+}
+
 /// One message of an answer, being written.
 pub struct Message {
     bytes: Vec<u8>,

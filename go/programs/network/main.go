@@ -21,7 +21,7 @@ func main() {
 	prog.Main(prog.Acts{
 		"echo": echo, "families": families, "refused": refused, "deadlines": deadlines, "half-close": halfClose,
 		"resets": resets, "listen": listen, "backlog": backlog, "bulk": bulk, "many": many, "close-unblocks": closeUnblocks,
-		"udp": udp, "udp-connected": udpConnected, "udp-full": udpFull, "udp-control": udpControl, "udp-origin": udpOrigin, "udp-filters": filters, "pipes": pipes,
+		"udp": udp, "udp-connected": udpConnected, "udp-full": udpFull, "udp-control": udpControl, "udp-origin": udpOrigin, "udp-filters": filters, "generic-netlink": generic, "pipes": pipes,
 		"http": http1, "http-many": httpMany, "tls": tls1, "rpc": rpcCalls,
 		"calls": calls, "options": options, "states": states, "edges": edges, "accept-errors": acceptErrors, "reuse": reuse,
 		"messages": messages, "interrupted": interrupted, "timeouts": timeouts, "shutdowns": shutdowns, "peek": peek,

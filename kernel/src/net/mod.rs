@@ -8,7 +8,7 @@
 //! - unix/: Unix sockets, by name or in pairs.
 //! - ip/: what leaves this machine and comes to it, by a network card.
 //! - groups.rs: who is in which group (multicast).
-//! - interface.rs: which addresses are this machine's; netlink.rs, device.rs: how programs ask for them.
+//! - interface.rs: which addresses are this machine's; netlink.rs, generic.rs, device.rs: how programs ask for them.
 //!
 //! What stays inside this machine never becomes a packet: the sender's system call puts bytes where the receiver's takes
 //! them, and wakes it. There is no thread, queue or lock of the network as a whole.
@@ -18,6 +18,7 @@ pub mod buffer;
 pub mod device;
 pub mod events;
 pub mod filter;
+pub mod generic;
 pub mod groups;
 pub mod inet;
 pub mod interface;
@@ -35,7 +36,7 @@ pub mod unix;
 
 use self::socket::{Common, Kind, Socket};
 use linux_raw_sys::net as abi;
-use linux_raw_sys::netlink::NETLINK_ROUTE;
+use linux_raw_sys::netlink::{NETLINK_GENERIC, NETLINK_ROUTE};
 use ringo_abi::Errno;
 
 const STREAM: u32 = abi::SOCK_STREAM;
@@ -83,7 +84,7 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> Result<Socket, Errno> {
             Ok(Socket::new(common, Kind::Unix(unix)))
         }
         abi::AF_NETLINK => match (kind, protocol) {
-            (RAW | DATAGRAM, NETLINK_ROUTE) => {
+            (RAW | DATAGRAM, NETLINK_ROUTE | NETLINK_GENERIC) => {
                 let common = Common::new(family, kind, protocol);
                 let netlink = netlink::Netlink::new(&common);
                 Ok(Socket::new(common, Kind::Netlink(netlink)))

@@ -1,9 +1,10 @@
 //! Netlink sockets (netlink(7), rtnetlink(7)): programs ask for interfaces, addresses and routes.
 //!
-//! Only NETLINK_ROUTE, and only questions: what would change something is EPERM. Answers are made when asked and wait in
-//! the socket's mailbox, several messages a datagram, as Linux packs them.
+//! Only NETLINK_ROUTE and NETLINK_GENERIC (generic.rs), and only questions: what would change something is EPERM. Answers are
+//! made when asked and wait in the socket's mailbox, several messages a datagram, as Linux packs them.
 use super::buffer::Buffer;
 use super::events::{READABLE, WRITABLE};
+use super::generic;
 use super::interface::{self, Interface};
 use super::mailbox::{self, Mailbox};
 use super::options;
@@ -60,6 +61,8 @@ pub struct Netlink {
     port: AtomicU32,
     groups: AtomicU32,
     peer: SpinLock<Option<u32>>,
+    /// NETLINK_GENERIC.
+    generic: bool,
 }
 
 static PORTS: SpinLock<BTreeSet<u32>> = SpinLock::new(BTreeSet::new());
@@ -86,6 +89,7 @@ impl Netlink {
             port: AtomicU32::new(0),
             groups: AtomicU32::new(0),
             peer: SpinLock::new(None),
+            generic: common.protocol == nl::NETLINK_GENERIC,
         }
     }
 
@@ -111,13 +115,15 @@ impl Netlink {
     }
 
     fn answer(&self, request: &Request<'_>, out: &mut Answer) {
-        if request.flags & netlink::REQUEST == 0 || request.kind < BASE {
-            return;
-        }
         let port = self.port();
-        let dump = request.flags & netlink::DUMP == netlink::DUMP
-            || request.flags & netlink::DUMP != 0 && request.kind != GET_LINK;
+        // What asks for nothing can still ask whether it came.
+        let asks = request.flags & netlink::REQUEST != 0 && request.kind >= BASE;
+        let either = asks && request.flags & netlink::DUMP != 0;
+        let dump = either && request.flags & netlink::DUMP == netlink::DUMP
+            || either && !self.generic && request.kind != GET_LINK;
         let result = match request.kind {
+            _ if !asks => Ok(()),
+            _ if self.generic => generic::answer(request, port, out),
             GET_LINK => links(request, port, dump, out),
             GET_ADDRESS if dump => {
                 addresses(request, port, out);
@@ -145,12 +151,13 @@ impl Netlink {
 
 /// Messages, packed into datagrams.
 #[derive(Default)]
-struct Answer {
+pub struct Answer {
     datagrams: Vec<Vec<u8>>,
 }
 
 impl Answer {
-    fn put(&mut self, message: Vec<u8>) {
+    /// Appends one.
+    pub fn put(&mut self, message: Vec<u8>) {
         match self.datagrams.last_mut() {
             Some(last) if last.len() + message.len() <= DATAGRAM => last.extend(message),
             _ => self.datagrams.push(message),

@@ -181,6 +181,10 @@ fn requests(bytes: &[u8]) {
             .checked_sub(netlink::HEADER + request.body.len())
             .expect("more than there is");
         let _ = (request.family(), request.index());
+        let data: usize = netlink::attributes(request.body)
+            .map(|(_, data)| 4 + data.len())
+            .sum();
+        assert!(data <= request.body.len());
         let answers = [
             (netlink::done(&request, 7), netlink::DONE),
             (netlink::error(&request, 7, None), netlink::ERROR),
