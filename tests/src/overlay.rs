@@ -130,6 +130,7 @@ pub fn cases() -> Vec<Case> {
     );
     // Less memory than the files have.
     all.push(act("big-twice").files(large).memory(64).limit(60));
+    all.push(act("available").files(large).memory(64).limit(60));
     all.push(act("big-map").files(large).memory(64).limit(60));
     all.push(act("many-times").files(many).memory(16).limit(60));
     all.push(

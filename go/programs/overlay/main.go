@@ -27,7 +27,7 @@ func main() {
 		"missing": missing, "dirfs": dirfs, "at": at, "working-directory": workingDirectory, "outside": outside,
 		"private-map": privateMap, "shared-map": sharedMap, "map-end": mapEnd, "big": big, "big-random": bigRandom,
 		"big-twice": bigTwice, "big-map": bigMap, "pages": pages, "many": many, "many-walk": manyWalk, "many-times": manyTimes, "threads": threads, "churn": churn,
-		"removeall": removeAll, "copy": copyTree, "locks": locks, "unlinked": unlinked, "temp": temp,
+		"removeall": removeAll, "copy": copyTree, "locks": locks, "unlinked": unlinked, "available": available, "temp": temp,
 	})
 }
 

@@ -1,6 +1,7 @@
-//! /proc/meminfo and /proc/vmstat (Linux fs/proc/meminfo.c). Files live in RAM and are never written back, so that what
-//! is "cached" cannot be dropped; nothing is swapped.
+//! /proc/meminfo and /proc/vmstat (Linux fs/proc/meminfo.c). Files live in RAM and are never written back: of what is
+//! "cached" only what came from the host and is as it is there can be dropped. Nothing is swapped.
 use super::maps;
+use crate::fs::ram::clean_pages;
 use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
 use crate::memory::paging::{HUGE_PAGE, PAGE};
@@ -18,6 +19,8 @@ pub(crate) struct Memory {
     pub mapped: usize,
     /// Data of files, mapped or not: what nothing else accounts for.
     pub files: usize,
+    /// Of those, what can be fetched again.
+    pub clean: usize,
     pub heap: usize,
     pub tables: usize,
     pub stacks: usize,
@@ -36,17 +39,24 @@ impl Memory {
         let stacks = thread::count() * stack::SIZE / PAGE;
         let heap = heap_frames();
         let known = anonymous + heap + usage.tables + stacks;
+        let files = (total - free).saturating_sub(known);
         Self {
             total,
             free,
             anonymous,
             mapped: usage.file + usage.shared,
-            files: (total - free).saturating_sub(known),
+            files,
+            clean: clean_pages().min(files),
             heap,
             tables: usage.tables,
             stacks,
             committed: anonymous + promised,
         }
+    }
+
+    /// Data of files that is nowhere else.
+    pub const fn kept(&self) -> usize {
+        self.files - self.clean
     }
 }
 
@@ -60,16 +70,16 @@ pub(super) fn meminfo(out: &mut Text, _: Numbers) -> Result<(), Errno> {
     for (key, pages) in [
         ("MemTotal:", memory.total),
         ("MemFree:", memory.free),
-        ("MemAvailable:", memory.free),
+        ("MemAvailable:", memory.free + memory.clean),
         ("Buffers:", 0),
         ("Cached:", memory.files),
         ("SwapCached:", 0),
-        ("Active:", memory.anonymous + memory.files),
-        ("Inactive:", 0),
-        ("Active(anon):", memory.anonymous + memory.files),
+        ("Active:", memory.anonymous + memory.kept()),
+        ("Inactive:", memory.clean),
+        ("Active(anon):", memory.anonymous + memory.kept()),
         ("Inactive(anon):", 0),
         ("Active(file):", 0),
-        ("Inactive(file):", 0),
+        ("Inactive(file):", memory.clean),
         ("Unevictable:", 0),
         ("Mlocked:", 0),
         ("SwapTotal:", 0),
@@ -78,7 +88,7 @@ pub(super) fn meminfo(out: &mut Text, _: Numbers) -> Result<(), Errno> {
         ("Writeback:", 0),
         ("AnonPages:", memory.anonymous),
         ("Mapped:", memory.mapped),
-        ("Shmem:", memory.files),
+        ("Shmem:", memory.kept()),
         ("KReclaimable:", 0),
         ("Slab:", memory.heap),
         ("SReclaimable:", 0),
@@ -115,7 +125,7 @@ pub(super) fn vmstat(out: &mut Text, _: Numbers) -> Result<(), Errno> {
         ("nr_file_pages", memory.files as u64),
         ("nr_dirty", 0),
         ("nr_writeback", 0),
-        ("nr_shmem", memory.files as u64),
+        ("nr_shmem", memory.kept() as u64),
         ("nr_page_table_pages", memory.tables as u64),
         ("pgpgin", 0),
         ("pgpgout", 0),

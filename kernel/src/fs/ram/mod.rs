@@ -21,6 +21,7 @@ pub use directory::Directory;
 pub use fetch::prepare_to_read;
 pub use lower_names::forget;
 pub use names::{RenameHow, create, exchange_or_rename, link, mount, remove_directory, unlink};
+pub use pages::clean_pages;
 
 use super::inode::FileSystem;
 

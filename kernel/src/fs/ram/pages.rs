@@ -7,8 +7,17 @@ use crate::memory::frames::{self, FRAME};
 use crate::memory::page::Page;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 const CHUNK: usize = 64;
+
+/// Pages of all files that are the same as below. Changed by who fetches a page from the host, or first writes to one.
+static CLEAN: AtomicUsize = AtomicUsize::new(0);
+
+/// How many pages of files could be fetched again.
+pub fn clean_pages() -> usize {
+    CLEAN.load(Ordering::Relaxed)
+}
 
 /// A part of a file's pages.
 pub struct Chunk {
@@ -39,13 +48,27 @@ impl Chunk {
     fn put(&mut self, slot: usize, page: Page) {
         self.pages[slot] = Some(page);
         self.present |= 1 << slot;
-        self.clean &= !(1 << slot);
+        self.soil(slot);
+    }
+
+    /// The page is not, or no more, the same as below.
+    fn soil(&mut self, slot: usize) {
+        if self.clean & 1 << slot != 0 {
+            self.clean &= !(1 << slot);
+            CLEAN.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn take(&mut self, slot: usize) -> Option<Page> {
         self.present &= !(1 << slot);
-        self.clean &= !(1 << slot);
+        self.soil(slot);
         self.pages[slot].take()
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        CLEAN.fetch_sub(self.clean.count_ones() as usize, Ordering::Relaxed);
     }
 }
 
@@ -127,7 +150,7 @@ impl Pages {
         if self.base == Base::Lower
             && let Some(chunk) = self.chunks.get_mut(&chunk)
         {
-            chunk.clean &= !(1 << slot);
+            chunk.soil(slot);
         }
         self.get(index)
     }
@@ -155,6 +178,7 @@ impl Pages {
             self.put(index, page);
             if let Some(chunk) = self.chunks.get_mut(&chunk) {
                 chunk.clean |= 1 << slot;
+                CLEAN.fetch_add(1, Ordering::Relaxed);
             }
         }
     }

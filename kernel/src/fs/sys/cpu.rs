@@ -205,7 +205,7 @@ fn node_memory(out: &mut Text, _: Numbers) -> Result<(), Errno> {
         ("FilePages", memory.files),
         ("Mapped", memory.mapped),
         ("AnonPages", memory.anonymous),
-        ("Shmem", memory.files),
+        ("Shmem", memory.kept()),
         ("KernelStack", memory.stacks),
         ("PageTables", memory.tables),
         ("Slab", memory.heap),
