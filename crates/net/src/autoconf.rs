@@ -190,6 +190,17 @@ impl Autoconf {
         self.ask = Some((now, FIRST_WAIT));
     }
 
+    /// The network is there again, perhaps another: routers are asked, and what was somebody else's may not be any more.
+    pub fn again(&mut self, now: u64) {
+        self.began = now;
+        for address in &mut self.addresses {
+            if address.state == State::Taken {
+                address.state = claimed(address.ip, self.fixed, address.permanent);
+            }
+        }
+        self.ask = Some((now, FIRST_WAIT));
+    }
+
     /// Enters an address that is about to be asked for.
     fn add(&mut self, ip: Ipv6Addr, length: u8, permanent: bool, (preferred, valid): (u64, u64)) {
         let at = self

@@ -99,6 +99,12 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
         neighbour.is_some_and(|neighbour| neighbour.mac.is_some())
     }
 
+    /// Nobody's address is known any more; who is asked is still.
+    pub fn forget(&mut self) {
+        self.neighbours
+            .retain(|_, neighbour| !neighbour.waiting.is_empty());
+    }
+
     /// Makes room for one more; false if there is none.
     fn has_room(&mut self, address: A, now: u64) -> bool {
         if self.neighbours.len() < MOST || self.neighbours.contains_key(&address) {
@@ -265,6 +271,16 @@ mod tests {
         assert_eq!(table.due(), None);
         let sending = table.send(1, "b", 10);
         assert_eq!((sending.now, sending.ask), (Some(("b", MAC)), false));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_asked_for() {
+        let mut table = Table::default();
+        table.heard(1, MAC, true, 0);
+        table.send(2, "a", 0);
+        table.forget();
+        assert!(!table.knows(1) && table.send(1, "b", 1).ask);
+        assert_eq!(table.heard(2, MAC, false, 1).as_slice(), ["a"]);
     }
 
     #[test]

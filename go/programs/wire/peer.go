@@ -25,8 +25,8 @@ const (
 	arpKind       = 0x0806
 )
 
-// A link carries Ethernet frames.
-type link interface {
+// A cable carries Ethernet frames.
+type cable interface {
 	read() ([]byte, error)
 	write([]byte)
 }
@@ -68,7 +68,7 @@ func (s stream) write(frame []byte) {
 
 // A peer is the other end of the program's network.
 type peer struct {
-	link link
+	link cable
 	// Where frames for the program go; learnt.
 	hardware string
 	// What came, by protocol; closed when the link is gone.
@@ -88,6 +88,8 @@ type peer struct {
 	asked *packet
 	// What it says and has heard as a router and neighbour.
 	six six
+	// Where QEMU is told what becomes of the cable; none for Linux.
+	monitor string
 	// The act is over.
 	ended chan struct{}
 }
@@ -337,8 +339,9 @@ func peerMain(where, name string, command []string) {
 		if qemu == "" {
 			qemu = "qemu-system-x86_64"
 		}
-		script := fmt.Sprintf("#!/bin/sh\nfor a; do shift; case $a in user,id=net*) a=stream,id=net,server=off,addr.type=unix,addr.path=%s;; esac; set -- \"$@\" \"$a\"; done\nexec %s \"$@\"\n",
-			listener.Addr(), qemu)
+		monitor := filepath.Join(folder, "monitor")
+		script := fmt.Sprintf("#!/bin/sh\nfor a; do shift; case $a in user,id=net*) a=stream,id=net,server=off,addr.type=unix,addr.path=%s;; esac; set -- \"$@\" \"$a\"; done\nexec %s \"$@\" -qmp unix:%s,server=on,wait=off\n",
+			listener.Addr(), qemu, monitor)
 		file := filepath.Join(folder, "qemu")
 		prog.Must(os.WriteFile(file, []byte(script), 0o755))
 		act := exec.Command(command[0], append(command[1:], name)...)
@@ -350,7 +353,7 @@ func peerMain(where, name string, command []string) {
 				accepted <- conn
 			}
 		}()
-		code := scene.playOver(settings[name], func() link {
+		code := scene.playOver(settings[name], monitor, func() cable {
 			select {
 			case conn := <-accepted:
 				return stream{conn, new(sync.Mutex)}
@@ -363,7 +366,7 @@ func peerMain(where, name string, command []string) {
 	}
 }
 
-func openTap(v6 bool) link {
+func openTap(v6 bool) cable {
 	// Not yet pollable: os.OpenFile would register it with epoll before it is a device.
 	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	prog.Must(err)
@@ -385,12 +388,13 @@ func openTap(v6 bool) link {
 	return tap{os.NewFile(uintptr(fd), "tap")}
 }
 
-func (s scene) play(with setting, over link, act *exec.Cmd) {
-	os.Exit(s.playOver(with, func() link { return over }, act))
+func (s scene) play(with setting, over cable, act *exec.Cmd) {
+	os.Exit(s.playOver(with, "", func() cable { return over }, act))
 }
 
-func (s scene) playOver(with setting, over func() link, act *exec.Cmd) int {
+func (s scene) playOver(with setting, monitor string, over func() cable, act *exec.Cmd) int {
 	p := newPeer()
+	p.monitor = monitor
 	p.lease = with.lease
 	p.six.options, p.six.taken = with.six, with.taken
 	var out strings.Builder

@@ -362,6 +362,8 @@ func sixTalk() {
 		fmt.Printf("%q %s\n", text[:n], said(err))
 		conn.Close()
 	}
+	datagrams, err := net.ListenPacket("udp", fmt.Sprint(":", port))
+	prog.Must(err)
 	listener, err := net.Listen("tcp", fmt.Sprint(":", port))
 	prog.Must(err)
 	conn, err := listener.Accept()
@@ -372,8 +374,6 @@ func sixTalk() {
 	conn.Write(text[:n])
 	conn.Read(text)
 	conn.Close()
-	datagrams, err := net.ListenPacket("udp", fmt.Sprint(":", port))
-	prog.Must(err)
 	_, from, err := datagrams.ReadFrom(text)
 	fmt.Println(from, said(err))
 }

@@ -69,6 +69,11 @@ impl Interface {
 }
 
 impl Interface {
+    /// Whether its cable, if it has one, is plugged in.
+    pub const fn is_running(&self) -> bool {
+        self.flags & RUNNING != 0
+    }
+
     /// Its first IPv4 address.
     pub fn ipv4(&self) -> Option<Ipv4Addr> {
         self.addresses.iter().find_map(|address| match address.ip {
@@ -104,7 +109,13 @@ pub fn list() -> Vec<Interface> {
         all.push(Interface {
             index: CARD_INDEX,
             name: "eth0".into(),
-            flags: UP | BROADCAST | RUNNING | MULTICAST | LOWER_UP,
+            flags: UP
+                | BROADCAST
+                | MULTICAST
+                | match network.nic.has_link() {
+                    true => RUNNING | LOWER_UP,
+                    false => 0,
+                },
             mtu: MTU as u32,
             hardware: network.nic.mac,
             addresses: assigned.collect(),

@@ -142,6 +142,18 @@ fn what_somebody_else_has_is_not_used() {
 }
 
 #[test]
+fn after_a_break_routers_are_asked_and_addresses_stay() {
+    let mut conf = begun();
+    let options = prefix("2001:db8::", BOTH, 600, 300);
+    hear(&mut conf, &advert(ROUTER, 1800, &options), 0);
+    conf.tick(0);
+    conf.tick(SECOND);
+    conf.again(5 * SECOND);
+    assert_eq!(conf.tick(5 * SECOND)[..], [Say::AskRouters]);
+    assert_eq!(conf.candidates(5 * SECOND).len(), 2);
+}
+
+#[test]
 fn a_given_address_waits_for_its_claim_and_makes_others_needless() {
     let (ours, gateway) = (address("2001:db8::2"), address("2001:db8::1"));
     let mut conf = Autoconf::new(MAC, Some((ours, 64)), Some(gateway));

@@ -17,6 +17,7 @@ pub use frame::{Checksum, Frame, LARGE_PACKET, MTU};
 
 use super::{Chain, Device, DmaBuffer, Kick, Part, Queue, VirtioError, feature};
 use crate::sync::SpinLock;
+use crate::time;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +35,8 @@ const MAC: u64 = 1 << 5;
 const GUEST_SEGMENTS: u64 = 1 << 7;
 /// The device cuts TCP segments of IPv4 to size.
 const SEGMENTS: u64 = 1 << 11;
+/// The device tells whether its cable is plugged in.
+const STATUS: u64 = 1 << 16;
 /// A frame that comes may lie in several buffers.
 const MERGED: u64 = 1 << 15;
 
@@ -49,6 +52,8 @@ const SLACK: usize = 32;
 const KEPT: usize = 64;
 /// Large ones that there are at most: half a MiB.
 const LARGE_MOST: usize = 8;
+/// How often the cable is looked at under load, in ns.
+const LINK_INTERVAL: u64 = 1_000_000_000;
 /// Returned receive buffers that are worth telling the device of.
 const RETURNED: u16 = 32;
 
@@ -126,6 +131,8 @@ pub trait User: Sync {
     fn input(&self, frame: &[u8], checked: bool);
     /// There is room to send again.
     fn room(&self);
+    /// The cable was unplugged, or plugged in.
+    fn link(&self, up: bool);
 }
 
 /// The card.
@@ -138,6 +145,10 @@ pub struct Nic {
     /// Somebody found `receive` taken: its holder looks again.
     again: AtomicBool,
     transmit: SpinLock<Transmit>,
+    /// The cable is plugged in, as far as was looked.
+    link: AtomicBool,
+    /// When that is looked at again while interrupts have other reasons, ns since boot.
+    look_at_link: AtomicU64,
     /// What came in.
     pub received: Traffic,
     /// What went out.
@@ -155,7 +166,7 @@ impl Nic {
     /// As the transport and queues have them; Features for a card without an address.
     pub fn start(device: Device, user: &'static dyn User) -> Result<&'static Self, VirtioError> {
         let offloads = CHECKSUM | SEGMENTS | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
-        device.negotiate(feature::EVENT_INDEX | MAC | offloads, MAC)?;
+        device.negotiate(feature::EVENT_INDEX | MAC | STATUS | offloads, MAC)?;
         let mac = device.configuration(0).ok_or(VirtioError::Features)?;
         let receive = Receive {
             queue: Queue::new(&device, RECEIVE, RECEIVE_SIZE)?,
@@ -181,6 +192,8 @@ impl Nic {
             receive: SpinLock::new(receive),
             again: AtomicBool::new(false),
             transmit: SpinLock::new(transmit),
+            link: AtomicBool::new(true),
+            look_at_link: AtomicU64::new(0),
             received: Traffic::default(),
             sent: Traffic::default(),
             dropped: AtomicU64::new(0),
@@ -222,9 +235,36 @@ impl Nic {
         Ok(())
     }
 
+    /// An interrupt does not say what it is for without an exit. One that brought nothing is about the cable; one that did may
+    /// be, too, so the cable is looked at once a second meanwhile.
     fn on_interrupt(&self) {
+        let before = self.received.so_far().0;
         self.look();
         self.sent_some();
+        let now = time::now();
+        let nothing = self.received.so_far().0 == before;
+        if self.device.has(STATUS) && (nothing || now >= self.look_at_link.load(Ordering::Relaxed))
+        {
+            self.look_at_link
+                .store(now + LINK_INTERVAL, Ordering::Relaxed);
+            self.check_link();
+        }
+    }
+
+    /// Whether the cable is plugged in.
+    pub fn has_link(&self) -> bool {
+        self.link.load(Ordering::Relaxed)
+    }
+
+    fn check_link(&self) {
+        /// Where in the configuration the status is, and its bit for that.
+        const PLACE: usize = 6;
+        const UP: u8 = 1;
+        let status = self.device.configuration::<2>(PLACE);
+        let up = status.is_none_or(|status| status[0] & UP != 0);
+        if self.link.swap(up, Ordering::Relaxed) != up {
+            self.user.link(up);
+        }
     }
 
     /// Hands what has come to the user. Any CPU may; one that finds another at it leaves it to that one.

@@ -13,7 +13,7 @@ use crate::time::{self, Timer, TimerCallback};
 use alloc::sync::Arc;
 use alloc::vec;
 use core::net::{IpAddr, Ipv4Addr};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ringo_net::search;
 use ringo_net::settings::SERVERS;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -51,6 +51,26 @@ pub struct Dhcp {
     timer: Timer,
     /// A server has answered.
     heard: AtomicBool,
+    /// The lease that counts until another one comes, or it ends, ns since boot; 0 for none.
+    kept_until: AtomicU64,
+}
+
+impl Client {
+    fn socket(&mut self) -> &mut dhcpv4::Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+}
+
+/// When a lease ends that begins now: its option 51, in seconds.
+fn end(lease: &dhcpv4::Config<'_>) -> u64 {
+    const DURATION: u8 = 51;
+    let options = lease.packet.as_ref().map(|packet| packet.options());
+    let option = options.and_then(|mut all| all.find(|option| option.kind == DURATION));
+    let seconds = option.and_then(|option| option.data.first_chunk().copied());
+    match seconds.map_or(u32::MAX, u32::from_be_bytes) {
+        u32::MAX => u64::MAX,
+        seconds => time::now() + u64::from(seconds) * 1_000_000_000,
+    }
 }
 
 struct Due;
@@ -90,7 +110,18 @@ impl Dhcp {
             }),
             timer: Timer::new(Arc::new(Due)),
             heard: AtomicBool::new(false),
+            kept_until: AtomicU64::new(0),
         }
+    }
+
+    /// The network is there again, perhaps another: asks anew, and keeps the lease meanwhile (RFC 2131, 3.7).
+    pub fn again(&self, network: &'static Network) {
+        let mut client = self.client.lock();
+        client.socket().reset();
+        // Its word that the lease is gone.
+        let _ = client.socket().poll();
+        drop(client);
+        self.run(network, None);
     }
 
     /// Does what is due, with a frame that came for it if there is one.
@@ -111,6 +142,7 @@ impl Dhcp {
         let news = match event {
             Some(dhcpv4::Event::Configured(lease)) => {
                 self.heard.store(true, Ordering::Relaxed);
+                self.kept_until.store(end(&lease), Ordering::Relaxed);
                 let place = Place {
                     address: lease.address.address(),
                     prefix: lease.address.prefix_len(),
@@ -119,6 +151,7 @@ impl Dhcp {
                 Some(Some((place, names(&lease))))
             }
             Some(dhcpv4::Event::Deconfigured) => Some(None),
+            None if self.has_ended() => Some(None),
             None if self.is_silent(network) => Some(Some(user())),
             None => None,
         };
@@ -137,6 +170,16 @@ impl Dhcp {
         if place != network.place() {
             network.settle(place);
         }
+    }
+
+    /// There was a lease, and its time is over.
+    fn has_ended(&self) -> bool {
+        let until = self.kept_until.load(Ordering::Relaxed);
+        let ended = until != 0 && until <= time::now();
+        if ended {
+            self.kept_until.store(0, Ordering::Relaxed);
+        }
+        ended
     }
 
     /// Nobody has answered in the user network.

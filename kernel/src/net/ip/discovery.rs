@@ -7,6 +7,7 @@
 use super::Network;
 use crate::klog;
 use crate::net::interface::{Assigned, CARD_INDEX, Route};
+use crate::net::netlink;
 use crate::sync::{SpinLock, Wait};
 use crate::time::{self, Timer, TimerCallback};
 use alloc::string::String;
@@ -99,6 +100,12 @@ impl Network {
         self.run_v6();
     }
 
+    /// The card can be used again. A flush follows.
+    pub(super) fn again_v6(&self) {
+        self.discovery.conf.lock().again(time::now());
+        self.run_v6();
+    }
+
     /// Does what is due. A flush follows.
     fn run_v6(&self) {
         let mut conf = self.discovery.conf.lock();
@@ -121,6 +128,7 @@ impl Network {
         }
         // What was claimed may be ours now.
         self.arrival.wake_all();
+        netlink::addresses_changed(true);
     }
 
     /// Joins and leaves groups, so that it is these in which we are asked for. Before an address is claimed: others who claim

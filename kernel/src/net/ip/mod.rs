@@ -33,6 +33,7 @@ use self::discovery::Discovery;
 use self::groups::Memberships;
 use self::names::Names;
 use self::neighbours::Neighbours;
+use super::netlink;
 use super::tcp::Wire;
 use crate::drivers::virtio::net::{MTU, Nic, User};
 use crate::drivers::virtio::{Device, VirtioError};
@@ -139,6 +140,15 @@ impl User for Stack {
             wire.run();
         }
         network.nic.flush();
+    }
+
+    fn link(&self, up: bool) {
+        let Some(network) = network() else { return };
+        klog!("network: the link is {}", if up { "up" } else { "down" });
+        if up {
+            network.again();
+        }
+        netlink::link_changed();
     }
 }
 
@@ -273,6 +283,20 @@ impl Network {
         self.renew_groups(false);
         self.nic.flush();
         self.arrival.wake_all();
+        netlink::addresses_changed(false);
+    }
+
+    /// The cable is plugged in again, perhaps elsewhere: everything is asked for anew, and kept until somebody says otherwise.
+    fn again(&'static self) {
+        self.neighbours.forget();
+        self.neighbours6.forget();
+        self.again_v6();
+        self.renew_groups(false);
+        self.renew_groups(true);
+        if self.settings.address.is_none() {
+            self.dhcp.again(self);
+        }
+        self.nic.flush();
     }
 
     /// Runs the connection again when the card has room.

@@ -99,6 +99,11 @@ impl Neighbours {
         }
     }
 
+    /// The network is another: what is known counts no more. What waits is asked for again.
+    pub fn forget(&self) {
+        self.table.lock().forget();
+    }
+
     /// Whether somebody's address is known.
     pub fn knows(&self, ip: Ipv6Addr) -> bool {
         self.table.lock().knows(ip.into())

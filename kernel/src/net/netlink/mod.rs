@@ -1,30 +1,35 @@
 //! Netlink sockets (netlink(7), rtnetlink(7)): programs ask for interfaces, addresses and routes.
 //!
 //! Only NETLINK_ROUTE and NETLINK_GENERIC (generic.rs), and only questions: what would change something is EPERM. Answers are
-//! made when asked and wait in the socket's mailbox, several messages a datagram, as Linux packs them.
-use super::buffer::Buffer;
-use super::events::{READABLE, WRITABLE};
-use super::generic;
-use super::interface::{self, Interface};
-use super::mailbox::{self, Mailbox};
-use super::options;
-use super::socket::{Common, Halves, Protocol, Receiving, Sending};
+//! made when asked and wait in the socket's mailbox, several messages a datagram, as Linux packs them. Sockets in the groups of
+//! links and addresses hear what changes; the list of these, `LISTENERS`, has a spin lock above theirs. answers.rs has the
+//! messages.
+mod answers;
+
+pub use self::answers::Answer;
+
+use self::answers::{address, addresses, family, link, links, routes};
 use crate::fs::PollEvents;
 use crate::memory::user::UserIo;
+use crate::net::buffer::Buffer;
+use crate::net::events::{Events, READABLE, WRITABLE};
+use crate::net::generic;
+use crate::net::interface;
+use crate::net::mailbox::{self, Mailbox};
+use crate::net::options;
+use crate::net::socket::{Common, Halves, Protocol, Receiving, Sending};
 use crate::sync::SpinLock;
 use crate::task;
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::net as abi;
 use linux_raw_sys::netlink as nl;
 use ringo_abi::{Errno, SysResult};
-use ringo_net::netlink::{self, Message, Request};
+use ringo_net::netlink::{self, Request};
 use ringo_net::{Address, control};
 
-/// The most bytes of answers in one datagram: what Linux puts into it for readers with small buffers.
-const DATAGRAM: usize = 4096;
 /// The most bytes of requests in one.
 const REQUEST_MAX: usize = 65_536;
 const GET_LINK: u16 = nl::RTM_GETLINK as u16;
@@ -34,18 +39,6 @@ const GET_ROUTE: u16 = nl::RTM_GETROUTE as u16;
 const BASE: u16 = 16;
 const QUESTION: u16 = 2;
 
-/// Attributes of routes that linux-raw-sys does not have.
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-
-/// ARPHRD_ETHER and ARPHRD_LOOPBACK.
-const ETHERNET: u16 = 1;
-const LOOPBACK: u16 = 772;
-/// RT_SCOPE_UNIVERSE, _LINK and _HOST.
-const SCOPE_ALL: u8 = 0;
-const SCOPE_LINK: u8 = 253;
-const SCOPE_HOST: u8 = 254;
 struct Datagram(Vec<u8>);
 
 impl mailbox::Message for Datagram {
@@ -56,13 +49,80 @@ impl mailbox::Message for Datagram {
 
 /// See the module's head.
 pub struct Netlink {
-    mailbox: Mailbox<Datagram>,
+    hears: Arc<Hears>,
     /// nl_pid; 0 before it is bound.
     port: AtomicU32,
-    groups: AtomicU32,
     peer: SpinLock<Option<u32>>,
     /// NETLINK_GENERIC.
     generic: bool,
+}
+
+/// What others send to.
+struct Hears {
+    mailbox: Mailbox<Datagram>,
+    events: Arc<Events>,
+    /// A bit for each, from the first.
+    groups: AtomicU32,
+}
+
+impl Hears {
+    fn push(&self, datagram: Vec<u8>) {
+        if !self.mailbox.push(Datagram(datagram), false) {
+            self.events.set_error(Errno::ENOBUFS);
+        }
+        self.events.readable();
+    }
+}
+
+/// Sockets that are in groups.
+static LISTENERS: SpinLock<Vec<Arc<Hears>>> = SpinLock::new(Vec::new());
+/// Bits of groups.
+const LINKS: u32 = 1 << (nl::rtnetlink_groups::RTNLGRP_LINK as u32 - 1);
+const ADDRESSES: u32 = 1 << (nl::rtnetlink_groups::RTNLGRP_IPV4_IFADDR as u32 - 1);
+const ADDRESSES_V6: u32 = 1 << (nl::rtnetlink_groups::RTNLGRP_IPV6_IFADDR as u32 - 1);
+
+/// Tells those in a group.
+fn tell(group: u32, make: impl FnOnce(&mut Answer)) {
+    let listeners: Vec<Arc<Hears>> = {
+        let all = LISTENERS.lock();
+        let wants = |it: &&Arc<Hears>| it.groups.load(Ordering::Relaxed) & group != 0;
+        all.iter().filter(wants).cloned().collect()
+    };
+    if listeners.is_empty() {
+        return;
+    }
+    let mut news = Answer::default();
+    make(&mut news);
+    for datagram in news.datagrams {
+        for listener in &listeners {
+            listener.push(datagram.clone());
+        }
+    }
+}
+
+/// Somebody plugged or unplugged the card.
+pub fn link_changed() {
+    tell(LINKS, |out| {
+        if let Ok(card) = interface::by_index(interface::CARD_INDEX) {
+            out.put(link(&card, 0, 0, 0));
+        }
+    });
+}
+
+/// The card's addresses of a family may be others now: they are told as they are.
+pub fn addresses_changed(v6: bool) {
+    let (group, wanted) = match v6 {
+        false => (ADDRESSES, abi::AF_INET),
+        true => (ADDRESSES_V6, abi::AF_INET6),
+    };
+    tell(group, |out| {
+        if let Ok(card) = interface::by_index(interface::CARD_INDEX) {
+            let mut addresses = card.addresses.iter();
+            while let Some(address) = addresses.find(|it| u32::from(family(it.ip)) == wanted) {
+                out.put(self::address(&card, address, (0, 0, 0)));
+            }
+        }
+    });
 }
 
 static PORTS: SpinLock<BTreeSet<u32>> = SpinLock::new(BTreeSet::new());
@@ -85,9 +145,12 @@ impl Netlink {
     /// An unbound socket.
     pub fn new(common: &Common) -> Self {
         Self {
-            mailbox: Mailbox::new(options::receive_buffer(common) as usize),
+            hears: Arc::new(Hears {
+                mailbox: Mailbox::new(options::receive_buffer(common) as usize),
+                events: common.events.clone(),
+                groups: AtomicU32::new(0),
+            }),
             port: AtomicU32::new(0),
-            groups: AtomicU32::new(0),
             peer: SpinLock::new(None),
             generic: common.protocol == nl::NETLINK_GENERIC,
         }
@@ -111,6 +174,16 @@ impl Netlink {
                 PORTS.lock().remove(&port);
                 before
             }
+        }
+    }
+
+    /// The groups that it is in from now on.
+    fn set_groups(&self, groups: u32) {
+        self.hears.groups.store(groups, Ordering::Relaxed);
+        let mut listeners = LISTENERS.lock();
+        listeners.retain(|it| !Arc::ptr_eq(it, &self.hears));
+        if groups != 0 && !self.generic {
+            listeners.push(self.hears.clone());
         }
     }
 
@@ -149,186 +222,6 @@ impl Netlink {
     }
 }
 
-/// Messages, packed into datagrams.
-#[derive(Default)]
-pub struct Answer {
-    datagrams: Vec<Vec<u8>>,
-}
-
-impl Answer {
-    /// Appends one.
-    pub fn put(&mut self, message: Vec<u8>) {
-        match self.datagrams.last_mut() {
-            Some(last) if last.len() + message.len() <= DATAGRAM => last.extend(message),
-            _ => self.datagrams.push(message),
-        }
-    }
-}
-
-fn links(request: &Request<'_>, port: u32, dump: bool, out: &mut Answer) -> Result<(), Errno> {
-    if dump {
-        for each in interface::list() {
-            out.put(link(&each, request, port, netlink::MULTI));
-        }
-        return Ok(());
-    }
-    let each = interface::by_index(request.index())?;
-    out.put(link(&each, request, port, 0));
-    Ok(())
-}
-
-fn link(each: &Interface, request: &Request<'_>, port: u32, flags: u16) -> Vec<u8> {
-    const IF_OPER_UNKNOWN: u8 = 0;
-    const IF_OPER_UP: u8 = 6;
-    let mut message = Message::new(nl::RTM_NEWLINK as u16, flags, request.sequence, port);
-    let (kind, state) = match each.is_loopback() {
-        true => (LOOPBACK, IF_OPER_UNKNOWN),
-        false => (ETHERNET, IF_OPER_UP),
-    };
-    // struct ifinfomsg.
-    let mut info = [0; 16];
-    info[2..4].copy_from_slice(&kind.to_ne_bytes());
-    info[4..8].copy_from_slice(&each.index.to_ne_bytes());
-    info[8..12].copy_from_slice(&each.flags.to_ne_bytes());
-    let broadcast = if each.is_loopback() {
-        [0; 6]
-    } else {
-        [0xff; 6]
-    };
-    message
-        .put(&info)
-        .text(nl::IFLA_IFNAME as u16, &each.name)
-        .attribute(nl::IFLA_TXQLEN as u16, &1000u32.to_ne_bytes())
-        .attribute(nl::IFLA_OPERSTATE as u16, &[state])
-        .attribute(nl::IFLA_MTU as u16, &each.mtu.to_ne_bytes())
-        .attribute(nl::IFLA_CARRIER as u16, &[1])
-        .attribute(nl::IFLA_ADDRESS as u16, &each.hardware)
-        .attribute(nl::IFLA_BROADCAST as u16, &broadcast);
-    message.finish()
-}
-
-fn octets(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    }
-}
-
-fn family(ip: IpAddr) -> u8 {
-    match ip {
-        IpAddr::V4(_) => abi::AF_INET as u8,
-        IpAddr::V6(_) => abi::AF_INET6 as u8,
-    }
-}
-
-fn scope(ip: IpAddr) -> u8 {
-    match ip {
-        ip if ip.is_loopback() => SCOPE_HOST,
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => SCOPE_LINK,
-        _ => SCOPE_ALL,
-    }
-}
-
-fn addresses(request: &Request<'_>, port: u32, out: &mut Answer) {
-    let mut all = Vec::new();
-    for each in interface::list() {
-        for address in &each.addresses {
-            all.push((each.clone(), *address));
-        }
-    }
-    // IPv4's first, as Linux lists them; each interface's are in its order already.
-    all.sort_by_key(|(each, address)| (address.ip.is_ipv6(), each.index));
-    for (each, address) in all {
-        let ip = address.ip;
-        if request.family() != 0 && request.family() != family(ip) {
-            continue;
-        }
-        let mut message = Message::new(
-            nl::RTM_NEWADDR as u16,
-            netlink::MULTI,
-            request.sequence,
-            port,
-        );
-        // struct ifaddrmsg.
-        let mut info = [
-            family(ip),
-            address.prefix,
-            address.flags as u8,
-            scope(ip),
-            0,
-            0,
-            0,
-            0,
-        ];
-        info[4..].copy_from_slice(&each.index.to_ne_bytes());
-        let octets = octets(ip);
-        message
-            .put(&info)
-            .attribute(nl::IFA_ADDRESS as u16, &octets);
-        if let IpAddr::V4(v4) = ip {
-            message.attribute(nl::IFA_LOCAL as u16, &octets);
-            if !ip.is_loopback() {
-                let host = u32::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
-                let broadcast = (u32::from(v4) | host).to_be_bytes();
-                message.attribute(nl::IFA_BROADCAST as u16, &broadcast);
-            }
-            message.text(nl::IFA_LABEL as u16, &each.name);
-        }
-        // struct ifa_cacheinfo: for how long, since boot.
-        let mut cache = [0; 16];
-        let [preferred, valid] = address.lifetimes.map(u32::to_ne_bytes);
-        cache[..4].copy_from_slice(&preferred);
-        cache[4..8].copy_from_slice(&valid);
-        message
-            .attribute(nl::IFA_CACHEINFO as u16, &cache)
-            .attribute(nl::IFA_FLAGS as u16, &address.flags.to_ne_bytes());
-        out.put(message.finish());
-    }
-}
-
-fn routes(request: &Request<'_>, port: u32, out: &mut Answer) {
-    for route in interface::routes() {
-        let ip = route.to;
-        if request.family() != 0 && request.family() != family(ip) {
-            continue;
-        }
-        let mut message = Message::new(
-            nl::RTM_NEWROUTE as u16,
-            netlink::MULTI,
-            request.sequence,
-            port,
-        );
-        const MAIN: u8 = 254;
-        const BY_KERNEL: u8 = 2;
-        const UNICAST: u8 = 1;
-        let scope = if route.by.is_some() {
-            SCOPE_ALL
-        } else {
-            SCOPE_LINK
-        };
-        // struct rtmsg: family, lengths of both ends, service, table, who made it, scope, type, flags.
-        let info = [
-            family(ip),
-            route.prefix,
-            0,
-            0,
-            MAIN,
-            BY_KERNEL,
-            scope,
-            UNICAST,
-        ];
-        message.put(&info).put(&[0; 4]);
-        if route.prefix > 0 {
-            message.attribute(RTA_DST, &octets(ip));
-        }
-        if let Some(by) = route.by {
-            message.attribute(RTA_GATEWAY, &octets(by));
-        }
-        message.attribute(RTA_OIF, &route.index.to_ne_bytes());
-        out.put(message.finish());
-    }
-}
-
 impl Protocol for Netlink {
     fn bind(&self, _common: &Common, address: &Address) -> Result<(), Errno> {
         let Address::Netlink { port, groups } = address else {
@@ -350,8 +243,7 @@ impl Protocol for Netlink {
             }
             _ => {}
         }
-        // Groups tell of changes, of which there are none.
-        self.groups.store(*groups, Ordering::Relaxed);
+        self.set_groups(*groups);
         Ok(())
     }
 
@@ -365,7 +257,7 @@ impl Protocol for Netlink {
         Ok(())
     }
 
-    fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
+    fn send(&self, _common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
         if how.flags & abi::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -390,11 +282,8 @@ impl Protocol for Netlink {
             self.answer(&request, &mut out);
         }
         for datagram in out.datagrams {
-            if !self.mailbox.push(Datagram(datagram), false) {
-                common.events.set_error(Errno::ENOBUFS);
-            }
+            self.hears.push(datagram);
         }
-        common.events.readable();
         Ok(length)
     }
 
@@ -403,17 +292,18 @@ impl Protocol for Netlink {
             return Err(Errno::EOPNOTSUPP);
         }
         let patience = common.receive_patience(how.nonblocking);
-        let datagram = patience.wait(&common.events.readers, || match self.mailbox.pop() {
-            Some(datagram) => Some(Ok(datagram)),
-            None => common.events.take_error().map(Err),
-        })??;
+        let datagram =
+            patience.wait(&common.events.readers, || match self.hears.mailbox.pop() {
+                Some(datagram) => Some(Ok(datagram)),
+                None => common.events.take_error().map(Err),
+            })??;
         let copied = how.copy(io, &datagram.0);
         if how.wants_address {
             how.from = Some(Address::Netlink { port: 0, groups: 0 });
         }
         pass_credentials(common, &mut how.control);
         if how.has(abi::MSG_PEEK) {
-            self.mailbox.unpop(datagram);
+            self.hears.mailbox.unpop(datagram);
         }
         copied.result(how)
     }
@@ -425,7 +315,7 @@ impl Protocol for Netlink {
     fn local(&self) -> Address {
         Address::Netlink {
             port: self.port.load(Ordering::Relaxed),
-            groups: self.groups.load(Ordering::Relaxed),
+            groups: self.hears.groups.load(Ordering::Relaxed),
         }
     }
 
@@ -438,7 +328,7 @@ impl Protocol for Netlink {
 
     fn poll(&self, common: &Common) -> PollEvents {
         let mut events = WRITABLE;
-        events.set(READABLE, self.mailbox.len() > 0);
+        events.set(READABLE, self.hears.mailbox.len() > 0);
         events.set(PollEvents::ERR, common.events.error().is_some());
         events
     }
@@ -453,22 +343,30 @@ impl Protocol for Netlink {
         if level != abi::SOL_NETLINK {
             return Err(Errno::ENOPROTOOPT);
         }
-        options::int(value)?;
-        // They choose what else an answer tells: extended errors, strict checks, groups' news.
-        if name <= OPTIONS {
-            Ok(())
-        } else {
-            Err(Errno::ENOPROTOOPT)
+        const ADD_MEMBERSHIP: u32 = 1;
+        const DROP_MEMBERSHIP: u32 = 2;
+        let value = options::int(value)?;
+        let groups = self.hears.groups.load(Ordering::Relaxed);
+        match (name, value) {
+            (ADD_MEMBERSHIP | DROP_MEMBERSHIP, ..1) => return Err(Errno::EINVAL),
+            // Of those beyond nobody tells anything.
+            (ADD_MEMBERSHIP, 1..=32) => self.set_groups(groups | 1 << (value - 1)),
+            (DROP_MEMBERSHIP, 1..=32) => self.set_groups(groups & !(1 << (value - 1))),
+            // They choose what else an answer tells: extended errors, strict checks.
+            (..=OPTIONS, _) => {}
+            _ => return Err(Errno::ENOPROTOOPT),
         }
+        Ok(())
     }
 
     fn readable_bytes(&self) -> SysResult {
-        let first = self.mailbox.with_first(|first| first.0.len());
+        let first = self.hears.mailbox.with_first(|first| first.0.len());
         Ok(first.unwrap_or(0))
     }
 
     fn close(&self, _common: &Common) {
-        self.mailbox.abandon();
+        self.set_groups(0);
+        self.hears.mailbox.abandon();
         match self.port.load(Ordering::Relaxed) {
             0 => {}
             port => {
