@@ -4,13 +4,13 @@
 //! those of [`ringo_net::ports`]. Locks: a port's shard, then a connection's shard; both leaves for everybody else.
 use super::tcp::Listener;
 use super::udp::Endpoint;
+use crate::fs::dev::random;
 use crate::sync::SpinLock;
 use crate::time;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::hash::{BuildHasher, Hash};
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::{DefaultHashBuilder, HashSet};
 use ringo_abi::Errno;
 use ringo_net::ports::{Bound, Entry, Ports, Rule};
@@ -26,8 +26,6 @@ const SHARDS: usize = 256;
 pub struct Table<T> {
     shards: Box<[SpinLock<Ports<T>>]>,
     rule: Rule,
-    /// Where the search for a free port goes on.
-    next: AtomicU32,
 }
 
 /// TCP's listeners and bound sockets.
@@ -67,25 +65,25 @@ pub struct Claim {
     id: u64,
 }
 
+/// The ports to try, in order, from one that nobody can guess: who knows the next one could answer in another's place
+/// (RFC 6056, 3.3.1).
+fn candidates() -> impl Iterator<Item = u16> {
+    let (low, high) = EPHEMERAL;
+    let count = u32::from(high - low);
+    let start = (random::word() % u64::from(count)) as u32;
+    (0..count).map(move |step| low + ((start + step) % count) as u16)
+}
+
 impl<T> Table<T> {
     fn new(rule: Rule) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| SpinLock::default()).collect(),
             rule,
-            next: AtomicU32::new(time::now() as u32),
         }
     }
 
     fn shard(&self, port: u16) -> &SpinLock<Ports<T>> {
         &self.shards[usize::from(port) % SHARDS]
-    }
-
-    /// The ports to try, in order.
-    fn candidates(&self) -> impl Iterator<Item = u16> {
-        let (low, high) = EPHEMERAL;
-        let count = u32::from(high - low);
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        (0..count).map(move |step| low + (start.wrapping_add(step) % count) as u16)
     }
 
     /// Binds a socket to a port, or to a free one for 0.
@@ -105,7 +103,7 @@ impl<T> Table<T> {
             let id = shard.claim(port, bound, self.rule, value, now)?;
             return Ok(Claim { port, id });
         }
-        let mut free = self.candidates().filter_map(|port| {
+        let mut free = candidates().filter_map(|port| {
             let mut shard = self.shard(port).lock();
             let id = shard
                 .is_free(port)
@@ -186,7 +184,7 @@ impl Table<Option<Arc<Listener>>> {
                 Err(Errno::EADDRNOTAVAIL)
             };
         }
-        for port in self.candidates() {
+        for port in candidates() {
             from.set_port(port);
             // Never to itself by accident.
             if from == to || !self.shard(port).lock().is_unbound(port) {

@@ -52,7 +52,6 @@ mod common {
     pub const QUEUE_ADDRESSES: [usize; 3] = [32, 40, 48];
     pub const LENGTH: usize = 56;
 }
-const NO_VECTOR: u16 = 0xffff;
 
 #[derive(Clone, Copy)]
 struct Slot(u32);
@@ -232,7 +231,8 @@ impl Functions {
         Ok(Kick::new(self.notify, offset, index, false))
     }
 
-    /// MSI-X entry 0 raises `vector` on the first CPU; queues name entry 0 (Intel SDM 3A, 11.11).
+    /// MSI-X entry 0 raises `vector` on the first CPU; queues and changes of the configuration name entry 0 (Intel SDM 3A,
+    /// 11.11).
     pub fn route_interrupts(&self, vector: u8) -> Result<(), VirtioError> {
         const ENTRY: usize = 16;
         let place = self.slot.read(self.msix + 4);
@@ -248,7 +248,7 @@ impl Functions {
         table.write(12, 0u32);
         let control = self.slot.read(self.msix);
         self.slot.write(self.msix, control | MSIX_ENABLE);
-        self.common.write(common::MSIX_CONFIG, NO_VECTOR);
+        self.common.write(common::MSIX_CONFIG, 0u16);
         Ok(())
     }
 }
