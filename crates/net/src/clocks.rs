@@ -165,6 +165,10 @@ impl Clocks {
 
     /// Options changed.
     pub const fn set(&mut self, settings: Settings) {
+        if !settings.keep_alive {
+            // Whether the last question was answered is no matter any more.
+            self.probes = 0;
+        }
         self.settings = settings;
     }
 

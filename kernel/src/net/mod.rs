@@ -1,7 +1,8 @@
 //! The network: sockets and what they connect.
 //!
 //! A socket ([`socket::Socket`]) is a file with a [`socket::Protocol`] behind it. Room by room:
-//! - socket.rs, options.rs, message.rs: what all sockets have: the file, SOL_SOCKET, control data.
+//! - socket.rs, protocol.rs, options.rs, message.rs: what all sockets have: the file, what is behind it, SOL_SOCKET, control
+//!   data.
 //! - events.rs, buffer.rs, stream.rs: who is told of what; memory; bytes from one socket to another.
 //! - tcp/, udp.rs, inet.rs: the Internet's protocols; table.rs: their ports.
 //! - filter.rs: which datagrams a socket wants.
@@ -27,6 +28,7 @@ pub mod mailbox;
 pub mod message;
 pub mod netlink;
 pub mod options;
+pub mod protocol;
 pub mod socket;
 pub mod stream;
 pub mod table;

@@ -127,6 +127,23 @@ fn who_answers_may_have_no_room_for_ever() {
 }
 
 #[test]
+fn who_is_not_asked_any_more_is_not_given_up_for_the_last_question() {
+    let settings = Settings {
+        keep_alive: true,
+        count: 1,
+        ..Settings::default()
+    };
+    let mut clocks = open(settings);
+    clocks.observe(0, QUIET);
+    assert_eq!(clocks.check(clocks.due()), Action::Probe);
+    clocks.set(Settings::default());
+    assert_eq!(clocks.due(), u64::MAX);
+    // On again: it is asked anew.
+    clocks.set(settings);
+    assert_eq!(clocks.check(clocks.due()), Action::Probe);
+}
+
+#[test]
 fn probes_are_as_far_apart_and_as_many_as_was_said() {
     let mut clocks = open(Settings {
         keep_alive: true,

@@ -157,6 +157,10 @@ impl Machine {
         self.clocks.set(tuning.clocks);
         if let Some(live) = self.live.as_mut() {
             live.socket().set_nagle_enabled(!tuning.nodelay);
+            if !tuning.clocks.keep_alive {
+                // A question that is out is the last one.
+                live.socket().set_keep_alive(None);
+            }
         }
     }
 
