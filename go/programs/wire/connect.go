@@ -49,6 +49,10 @@ func init() {
 	}}
 	scenes["connect-errors"] = scene{connectErrors, func(p *peer) {
 		for s := p.segment(patience); s != nil; s = p.segment(patience) {
+			if s.flags != syn {
+				p.note("%v", s)
+				continue
+			}
 			which := icmpErrors[int(s.to)-port]
 			p.sendICMP(which[0], which[1], 0, s.packet.whole)
 		}

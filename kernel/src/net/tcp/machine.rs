@@ -232,7 +232,7 @@ impl Machine {
     }
 
     /// Something that was sent did not arrive. False if it was not sent by this connection. True also if the connection is
-    /// over because of that: `live` is to be aborted then.
+    /// over because of that: it is to [fail](Machine::fail) then.
     pub fn undelivered(&mut self, what: &Undelivered) -> bool {
         let Some(front) = self.front else {
             return false;
@@ -416,7 +416,7 @@ impl Machine {
     }
 
     /// The connection is over: tells the program why, if it ought to know.
-    fn fail(&mut self) {
+    pub fn fail(&mut self) {
         match self.stage {
             Stage::Opening => COUNTS.refused.add(),
             _ if self.reset => COUNTS.reset_in.add(),

@@ -335,10 +335,10 @@ impl Wire {
                 live.narrow(self.network, &self.ends, shown, mtu);
             }
         }
-        if machine.has_failed()
-            && let Some(live) = machine.live.as_mut()
-        {
-            live.socket().abort();
+        if machine.has_failed() && machine.live.is_some() {
+            // As on Linux, who has not answered is not told: nothing more is sent.
+            machine.fail();
+            machine.live = None;
             self.run_locked(machine, &[]);
         }
         known
