@@ -48,7 +48,8 @@ func init() {
 			c.send(ack, nil)
 			time.Sleep(50 * time.Millisecond)
 			p.setLink(false)
-			time.Sleep(300 * time.Millisecond)
+			// Linux may take a second to tell.
+			time.Sleep(2500 * time.Millisecond)
 			p.setLink(true)
 			if s = c.data(patience); s != nil {
 				p.note("%s", s.data)
