@@ -6,13 +6,14 @@ export GOTOOLCHAIN := local
 export CGO_ENABLED := 0
 RINGO := target/release/ringo
 HOST := --workspace --exclude ringo-kernel
-.PHONY: setup build run test test-apps bench check conformance fuzz clean
+.PHONY: setup build run test test-apps soak bench check conformance fuzz clean
 
 setup: ; @tools/setup.sh
 build: setup ; @cargo build --release -q -p ringo
 run: build ; @go -C go build -o ../target/go/tour ./examples/tour && $(RINGO) run target/go/tour hello from the host
 test: build ; @tools/test.sh
 test-apps: build ; @tools/setup.sh apps && tools/test-apps.sh
+soak: build ; @tools/soak.sh
 bench: build ; @tools/setup.sh linux-guest && tools/setup.sh apps && tools/bench.sh
 check: build ; @tools/rules.sh && tools/rules.sh prove && cargo fmt --all --check && cargo clippy -q $(HOST) --all-targets -- -D warnings && cargo clippy -q -p ringo-kernel --target x86_64-unknown-none -- -D warnings && test -z "$$(gofmt -l go | tee /dev/stderr)" && go -C go vet ./... && tools/test.sh icount
 conformance: build ; @cargo run --release -q -p ringo-conformance

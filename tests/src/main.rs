@@ -21,6 +21,7 @@ mod crashes;
 mod execute;
 mod go;
 mod icount;
+mod lossy;
 mod machine;
 mod malformed;
 mod overlay;
@@ -39,6 +40,7 @@ fn main() {
     }
     trials.extend(commands::trials());
     trials.extend(wire::trials());
+    trials.extend(lossy::trials());
     trials.extend(malformed::trials());
     trials.extend(crashes::trials());
     trials.extend(icount::trials());

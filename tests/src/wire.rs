@@ -44,7 +44,7 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// Whether this machine lets us make networks of our own.
-static NAMESPACES: LazyLock<bool> = LazyLock::new(|| {
+pub static NAMESPACES: LazyLock<bool> = LazyLock::new(|| {
     let make = "ip tuntap add dev t mode tap";
     let made = Command::new("unshare")
         .args(["-Urn", "sh", "-c", make])

@@ -165,7 +165,8 @@ impl Nic {
     /// # Errors
     /// As the transport and queues have them; Features for a card without an address.
     pub fn start(device: Device, user: &'static dyn User) -> Result<&'static Self, VirtioError> {
-        let offloads = CHECKSUM | SEGMENTS | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
+        // Not SEGMENTS: with it, connections that lose packets have been seen to stop for good.
+        let offloads = CHECKSUM | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
         device.negotiate(feature::EVENT_INDEX | MAC | STATUS | offloads, MAC)?;
         let mac = device.configuration(0).ok_or(VirtioError::Features)?;
         let receive = Receive {
