@@ -19,7 +19,8 @@ use crate::trial::{Attempt, trial};
 /// The scenes.
 const SCENES: &str = "connect-silence connect-refused connect-errors connect-forged connect-nobody connect-later udp-errors \
                       linger-none linger-wait keep-alive user-timeout resets half-closed closed time-wait lost flood pieces sizes narrow names \
-                      six-addresses six-taken six-talk six-nobody six-connect-errors six-udp-errors six-sizes six-narrow six-pieces groups groups6 link ports";
+                      six-addresses six-taken six-talk six-nobody six-connect-errors six-udp-errors six-sizes six-narrow six-pieces groups groups6 link ports \
+                      storm closed-ports six-closed-ports broadcast";
 
 /// How long a scene may take.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -16,6 +16,8 @@ use hashbrown::HashMap;
 
 const SECOND: u64 = 1_000_000_000;
 const RETRIES: u8 = 5;
+/// Segments that say nothing new are answered once in so many ns (net.ipv4.tcp_invalid_ratelimit).
+pub const QUIET: u64 = SECOND / 2;
 /// The most entries of a table.
 pub const MOST: usize = 256;
 
@@ -32,6 +34,8 @@ pub struct Entry<T> {
     pub answered: u64,
     /// How often the answer was repeated.
     pub repeated: u8,
+    /// When it was answered because somebody asked again.
+    pub asked_again: Option<u64>,
     /// Who takes the connection.
     pub taker: T,
 }
@@ -108,6 +112,19 @@ impl<K: Eq + Hash + Copy, T: Clone> Table<K, T> {
         let entries = &self.entries;
         self.order
             .retain(|(key, number)| entries.get(key).is_some_and(|found| found.0 == *number));
+    }
+
+    /// A SYN was repeated: whether it is answered once more.
+    pub fn answers_again(&mut self, key: &K, now: u64) -> bool {
+        let Some((_, entry)) = self.entries.get_mut(key) else {
+            return false;
+        };
+        let recent = |last: u64| now.saturating_sub(last) < QUIET;
+        if entry.asked_again.is_some_and(recent) {
+            return false;
+        }
+        entry.asked_again = Some(now);
+        true
     }
 
     /// The one between these ends.

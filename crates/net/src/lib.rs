@@ -7,6 +7,7 @@
 //! - [`filter`]: which datagrams a socket's program lets through.
 //! - [`groups`]: which groups we are in, and who is told.
 //! - [`half_open`]: connections that somebody else begins.
+//! - [`limit`]: how many messages of error are sent.
 //! - [`neighbours`]: Ethernet addresses of others, and what waits for them.
 //! - [`netlink`]: its messages.
 //! - [`packet`]: packets of the network.
@@ -28,6 +29,7 @@ pub mod control;
 pub mod filter;
 pub mod groups;
 pub mod half_open;
+pub mod limit;
 pub mod neighbours;
 pub mod netlink;
 pub mod packet;

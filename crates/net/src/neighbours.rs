@@ -6,8 +6,14 @@
 //!
 //! A neighbour is asked three times, a second apart, as Linux does it; then what waits for it has failed, and the next packet
 //! begins anew. An answer is believed for a minute. Then the first packet asks again, while the old address is still used for
-//! half a minute. Only who was asked, or who asks us, gets in, at most [`MOST`]; who was not heard of for longest leaves
-//! first. Costs: O(1) a packet; a tick, of which there are none while everybody answers, O(neighbours).
+//! half a minute. Only who was asked, or who asks us, gets in, at most [`MOST`].
+//!
+//! When there are that many, room is made as follows. First goes who has not answered, the one that was asked first before the
+//! others: packets to addresses that nobody has, which somebody may provoke by the thousand, displace each other. Then who is
+//! known and was never sent anything: questions in many names do the same. Who has answered and is sent something leaves last,
+//! the one that was sent nothing for longest first, and only for another that we send to.
+//! Costs: O(1) a packet, and while more come than there is room for O(neighbours) for each [`BATCH`] of them; a tick, of which
+//! there are none while everybody answers, O(neighbours).
 //!
 //! Sources: RFC 826, 1122 (2.3.2), 4861 (7.3); Linux net/core/neighbour.c.
 use crate::packet::Mac;
@@ -24,8 +30,10 @@ const STALE: u64 = 30 * SECOND;
 const TRIES: u8 = 3;
 /// Packets that wait for an answer.
 pub const WAITING: usize = 8;
-/// The most neighbours.
+/// The most neighbours (Linux's gc_thresh3).
 pub const MOST: usize = 1024;
+/// So many of those that cost nobody anything leave at once, so that not each newcomer looks at all.
+const BATCH: usize = 64;
 
 struct Neighbour<F> {
     mac: Option<Mac>,
@@ -34,7 +42,20 @@ struct Neighbour<F> {
     /// When it was asked last, and how often since it was heard of.
     asked: u64,
     tries: u8,
+    /// When it was sent something by its address; none while it was not.
+    used: Option<u64>,
     waiting: ArrayVec<F, WAITING>,
+}
+
+/// Who leaves first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// It has not answered.
+    Unanswered,
+    /// It is known, and nothing is sent to it.
+    Unused,
+    /// It is known and used.
+    Used,
 }
 
 /// What is to be done with a packet.
@@ -44,8 +65,8 @@ pub struct Sending<F> {
     pub now: Option<(F, Mac)>,
     /// The neighbour is to be asked.
     pub ask: bool,
-    /// A packet that found no room, or made some.
-    pub lost: Option<F>,
+    /// Packets that found no room, or made some.
+    pub lost: Vec<F>,
 }
 
 /// What a tick is for.
@@ -105,15 +126,33 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
             .retain(|_, neighbour| !neighbour.waiting.is_empty());
     }
 
-    /// Makes room for one more; false if there is none.
-    fn has_room(&mut self, address: A, now: u64) -> bool {
+    /// Makes room for one more; false if there is none. Who asks us, and may be anybody, only displaces its like. What waited
+    /// for who leaves is lost.
+    fn has_room(&mut self, address: A, asks_us: bool, lost: &mut Vec<F>) -> bool {
         if self.neighbours.len() < MOST || self.neighbours.contains_key(&address) {
             return true;
         }
-        self.neighbours.retain(|_, neighbour| {
-            !neighbour.waiting.is_empty() || now.saturating_sub(neighbour.known) < FRESH
-        });
-        self.neighbours.len() < MOST
+        let mut all: Vec<_> = self
+            .neighbours
+            .iter()
+            .map(|(address, neighbour)| (neighbour.rank(), *address))
+            .filter(|((worth, _), _)| !asks_us || *worth == Worth::Unused)
+            .collect();
+        all.sort_unstable_by_key(|(rank, _)| *rank);
+        let leave = all
+            .iter()
+            .enumerate()
+            .take_while(|(at, ((worth, _), _))| *at == 0 || (*at < BATCH && *worth != Worth::Used));
+        let leave: Vec<A> = leave.map(|(_, (_, address))| *address).collect();
+        for address in &leave {
+            let waiting = self.neighbours.remove(address).map(|gone| gone.waiting);
+            let waiting = waiting.unwrap_or_default();
+            if !waiting.is_empty() {
+                self.answered();
+                lost.extend(waiting);
+            }
+        }
+        !leave.is_empty()
     }
 
     /// A packet is to go to a neighbour.
@@ -123,8 +162,10 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
             ask: false,
             lost,
         };
-        if !self.has_room(address, now) {
-            return nothing(Some(packet));
+        let mut lost = Vec::new();
+        if !self.has_room(address, false, &mut lost) {
+            lost.push(packet);
+            return nothing(lost);
         }
         let neighbour = self
             .neighbours
@@ -139,18 +180,18 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
             if ask {
                 neighbour.asked = now;
             }
+            neighbour.used = Some(now);
             return Sending {
                 now: Some((packet, mac)),
                 ask,
-                lost: None,
+                lost,
             };
         }
         if !neighbour.waiting.is_empty() {
             // The oldest makes room: what sent it sends it again.
-            let lost = neighbour
-                .waiting
-                .is_full()
-                .then(|| neighbour.waiting.remove(0));
+            if neighbour.waiting.is_full() {
+                lost.push(neighbour.waiting.remove(0));
+            }
             neighbour.waiting.push(packet);
             return nothing(lost);
         }
@@ -162,13 +203,15 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
         Sending {
             now: None,
             ask: true,
-            lost: None,
+            lost,
         }
     }
 
     /// A neighbour said who it is: gives what waited for that. With `learn` it wants something of us and may be entered.
     pub fn heard(&mut self, address: A, mac: Mac, learn: bool, now: u64) -> ArrayVec<F, WAITING> {
-        if learn && self.has_room(address, now) {
+        // It stays empty: nothing waits for who is known.
+        let mut lost = Vec::new();
+        if learn && self.has_room(address, true, &mut lost) {
             self.neighbours
                 .entry(address)
                 .or_insert_with(|| Neighbour::new(now));
@@ -180,6 +223,7 @@ impl<A: Eq + Hash + Copy, F> Table<A, F> {
         neighbour.known = now;
         let waiting = core::mem::take(&mut neighbour.waiting);
         if !waiting.is_empty() {
+            neighbour.used = Some(now);
             self.answered();
         }
         waiting
@@ -233,7 +277,17 @@ impl<F> Neighbour<F> {
             known: now,
             asked: 0,
             tries: 0,
+            used: None,
             waiting: ArrayVec::new_const(),
+        }
+    }
+
+    /// Who has less leaves first.
+    fn rank(&self) -> (Worth, u64) {
+        match (self.mac, self.used) {
+            (None, _) => (Worth::Unanswered, self.asked),
+            (Some(_), None) => (Worth::Unused, self.known),
+            (Some(_), Some(used)) => (Worth::Used, used),
         }
     }
 }
@@ -301,17 +355,70 @@ mod tests {
         for at in 0..2 * MOST {
             table.heard(at, MAC, true, 1);
         }
+        assert!(table.len() <= MOST);
+    }
+
+    /// A table with a neighbour 0 that answers and is sent something, and `count` others that were sent nothing yet.
+    fn full(others: impl Fn(&mut Table<usize, usize>, usize)) -> Table<usize, usize> {
+        let mut table = Table::default();
+        table.send(0, 0, 0);
+        table.heard(0, MAC, false, 0);
+        for at in 1..5 * MOST {
+            others(&mut table, at);
+        }
+        assert!(table.len() <= MOST);
+        table
+    }
+
+    #[test]
+    fn a_flood_of_questions_displaces_itself() {
+        let mut table = full(|table, at| drop(table.heard(at, MAC, true, at as u64)));
+        assert!(table.knows(0) && table.knows(5 * MOST - 1));
+        // Somebody new is asked for at once.
+        assert!(table.send(9999, 1, 1).ask);
+    }
+
+    #[test]
+    fn packets_to_nobody_displace_each_other() {
+        let lost = core::cell::Cell::new(0);
+        let mut table = full(|table, at| {
+            let sending = table.send(at, at, at as u64);
+            assert!(sending.ask);
+            lost.set(lost.get() + sending.lost.len());
+        });
+        // Each is either asked for or lost.
+        let mut failed = 0;
+        while let Some(due) = table.due() {
+            failed += table.tick(due).failed.len();
+        }
+        assert_eq!(lost.get() + failed, 5 * MOST - 1);
+        assert!(table.knows(0));
+    }
+
+    #[test]
+    fn who_is_sent_something_stays_longest_and_makes_room_at_last() {
+        let mut table = full(|table, at| {
+            if at < MOST {
+                table.send(at, at, at as u64);
+                table.heard(at, MAC, false, at as u64);
+            }
+        });
+        let now = 5 * MOST as u64;
+        table.send(0, 0, now);
+        // Who asks displaces nobody of them.
+        assert!(table.heard(5000, MAC, true, now).is_empty() && !table.knows(5000));
+        // Somebody to be sent something does: whom nothing was sent for longest.
+        assert!(table.send(6000, 1, now).ask);
+        assert!(table.knows(0) && !table.knows(1) && table.knows(2));
         assert_eq!(table.len(), MOST);
-        // Who was not heard of for long makes room.
-        assert!(table.send(9999, "a", FRESH + 1).ask);
     }
 
     #[test]
     fn of_too_many_packets_the_oldest_are_lost() {
         let mut table = Table::default();
         for packet in 0..WAITING {
-            assert_eq!(table.send(1, packet, 0).lost, None);
+            assert!(table.send(1, packet, 0).lost.is_empty());
         }
-        assert_eq!(table.send(1, 100, 0).lost, Some(0));
+        assert_eq!(table.send(1, 100, 0).lost, [0]);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A router that would have to cut a packet that must not be cut says so, and how much it takes. That is believed for ten
 //! minutes and never below [`LEAST`], as Linux does it (net.ipv4.route.mtu_expires, min_pmtu): so who makes such messages up
-//! makes packets small, but not tiny. At most [`MOST`] ways are remembered. O(1).
+//! makes packets small, but not tiny. At most [`MOST`] ways are remembered; one more pushes out the one that nobody has asked
+//! for longest, so that made-up messages about places nobody sends to displace each other. O(1), with too many O(ways).
 use core::net::IpAddr;
 use hashbrown::HashMap;
 
@@ -15,14 +16,22 @@ pub const MOST: usize = 256;
 
 /// See the module's head.
 #[derive(Default)]
-pub struct Paths(HashMap<IpAddr, (u16, u64)>);
+pub struct Paths(HashMap<IpAddr, Way>);
+
+struct Way {
+    mtu: u16,
+    until: u64,
+    /// When somebody sent there last, or it was learnt.
+    used: u64,
+}
 
 impl Paths {
     /// The largest packet to `to`, if it is less than usual.
     pub fn largest(&mut self, to: IpAddr, now: u64) -> Option<u16> {
-        let (mtu, until) = *self.0.get(&to)?;
-        if now < until {
-            return Some(mtu);
+        let way = self.0.get_mut(&to)?;
+        if now < way.until {
+            way.used = now;
+            return Some(way.mtu);
         }
         self.0.remove(&to);
         None
@@ -37,12 +46,16 @@ impl Paths {
             return None;
         }
         if self.0.len() >= MOST && !self.0.contains_key(&to) {
-            self.0.retain(|_, (_, until)| now < *until);
-            if self.0.len() >= MOST {
-                return None;
-            }
+            let oldest = self.0.iter().min_by_key(|(_, way)| way.used);
+            let oldest = oldest.map(|(&oldest, _)| oldest);
+            oldest.map(|oldest| self.0.remove(&oldest));
         }
-        self.0.insert(to, (mtu, now + LIFETIME));
+        let way = Way {
+            mtu,
+            until: now + LIFETIME,
+            used: now,
+        };
+        self.0.insert(to, way);
         Some(mtu)
     }
 
@@ -76,6 +89,19 @@ mod tests {
         assert_eq!(paths.learn(to(1), 68, 1500, 0), Some(LEAST));
         assert_eq!(paths.learn(to(1), 1200, 1500, 0), None);
         assert_eq!(paths.learn(to(2), 0, 1500, 0), Some(LEAST));
+    }
+
+    #[test]
+    fn made_up_messages_leave_what_is_in_use_and_what_is_learnt_next() {
+        let mut paths = Paths::default();
+        paths.learn(to(1), 1000, 1500, 0);
+        for at in 1..=10 * MOST as u32 {
+            let nobody = core::net::Ipv4Addr::from(at).into();
+            assert_eq!(paths.learn(nobody, 600, 1500, u64::from(at)), Some(600));
+            assert_eq!(paths.largest(to(1), u64::from(at)), Some(1000));
+        }
+        assert_eq!(paths.learn(to(2), 1200, 1500, SECOND), Some(1200));
+        assert_eq!(paths.largest(to(2), SECOND), Some(1200));
     }
 
     #[test]

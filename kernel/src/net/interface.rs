@@ -85,6 +85,8 @@ impl Interface {
 
 /// The number of the loopback interface.
 pub const LOOPBACK_INDEX: u32 = 1;
+/// Everybody by loopback.
+const LOOPBACK_BROADCAST: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 255);
 /// The number of the card's.
 pub const CARD_INDEX: u32 = 2;
 
@@ -151,11 +153,26 @@ pub fn is_local(ip: IpAddr) -> bool {
     ip.is_loopback() || ip::network().is_some_and(|network| network.is_ours(ip))
 }
 
+/// The interface by which something to this address reaches everybody, if it does.
+pub fn broadcasts_by(ip: IpAddr) -> Option<u32> {
+    let IpAddr::V4(ip) = ip else { return None };
+    if ip == LOOPBACK_BROADCAST {
+        return Some(LOOPBACK_INDEX);
+    }
+    // Without a card it is nobody.
+    let network = ip::network()?;
+    network.is_everybody(ip).then_some(CARD_INDEX)
+}
+
 /// Whether a socket may be bound to this address.
 pub fn is_bindable(ip: IpAddr) -> bool {
     // An address that is being claimed will be ours.
     let claimed = || ip::network().is_some_and(|network| network.claims(ip));
-    ip.is_unspecified() || ip.is_multicast() || is_local(ip) || claimed()
+    ip.is_unspecified()
+        || ip.is_multicast()
+        || is_local(ip)
+        || broadcasts_by(ip).is_some()
+        || claimed()
 }
 
 /// The address that something to `to` is sent from.

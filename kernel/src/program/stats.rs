@@ -101,7 +101,7 @@ fn network() -> String {
     alloc::format!(
         ",\"net_in_packets\":{in_frames},\"net_in_bytes\":{in_bytes},\"net_out_packets\":{out_frames},\
          \"net_out_bytes\":{out_bytes},\"net_notifications\":{},\"net_connections\":{},\"net_dropped\":{{\"malformed\":{},\"checksum\":{},\
-         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"no_neighbour\":{},\"forged\":{},\"full\":{},\"no_room_to_send\":{},\"unconfirmed\":{}}},\
+         \"fragment\":{},\"protocol\":{},\"not_ours\":{},\"no_socket\":{},\"no_neighbour\":{},\"forged\":{},\"full\":{},\"no_room_to_send\":{},\"unconfirmed\":{},\"errors_withheld\":{}}},\
          \"net_retransmits\":{},\"net_resets_in\":{},\"net_resets_out\":{},\"net_given_up\":{},\"net_pieces\":{}",
         nic.notifications.load(Ordering::Relaxed),
         tcp::count(),
@@ -116,6 +116,7 @@ fn network() -> String {
         counts.full.get(),
         nic.dropped.load(Ordering::Relaxed),
         counts.unconfirmed.get(),
+        counts.withheld.get(),
         counts.repeated.get(),
         counts.reset_in.get(),
         counts.reset_out.get(),

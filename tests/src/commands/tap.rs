@@ -24,6 +24,7 @@ pub fn trials() -> Vec<Trial> {
     add(on(&Engine::ALL, "tap-server-v6", tap_server_v6));
     add(on(&[Engine::Kvm], "tap-addresses", tap_addresses));
     add(on(&Engine::ALL, "bridge-dhcp", bridge_dhcp));
+    add(on(&[Engine::Kvm], "tap-static-stays", tap_static_stays));
     add(on(&[Engine::Kvm], "tap-without-dhcp", tap_without_dhcp));
     add(on(&[Engine::Kvm], "tap-capture", tap_capture));
     all
@@ -136,31 +137,68 @@ fn dhcp_answer(request: &[u8]) -> Option<Vec<u8>> {
     Some(answer)
 }
 
+/// Runs `work` beside a server of DHCP that answers, and that asks each machine a few times a second whether it would not like
+/// to ask.
+fn beside_dhcp<T>(offer: Offer, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let server = UdpSocket::bind("0.0.0.0:67").context("DHCP's port")?;
+    server.set_broadcast(true)?;
+    server.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut bytes = [0; 1500];
+            while ended.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                if offer == Offer::Forced {
+                    let _ = server.send_to(b"who wants an address?", "192.0.2.255:68");
+                }
+                let Ok((length, _)) = server.recv_from(&mut bytes) else {
+                    continue;
+                };
+                if let Some(answer) = dhcp_answer(&bytes[..length]) {
+                    let _ = server.send_to(&answer, "192.0.2.255:68");
+                }
+            }
+        });
+        let outcome = work();
+        drop(end);
+        outcome
+    })
+}
+
+/// Whether a server of DHCP waits until it is asked.
+#[derive(Clone, Copy, PartialEq)]
+enum Offer {
+    Asked,
+    Forced,
+}
+
+/// An address that was given stays, whatever a server on the link says; it would give [`GUEST`].
+fn tap_static_stays(engine: Engine) -> Result<()> {
+    const GIVEN: &str = "192.0.2.7";
+    let namespace = Namespace::with_tap()?;
+    namespace.run(|| {
+        let mut command = ringo_run(engine, &["--net", "tap:tap0", "--ip", "192.0.2.7/24"]);
+        command.args(["--gateway", HOST]);
+        let guest = GIVEN.parse()?;
+        let ports = [7, 80, 81, 99].map(|port| (port, SocketAddr::new(guest, port)));
+        beside_dhcp(Offer::Forced, || {
+            let server = Server::begin(engine, command, ports.to_vec())?;
+            // A server that was believed would have been by now.
+            std::thread::sleep(Duration::from_secs(1));
+            talk(&server)?;
+            server.end()
+        })
+    })
+}
+
 fn bridge_dhcp(engine: Engine) -> Result<()> {
     let namespace = Namespace::with_bridge()?;
     let said = namespace.run(|| {
-        let server = UdpSocket::bind("0.0.0.0:67").context("DHCP's port")?;
-        server.set_broadcast(true)?;
-        server.set_read_timeout(Some(Duration::from_millis(100)))?;
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                let mut bytes = [0; 1500];
-                while ended.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
-                    let Ok((length, _)) = server.recv_from(&mut bytes) else {
-                        continue;
-                    };
-                    if let Some(answer) = dhcp_answer(&bytes[..length]) {
-                        let _ = server.send_to(&answer, "192.0.2.255:68");
-                    }
-                }
-            });
+        beside_dhcp(Offer::Asked, || {
             let mut command = ringo_run(engine, &["--net", "bridge:br0"]);
             command.arg(ours("outside")?);
             command.arg("names");
-            let outcome = finish(command, engine);
-            drop(end);
-            outcome
+            finish(command, engine)
         })
     })?;
     contains(

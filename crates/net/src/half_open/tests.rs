@@ -22,6 +22,7 @@ fn entry(taker: u32, answered: u64) -> Entry<u32> {
         seed: 1,
         answered,
         repeated: 0,
+        asked_again: None,
         taker,
     }
 }
@@ -149,4 +150,12 @@ fn smoltcp_begins_with_the_number_that_was_foreseen() {
             "{seed}"
         );
     }
+}
+
+#[test]
+fn who_asks_again_and_again_is_answered_twice_a_second() {
+    let mut table = Table::default();
+    table.begin(1, entry(1, 0));
+    let answered = (0..100u64).filter(|at| table.answers_again(&1, at * SECOND / 50));
+    assert_eq!(answered.count(), 4);
 }

@@ -39,6 +39,8 @@ pub struct Counts {
     pub no_socket: Count,
     /// No neighbour answers for its receiver.
     pub no_neighbour: Count,
+    /// Errors of ICMP that were not sent, as there were enough.
+    pub withheld: Count,
     /// Errors of ICMP about nothing that was sent: outside of the connection's window, or of no connection.
     pub forged: Count,
     /// A queue or a table was full, or memory.
@@ -92,6 +94,7 @@ pub static COUNTS: Counts = Counts {
     not_ours: Count::new(),
     no_socket: Count::new(),
     no_neighbour: Count::new(),
+    withheld: Count::new(),
     forged: Count::new(),
     full: Count::new(),
     unconfirmed: Count::new(),

@@ -97,7 +97,7 @@ fn receiver(network: &Network, ip: &Ip) -> For {
     };
     if network.address() == Some(to) {
         For::Us
-    } else if to.is_broadcast() || network.place().is_some_and(|place| place.broadcast() == to) {
+    } else if network.is_everybody(to) {
         For::Everybody
     } else {
         For::Others
@@ -109,8 +109,10 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
         UDP => Some(packet::udp(ip)?),
         _ => None,
     };
+    // A place that the command gave is nobody else's to change: there such a datagram is a socket's like any other.
     if let Some(datagram) = &datagram
         && (datagram.from.port(), datagram.to.port()) == (DHCP_SERVER, DHCP_CLIENT)
+        && network.settings.address.is_none()
     {
         network.dhcp.run(network, Some(frame));
         return Ok(());
@@ -134,7 +136,8 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
             Ok(())
         }
         (receiver, _, Some(datagram)) => {
-            if !udp::input(&datagram, ip) && receiver == For::Us {
+            let everybody = receiver == For::Everybody;
+            if !udp::input(&datagram, ip, everybody) && !everybody {
                 COUNTS.no_socket.add();
                 port_unreachable(network, ip);
             }
@@ -145,6 +148,10 @@ fn ip(network: &'static Network, frame: &[u8], ip: &Ip) -> Result<(), Drop> {
 }
 
 fn port_unreachable(network: &Network, ip: &Ip) {
+    if !network.errors.lock().allows(ip.from, time::now()) {
+        COUNTS.withheld.add();
+        return;
+    }
     match (ip.to, ip.from) {
         (IpAddr::V6(from), IpAddr::V6(to)) => {
             let length = packet::unreachable_length6(ip);

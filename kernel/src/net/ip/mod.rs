@@ -9,7 +9,7 @@
 //! a socket sends goes from the system call straight to the card. TCP's connections are in tcp/wire.rs, each with a lock
 //! of its own; this layer has none that two connections share but the card's two queues and the neighbours' table.
 //! Locks, in order: the card's receive queue; a connection's; `waiting`; `dhcp`; `conf` and `neighbours`; the card's transmit
-//! queue; `names`.
+//! queue; `names`; `errors`.
 //!
 //! Not here: more than one card.
 //! Sources: RFC 791, 826, 1122, 8200, 4861; Linux net/ipv4 and net/ipv6.
@@ -45,6 +45,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ringo_abi::Errno;
+use ringo_net::limit::Limit;
 use ringo_net::packet;
 use ringo_net::paths::Paths;
 use ringo_net::reassembly;
@@ -111,6 +112,8 @@ pub struct Network {
     /// Ways that take less than the card; `narrow` if there are any.
     paths: SpinLock<Paths>,
     narrow: AtomicBool,
+    /// How many messages of error go out.
+    errors: SpinLock<Limit>,
     /// Connections that found the card busy.
     waiting: SpinLock<Vec<Arc<Wire>>>,
 }
@@ -173,6 +176,7 @@ pub fn init(device: Device, settings: Settings) -> Result<(), VirtioError> {
         pieces: SpinLock::default(),
         paths: SpinLock::default(),
         narrow: AtomicBool::new(false),
+        errors: SpinLock::default(),
         waiting: SpinLock::new(Vec::new()),
     });
     nic.listen()?;
@@ -247,6 +251,11 @@ impl Network {
             IpAddr::V4(ip) => self.address() == Some(ip),
             IpAddr::V6(ip) => self.discovery.is_ours(ip),
         }
+    }
+
+    /// Whether packets to this address are for everybody in our network.
+    pub fn is_everybody(&self, ip: Ipv4Addr) -> bool {
+        ip.is_broadcast() || self.place().is_some_and(|place| place.broadcast() == ip)
     }
 
     /// The address that answers to a packet come from: the one it was sent to, if it is ours.

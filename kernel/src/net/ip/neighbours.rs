@@ -50,9 +50,7 @@ impl Neighbours {
         let sending = table.send(ip, frame, time::now());
         let due = table.due();
         drop(table);
-        if sending.lost.is_some() {
-            super::COUNTS.full.add();
-        }
+        sending.lost.iter().for_each(|_| super::COUNTS.full.add());
         if let Some((frame, mac)) = sending.now {
             network.send_to(frame, mac);
         }

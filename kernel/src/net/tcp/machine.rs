@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use ringo_abi::Errno;
 use ringo_net::clocks::{Action, Clocks, Settings, Situation};
+use ringo_net::half_open;
 use ringo_net::packet::{Ip, Segment, Undelivered};
 use ringo_net::progress::{Progress, Reading};
 use smoltcp::socket::tcp::{Socket, State};
@@ -78,6 +79,8 @@ pub struct Machine {
     pub last: Vec<u8>,
     /// See `last`.
     pub expected: u32,
+    /// When it was given to somebody who had nothing to say.
+    answered: Option<u64>,
 }
 
 /// Numbers of bytes, as segments count them; they wrap.
@@ -149,7 +152,21 @@ impl Machine {
             rest_until: 0,
             last: Vec::new(),
             expected: 0,
+            answered: None,
         }
+    }
+
+    /// Whether a segment is answered in TIME_WAIT; `ahead`: how far it is from what is expected.
+    pub fn answers_late(&mut self, segment: &Segment, ahead: i32, now: u64) -> bool {
+        if segment.length > 0 && !segment.opens {
+            return true;
+        }
+        let recent = |last: u64| now.saturating_sub(last) < half_open::QUIET;
+        if (segment.length == 0 && ahead == 0) || self.answered.is_some_and(recent) {
+            return false;
+        }
+        self.answered = Some(now);
+        true
     }
 
     /// Options changed.

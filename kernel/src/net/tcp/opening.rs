@@ -110,6 +110,7 @@ pub fn input(network: &'static Network, ends: Ends, ip: &Ip, segment: &Segment) 
         seed: entry.seed,
         answered: entry.answered,
         repeated: entry.repeated,
+        asked_again: entry.asked_again,
     };
     // Under the lock: nobody makes a second one of it.
     match Wire::answered(network, ends, &whole, half.ring) {
@@ -141,10 +142,11 @@ fn begins(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
         return true;
     };
     let mut entries = shard(&ends).lock();
-    // The same once more gets the same answer.
+    // The same once more gets the same answer, but not for each of many.
     let before = entries.get(&ends).filter(|entry| entry.theirs == theirs);
-    let entry = match before {
-        Some(entry) => entry.clone(),
+    let entry = match before.cloned() {
+        Some(entry) if entries.answers_again(&ends, time::now()) => entry,
+        Some(_) => return true,
         None => {
             // It will ask again.
             if listener.is_full() {
@@ -164,6 +166,7 @@ fn begins(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
                 seed,
                 answered: time::now(),
                 repeated: 0,
+                asked_again: None,
                 taker: Half { listener, ring },
             };
             if entries.begin(ends, entry.clone()).is_some() {

@@ -188,7 +188,9 @@ impl Wire {
     }
 
     /// TIME_WAIT (RFC 9293, 3.10.7.4; RFC 1122, 4.2.2.13): a reset with the right number ends it, and so does a SYN behind
-    /// everything that came; everything else is told once more what was told last.
+    /// everything that came. Other segments are told once more what was told last, but for an acknowledgement that is in order;
+    /// those without data not more than twice a second, or two ends that disagree would answer each other for ever (as Linux's
+    /// tcp_timewait_state_process() and tcp_invalid_ratelimit).
     fn arrived_late(
         self: &Arc<Self>,
         mut machine: SpinGuard<'_, Machine>,
@@ -202,7 +204,7 @@ impl Wire {
         if renews || (segment.resets && ahead == 0) {
             machine.rest_until = 0;
             self.run_locked(machine, &[]);
-        } else if !segment.resets {
+        } else if !segment.resets && machine.answers_late(segment, ahead, time::now()) {
             self.repeat(&machine.last);
         }
         !renews

@@ -7,6 +7,7 @@
 //!
 //! [`Endpoint`] is what the table of ports holds: it outlives the socket only while a datagram is on its way.
 //! Locks: `binding` and `remote` (of the socket's own calls), the table's shard, an endpoint's queue.
+mod control;
 mod protocol;
 
 use super::buffer::{self, Buffer};
@@ -14,7 +15,7 @@ use super::events::Events;
 use super::filter::Slot;
 use super::inet::{self, IpOptions, ORIGINAL_DESTINATION, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
 use super::mailbox::{Mailbox, Message};
-use super::options::{self, ANY_TIMESTAMP, TIMESTAMP_NS};
+use super::options::{self, ANY_TIMESTAMP, BROADCAST};
 use super::socket::{Common, Receiving, Sending};
 use super::table::{self, Claim};
 use super::{groups, interface, ip};
@@ -23,9 +24,8 @@ use crate::sync::SpinLock;
 use crate::time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use linux_raw_sys::net as abi;
 use ringo_abi::Errno;
 use ringo_net::packet::{self, Ip, UDP_HEADER, Undelivered};
 use ringo_net::ports::Entry;
@@ -116,6 +116,33 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// Takes a datagram from outside.
+    fn take(&self, datagram: &packet::Datagram, ip: &Ip) {
+        let length = datagram.data.len();
+        let Ok(mut data) = Buffer::take(length) else {
+            ip::COUNTS.full.add();
+            return;
+        };
+        data[..length].copy_from_slice(datagram.data);
+        let time = match self.stamps.load(Ordering::Relaxed) {
+            true => time::realtime(),
+            false => 0,
+        };
+        let here = Datagram {
+            data,
+            length,
+            from: datagram.from,
+            to: datagram.to.ip(),
+            ttl: ip.ttl,
+            tos: ip.tos,
+            index: interface::CARD_INDEX,
+            time,
+        };
+        self.push(here, datagram.to.port());
+    }
+}
+
 /// What is common to the datagrams of one call.
 struct Header {
     from: SocketAddr,
@@ -182,7 +209,7 @@ impl Udp {
         let connected = *self.source.lock();
         let ip = match wanted.or(connected) {
             Some(ip) => sockaddr::canonical(SocketAddr::new(ip, 0)).ip(),
-            None if !bound.ip().is_unspecified() && !bound.ip().is_multicast() => bound.ip(),
+            None if names_us(bound.ip()) => bound.ip(),
             None if to.ip().is_multicast() => {
                 interface::source_by(self.leaves_by(to.ip()), to.ip())?
             }
@@ -192,6 +219,16 @@ impl Udp {
             return Err(Errno::ENETUNREACH);
         }
         Ok(SocketAddr::new(ip, claim.port))
+    }
+
+    /// Everybody is only reached by who said that it means to (SO_BROADCAST).
+    fn may_reach(common: &Common, to: IpAddr) -> Result<(), Errno> {
+        let everybody =
+            || to == IpAddr::V4(Ipv4Addr::BROADCAST) || interface::broadcasts_by(to).is_some();
+        if common.has(BROADCAST) || !everybody() {
+            return Ok(());
+        }
+        Err(Errno::EACCES)
     }
 
     fn destination(&self, how: &Sending) -> Result<SocketAddr, Errno> {
@@ -238,8 +275,11 @@ impl Udp {
             self.deliver(common, data, length, header);
             return Ok(());
         }
+        // Who is here hears it, too.
         if to.is_multicast() {
             self.deliver_to_group(&data[room..room + length], header, index);
+        } else if let Some(index) = interface::broadcasts_by(to) {
+            deliver_to_all(&data[room..room + length], header, index, |_| true);
         }
         ip::send_datagram(ip::Datagram {
             from: header.from,
@@ -265,6 +305,10 @@ impl Udp {
         };
         if to.ip().is_multicast() {
             self.deliver_to_group(&data[..length], header, self.leaves_by(to.ip()));
+            return;
+        }
+        if let Some(index) = interface::broadcasts_by(to.ip()) {
+            deliver_to_all(&data[..length], header, index, |_| true);
             return;
         }
         let target = table::UDP.find(to, from, |_| true, |entry| entry.value.clone());
@@ -296,31 +340,9 @@ impl Udp {
         if self.endpoint.options.has(inet::NO_LOOP) || !groups::has(group, index) {
             return;
         }
-        let mut targets = Vec::new();
-        table::UDP.for_all(header.to, header.from, |entry| {
-            if entry.value.options.hears(group, index) {
-                targets.push(entry.value.clone());
-            }
+        deliver_to_all(data, header, index, |target| {
+            target.options.hears(group, index)
         });
-        for target in targets {
-            let Ok(mut copy) = Buffer::take(data.len()) else {
-                continue;
-            };
-            copy[..data.len()].copy_from_slice(data);
-            target.push(
-                Datagram {
-                    data: copy,
-                    length: data.len(),
-                    from: header.from,
-                    to: group,
-                    ttl: header.ttl,
-                    tos: header.tos,
-                    index,
-                    time: time::realtime(),
-                },
-                header.to.port(),
-            );
-        }
     }
 
     fn tell(&self, common: &Common, datagram: &Datagram, how: &mut Receiving) {
@@ -328,73 +350,98 @@ impl Udp {
             how.from = Some(Address::Inet(inet::shown(datagram.from, self.v6)));
         }
         if datagram.time != 0 && common.has(ANY_TIMESTAMP) {
-            stamp(common, datagram.time, how);
+            control::stamp(common, datagram.time, how);
         }
         let flags = self.endpoint.options.flags();
         if flags & (PACKET_INFO | RECEIVE_TTL | RECEIVE_TOS) != 0 {
-            packet_info(flags, self.v6, datagram, how);
+            control::packet_info(flags, self.v6, datagram, how);
         }
         if flags & ORIGINAL_DESTINATION != 0
             && let Some((bound, _)) = *self.binding.lock()
         {
-            original_destination(SocketAddr::new(datagram.to, bound.port()), self.v6, how);
+            control::original_destination(SocketAddr::new(datagram.to, bound.port()), self.v6, how);
         }
     }
 }
 
-/// A datagram came from outside. False if no socket wants it. Runs where interrupts are handled.
-pub fn input(datagram: &packet::Datagram, ip: &Ip) -> bool {
-    let mut targets = Targets::new();
-    if datagram.to.ip().is_multicast() {
-        let group = datagram.to.ip();
-        table::UDP.for_all(datagram.to, datagram.from, |entry| {
-            if entry.value.options.hears(group, interface::CARD_INDEX) {
-                // More than that many members of a group in one program go without.
-                let _ = targets.try_push(entry.value.clone());
-            }
-        });
-    } else {
-        let found = |entry: &Entry<Arc<Endpoint>>| entry.value.clone();
-        targets.extend(table::UDP.find(datagram.to, datagram.from, |_| true, found));
-    }
-    for target in &targets {
-        let length = datagram.data.len();
-        let Ok(mut data) = Buffer::take(length) else {
-            ip::COUNTS.full.add();
+/// Whether an address that a socket is bound to is one to send from.
+fn names_us(ip: IpAddr) -> bool {
+    !ip.is_unspecified() && !ip.is_multicast() && interface::broadcasts_by(ip).is_none()
+}
+
+/// Gives a datagram of this machine's to all sockets here that it is for and that are `wanted`.
+fn deliver_to_all(
+    data: &[u8],
+    header: &Header,
+    index: u32,
+    wanted: impl Fn(&Arc<Endpoint>) -> bool,
+) {
+    for target in all(header.to, header.from, wanted) {
+        let Ok(mut copy) = Buffer::take(data.len()) else {
             continue;
         };
-        data[..length].copy_from_slice(datagram.data);
-        let time = match target.stamps.load(Ordering::Relaxed) {
-            true => time::realtime(),
-            false => 0,
-        };
+        copy[..data.len()].copy_from_slice(data);
         target.push(
             Datagram {
-                data,
-                length,
-                from: datagram.from,
-                to: datagram.to.ip(),
-                ttl: ip.ttl,
-                tos: ip.tos,
-                index: interface::CARD_INDEX,
-                time,
+                data: copy,
+                length: data.len(),
+                from: header.from,
+                to: header.to.ip(),
+                ttl: header.ttl,
+                tos: header.tos,
+                index,
+                time: time::realtime(),
             },
-            datagram.to.port(),
+            header.to.port(),
         );
     }
-    if !targets.is_empty() {
+}
+
+/// All sockets that a datagram is for and that are `wanted`; as many as there is memory for.
+fn all(
+    to: SocketAddr,
+    from: SocketAddr,
+    wanted: impl Fn(&Arc<Endpoint>) -> bool,
+) -> Vec<Arc<Endpoint>> {
+    let mut targets = Vec::new();
+    table::UDP.for_all(to, from, |entry| {
+        if wanted(&entry.value) && targets.try_reserve(1).is_ok() {
+            targets.push(entry.value.clone());
+        }
+    });
+    targets
+}
+
+/// A datagram came from outside, for `everybody` or one socket. False if no socket wants it. Runs where interrupts are
+/// handled.
+pub fn input(datagram: &packet::Datagram, ip: &Ip, everybody: bool) -> bool {
+    let (to, from) = (datagram.to, datagram.from);
+    let some = if everybody {
+        let group = to.ip();
+        let hears = |target: &Arc<Endpoint>| {
+            !group.is_multicast() || target.options.hears(group, interface::CARD_INDEX)
+        };
+        let targets = all(to, from, hears);
+        targets.iter().for_each(|target| target.take(datagram, ip));
+        !targets.is_empty()
+    } else {
+        let found = |entry: &Entry<Arc<Endpoint>>| entry.value.clone();
+        let target = table::UDP.find(to, from, |_| true, found);
+        if let Some(target) = &target {
+            target.take(datagram, ip);
+        }
+        target.is_some()
+    };
+    if some {
         ip::COUNTS.udp_in.add();
     }
-    !targets.is_empty()
+    some
 }
 
 /// Whether a group's members are all in this machine.
 fn is_inside(group: IpAddr) -> bool {
     matches!(group, IpAddr::V6(group) if group.octets()[1] & 15 < 2)
 }
-
-/// Sockets that one datagram is for.
-type Targets = arrayvec::ArrayVec<Arc<Endpoint>, 16>;
 
 /// What a socket sent did not arrive: a connected one hears of it if that will not change, or if it asked to hear of
 /// everything (IP_RECVERR). False if there is none that sent it.
@@ -419,77 +466,6 @@ pub fn undelivered(what: &Undelivered) -> bool {
         target.events.fail(what.errno);
     }
     true
-}
-
-/// SCM_TIMESTAMP and SCM_TIMESTAMPNS.
-fn stamp(common: &Common, time: u64, how: &mut Receiving) {
-    const SECOND: u64 = 1_000_000_000;
-    let ns = common.has(TIMESTAMP_NS);
-    let (kind, part) = match ns {
-        true => (abi::SO_TIMESTAMPNS_OLD, time % SECOND),
-        false => (abi::SO_TIMESTAMP_OLD, time % SECOND / 1000),
-    };
-    let mut data = [0; 16];
-    data[..8].copy_from_slice(&(time / SECOND).to_ne_bytes());
-    data[8..].copy_from_slice(&part.to_ne_bytes());
-    how.control.put(abi::SOL_SOCKET, kind, &data);
-}
-
-fn packet_info(flags: u32, v6: bool, datagram: &Datagram, how: &mut Receiving) {
-    let index = datagram.index.to_ne_bytes();
-    match datagram.to {
-        IpAddr::V4(to) if !v6 => {
-            if flags & PACKET_INFO != 0 {
-                // struct in_pktinfo: interface, the local address, the header's.
-                let local = match to.is_multicast() {
-                    true => interface::ipv4_of(datagram.index),
-                    false => to,
-                };
-                let mut data = [0; 12];
-                data[..4].copy_from_slice(&index);
-                data[4..8].copy_from_slice(&local.octets());
-                data[8..].copy_from_slice(&to.octets());
-                how.control.put(abi::SOL_IP, abi::IP_PKTINFO, &data);
-            }
-            if flags & RECEIVE_TTL != 0 {
-                let ttl = i32::from(datagram.ttl).to_ne_bytes();
-                how.control.put(abi::SOL_IP, abi::IP_TTL, &ttl);
-            }
-            if flags & RECEIVE_TOS != 0 {
-                how.control.put(abi::SOL_IP, abi::IP_TOS, &[datagram.tos]);
-            }
-        }
-        to => {
-            if flags & PACKET_INFO != 0 {
-                let SocketAddr::V6(shown) = sockaddr::mapped(SocketAddr::new(to, 0)) else {
-                    return;
-                };
-                let mut data = [0; 20];
-                data[..16].copy_from_slice(&shown.ip().octets());
-                data[16..].copy_from_slice(&index);
-                how.control.put(abi::SOL_IPV6, abi::IPV6_PKTINFO, &data);
-            }
-            if flags & RECEIVE_TTL != 0 {
-                let ttl = i32::from(datagram.ttl).to_ne_bytes();
-                how.control.put(abi::SOL_IPV6, abi::IPV6_HOPLIMIT, &ttl);
-            }
-            if flags & RECEIVE_TOS != 0 {
-                let class = i32::from(datagram.tos).to_ne_bytes();
-                how.control.put(abi::SOL_IPV6, abi::IPV6_TCLASS, &class);
-            }
-        }
-    }
-}
-
-/// Where the datagram was sent to: nobody rewrites addresses on the way here. A socket of AF_INET6 is told of none of AF_INET.
-fn original_destination(to: SocketAddr, v6: bool, how: &mut Receiving) {
-    let (level, kind) = match to {
-        SocketAddr::V4(_) if v6 => return,
-        SocketAddr::V4(_) => (abi::SOL_IP, abi::IP_ORIGDSTADDR),
-        SocketAddr::V6(_) => (abi::SOL_IPV6, abi::IPV6_ORIGDSTADDR),
-    };
-    let address = sockaddr::encode(&Address::Inet(inet::shown(to, v6)));
-    how.control.put(level, kind, &address);
 }
 
 const _: () = assert!(MAX_V6 <= buffer::MAX);

@@ -6,13 +6,11 @@ use super::{
 use crate::fs::PollEvents;
 use crate::memory::user::UserIo;
 use crate::net::events::{READABLE, WRITABLE};
-use crate::net::options::{
-    self, ANY_TIMESTAMP, BROADCAST, REUSE, REUSE_PORT, V6_ONLY, int, int_out,
-};
+use crate::net::options::{self, ANY_TIMESTAMP, REUSE, REUSE_PORT, V6_ONLY, int, int_out};
 use crate::net::socket::{Common, Halves, Protocol, Receiving, Sending};
 use crate::net::{inet, interface, table};
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
@@ -32,6 +30,9 @@ impl Protocol for Udp {
                 Some(inet::to_connect_for_good(to, v6)?)
             }
         };
+        if let Some(remote) = remote {
+            Self::may_reach(common, remote.ip())?;
+        }
         let (bound, claim) = self.binding(common)?;
         let source = match remote {
             Some(to) if bound.ip().is_unspecified() && to.ip().is_multicast() => {
@@ -67,9 +68,7 @@ impl Protocol for Udp {
         if let Some(errno) = common.events.take_error() {
             return Err(errno);
         }
-        if to.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !common.has(BROADCAST) {
-            return Err(Errno::EACCES);
-        }
+        Self::may_reach(common, to.ip())?;
         let from = self.source(common, to, how.control.source)?;
         let ip = &self.endpoint.options;
         let header = Header {
