@@ -7,6 +7,10 @@
 //! (tcp_sequence() and tcp_ack() in net/ipv4/tcp_input.c); to ignore them stalls a connection until a timer sends everything
 //! again. So [`Progress::read`] says what is to be shown to smoltcp instead of or before the segment itself.
 //!
+//! Nor does smoltcp know that a window may close over what is on its way, as Linux's does when it drops what came for want of
+//! memory: then it asks whether there is room, with nothing, and forgets what was lost, for good. While something is on its way
+//! it is shown a window of one instead (`Reading::squeeze`): so it repeats that much of it until there is room.
+//!
 //! It costs a comparison or two for a segment that is in order.
 use crate::packet::{IPV4_HEADER, Ip, Segment};
 use alloc::vec::Vec;
@@ -23,6 +27,8 @@ pub struct Progress {
     pub free: u32,
     /// The number of the first byte that we sent and that is not acknowledged.
     pub unacknowledged: u32,
+    /// That of the first byte that was never sent.
+    pub front: u32,
 }
 
 /// What is to be shown of a segment.
@@ -50,6 +56,16 @@ fn distance(number: u32, origin: u32) -> i32 {
 impl Progress {
     /// Reads a segment of this connection, which both sides have opened.
     pub fn read(&self, ip: &Ip, segment: &Segment) -> Reading {
+        let reading = self.read_numbers(ip, segment);
+        let on_its_way = |acknowledged| distance(self.front, acknowledged) > 0;
+        match segment.window == 0 && !segment.resets && segment.acknowledges.is_some_and(on_its_way)
+        {
+            true => reading.squeeze(ip),
+            false => reading,
+        }
+    }
+
+    fn read_numbers(&self, ip: &Ip, segment: &Segment) -> Reading {
         if segment.resets || segment.synchronizes {
             return self.challenge(ip, segment);
         }
@@ -119,6 +135,32 @@ impl Progress {
     }
 }
 
+impl Reading {
+    /// The same with a window of one. Without memory the segment is lost.
+    fn squeeze(self, ip: &Ip) -> Self {
+        let header = ip.whole.len().saturating_sub(ip.payload.len());
+        let open = |mut packet: Vec<u8>| {
+            TcpPacket::new_unchecked(&mut packet[header..]).set_window_len(1);
+            packet
+        };
+        match self {
+            Self::Whole => {
+                let mut packet = Vec::new();
+                if packet.try_reserve_exact(ip.whole.len()).is_err() {
+                    return Self::Ignored;
+                }
+                packet.extend_from_slice(ip.whole);
+                Self::Renewed(open(packet))
+            }
+            // The segment itself is outside of smoltcp's window, so that of its own counts for nothing.
+            Self::AlsoAcknowledges(first) => Self::AlsoAcknowledges(open(first)),
+            Self::OnlyAcknowledges(other) => Self::OnlyAcknowledges(open(other)),
+            Self::Renewed(other) => Self::Renewed(open(other)),
+            other => other,
+        }
+    }
+}
+
 /// The headers of a packet without options and data, as if it had come in order. The checksums are not its own any more.
 fn bare(ip: &Ip, sequence: u32) -> Option<Vec<u8>> {
     let header = ip.whole.len().checked_sub(ip.payload.len())?;
@@ -167,6 +209,7 @@ mod tests {
         ring: 1000,
         free: 1000,
         unacknowledged: u32::MAX - 1,
+        front: 100,
     };
 
     fn read(
@@ -176,13 +219,24 @@ mod tests {
         control: TcpControl,
         data: &[u8],
     ) -> Reading {
+        read_with(progress, sequence, ack, control, data, 77)
+    }
+
+    fn read_with(
+        progress: Progress,
+        sequence: u32,
+        ack: u32,
+        control: TcpControl,
+        data: &[u8],
+        window: u16,
+    ) -> Reading {
         let repr = TcpRepr {
             src_port: 1,
             dst_port: 2,
             control,
             seq_number: TcpSeqNumber(sequence.cast_signed()),
             ack_number: Some(TcpSeqNumber(ack.cast_signed())),
-            window_len: 77,
+            window_len: window,
             window_scale: None,
             max_seg_size: None,
             sack_permitted: false,
@@ -279,6 +333,23 @@ mod tests {
             panic!("lost");
         };
         assert_eq!(shown(&packet), (9, PROGRESS.unacknowledged, 5, 77));
+    }
+
+    #[test]
+    fn a_window_that_closes_over_what_is_on_its_way_is_shown_as_one() {
+        for (sequence, data) in [(5, &b""[..]), (5, b"data"), (4, b""), (1005, b"")] {
+            let none = TcpControl::None;
+            let (Reading::Renewed(packet)
+            | Reading::AlsoAcknowledges(packet)
+            | Reading::OnlyAcknowledges(packet)) = read_with(PROGRESS, sequence, 7, none, data, 0)
+            else {
+                panic!("shown as it is");
+            };
+            assert_eq!(shown(&packet).3, 1);
+        }
+        // Nothing is on its way: then it is closed.
+        let reading = read_with(PROGRESS, 5, 100, TcpControl::None, b"", 0);
+        assert_eq!(reading, Reading::Whole);
     }
 
     #[test]

@@ -12,8 +12,10 @@
 //! lies in a [large frame](Nic::large_frame); of those there are few, and at least one.
 //! Locks: `receive`, held while frames are looked at, above all of the network's own; `transmit`, a leaf.
 mod frame;
+mod traffic;
 
 pub use frame::{Checksum, Frame, LARGE_PACKET, MTU};
+pub use traffic::Traffic;
 
 use super::{Chain, Device, DmaBuffer, Kick, Part, Queue, VirtioError, feature};
 use crate::sync::SpinLock;
@@ -43,7 +45,7 @@ const MERGED: u64 = 1 << 15;
 /// Queue numbers.
 const RECEIVE: u16 = 0;
 const TRANSMIT: u16 = 1;
-/// Entries of either; QEMU has 256.
+/// Their sizes; QEMU has 256.
 const RECEIVE_SIZE: u16 = 128;
 const TRANSMIT_SIZE: u16 = 256;
 /// Frames kept back for CPUs that asked for room at the same moment.
@@ -105,26 +107,6 @@ struct Transmit {
     wanted: bool,
 }
 
-/// Frames and bytes one way.
-#[derive(Default)]
-pub struct Traffic {
-    frames: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Traffic {
-    fn count(&self, bytes: usize) {
-        self.frames.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Frames, bytes.
-    pub fn so_far(&self) -> (u64, u64) {
-        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (load(&self.frames), load(&self.bytes))
-    }
-}
-
 /// What the card tells its user. Called where interrupts are handled.
 pub trait User: Sync {
     /// A frame came; `checked`: checksums behind IP's header are right. What is sent meanwhile is flushed afterwards.
@@ -165,8 +147,7 @@ impl Nic {
     /// # Errors
     /// As the transport and queues have them; Features for a card without an address.
     pub fn start(device: Device, user: &'static dyn User) -> Result<&'static Self, VirtioError> {
-        // Not SEGMENTS: with it, connections that lose packets have been seen to stop for good.
-        let offloads = CHECKSUM | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
+        let offloads = CHECKSUM | SEGMENTS | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
         device.negotiate(feature::EVENT_INDEX | MAC | STATUS | offloads, MAC)?;
         let mac = device.configuration(0).ok_or(VirtioError::Features)?;
         let receive = Receive {
@@ -409,6 +390,12 @@ impl Nic {
             }
         }
         true
+    }
+
+    /// Whether [`User::room`] is still to be called for who was turned away. Who enters a list of those must ask afterwards:
+    /// the call may have come in between.
+    pub fn will_tell_of_room(&self) -> bool {
+        self.transmit.lock().wanted
     }
 
     /// Asks for an interrupt when something was sent. True if something was meanwhile, and was collected.

@@ -308,8 +308,10 @@ impl Network {
         self.nic.flush();
     }
 
-    /// Runs the connection again when the card has room.
-    pub fn wait_for_room(&self, wire: Arc<Wire>) {
+    /// Runs the connection again when the card has room. False if it has some already, and nobody will be told.
+    #[must_use]
+    pub fn wait_for_room(&self, wire: Arc<Wire>) -> bool {
         self.waiting.lock().push(wire);
+        self.nic.will_tell_of_room()
     }
 }

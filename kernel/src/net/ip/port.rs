@@ -47,7 +47,7 @@ pub struct Port<'a> {
     pub mute: bool,
     /// The card was busy.
     pub busy: bool,
-    /// To be filled: asked for before it is known whether there is anything to send.
+    /// To be filled.
     frame: Option<Frame>,
     /// There is more to send than a packet takes: the card may cut it.
     pub bulk: bool,
@@ -76,6 +76,19 @@ impl<'a> Port<'a> {
 }
 
 impl Port<'_> {
+    /// Whether there is a frame to be filled. Who has smoltcp send asks before: a segment that it wants to repeat after three
+    /// acknowledgements, and for which it finds none, it forgets, and stops its timer.
+    pub fn is_ready(&mut self) -> bool {
+        if self.frame.is_none() && !self.mute {
+            self.frame = match self.bulk {
+                true => self.network.nic.large_frame(),
+                false => self.network.nic.frame(),
+            };
+            self.busy |= self.frame.is_none();
+        }
+        self.frame.is_some() || self.mute
+    }
+
     /// A packet was filled.
     fn sent(&mut self, packet: &[u8]) {
         COUNTS.tcp_out.add();
@@ -173,15 +186,7 @@ impl<'b> Device for Port<'b> {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Self::TxToken<'_>> {
-        if self.frame.is_none() && !self.mute {
-            self.frame = match self.bulk {
-                true => self.network.nic.large_frame(),
-                false => self.network.nic.frame(),
-            };
-            self.busy |= self.frame.is_none();
-        }
-        let goes = self.frame.is_some() || self.mute;
-        goes.then_some(Goes {
+        self.is_ready().then_some(Goes {
             port: self,
             cut: None,
         })

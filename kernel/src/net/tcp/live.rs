@@ -54,7 +54,7 @@ impl Live {
             interface,
             sockets,
             handle,
-            cuts: network.nic.cuts(),
+            cuts: network.nic.cuts() && ends.local.is_ipv4(),
         }))
     }
 

@@ -109,7 +109,7 @@ impl Course {
             .wrapping_add(u32::from(confirmed))
     }
 
-    fn progress(&self, socket: &Socket) -> Progress {
+    fn progress(&self, socket: &Socket, front: Option<u32>) -> Progress {
         let came = matches!(
             socket.state(),
             State::CloseWait | State::Closing | State::LastAck | State::TimeWait
@@ -121,6 +121,7 @@ impl Course {
             ring,
             free: ring - received,
             unacknowledged: self.unacknowledged(socket),
+            front: front.unwrap_or(self.queued),
         }
     }
 }
@@ -282,7 +283,10 @@ impl Machine {
     pub fn read(&mut self, ip: &Ip, segment: &Segment, now: u64) -> Reading {
         let reading = match (self.stage, &mut self.live) {
             (Stage::Opening, _) => self.read_first(segment),
-            (Stage::Open, Some(live)) => self.course.progress(live.socket()).read(ip, segment),
+            (Stage::Open, Some(live)) => {
+                let front = self.front;
+                self.course.progress(live.socket(), front).read(ip, segment)
+            }
             _ => Reading::Whole,
         };
         if !matches!(reading, Reading::Questioned(_) | Reading::Ignored) {

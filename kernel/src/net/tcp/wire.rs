@@ -271,15 +271,15 @@ impl Wire {
         machine.exchange(live.socket(), &self.stalled, now);
         port.bulk = live.cuts && live.socket().send_queue() > SEGMENT;
         let shown = machine.shown(now);
-        let (interface, sockets) = (&mut live.interface, &mut live.sockets);
-        while interface.poll_egress(shown, &mut port, sockets) == PollResult::SocketStateChanged {}
+        let due = send(live, &mut port, shown);
         machine.front = port.front;
         machine.settle(live.socket().state(), !port.last.is_empty());
         machine.observe(live.socket(), now);
         match machine.stage {
-            Stage::Opening | Stage::Open if port.busy => self.network.wait_for_room(self.clone()),
             Stage::Opening | Stage::Open => {
-                let due = live.interface.poll_at(shown, &live.sockets);
+                // What is due and found the card busy is so until there is room.
+                let told = port.busy && self.network.wait_for_room(self.clone());
+                let due = due.filter(|_| !told);
                 self.arm(machine, due, now);
             }
             Stage::Resting => {
@@ -370,5 +370,19 @@ impl Wire {
         };
         frame.packet(packet.len()).copy_from_slice(packet);
         self.network.send(frame, self.ends.remote.ip());
+    }
+}
+
+/// Sends what is due, as far as the card has room, and gives when something is next.
+fn send(live: &mut Live, port: &mut Port, shown: Instant) -> Option<Instant> {
+    loop {
+        let due = live.interface.poll_at(shown, &live.sockets);
+        if due.is_none_or(|due| due > shown) || !port.is_ready() {
+            return due;
+        }
+        let (interface, sockets) = (&mut live.interface, &mut live.sockets);
+        if interface.poll_egress(shown, port, sockets) != PollResult::SocketStateChanged {
+            return live.interface.poll_at(shown, &live.sockets);
+        }
     }
 }
