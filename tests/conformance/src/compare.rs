@@ -1,12 +1,13 @@
 //! One package in one configuration: both sides' tests beside each other, and a second look at what differs.
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use crate::events::{Status, Test, Tests, top_level};
 use crate::sides::{Bench, Selection, Side, top_levels};
 
 /// A test that did not end alike.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Difference {
     pub test: String,
     pub linux: Status,
@@ -16,7 +17,7 @@ pub struct Difference {
 }
 
 /// How a package went in one configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Verdict {
     /// Tests (subtests counted) that ended alike, by how they ended.
     pub passed: usize,

@@ -1,12 +1,11 @@
-//! Derives the exclusions: each package on Linux as it is, without fork, and without sockets. A test that then ends otherwise
-//! needs what was taken away, in ring 0 as well.
+//! Derives the exclusions: each package on Linux as it is, and without fork. A test that then ends otherwise needs it, in ring 0
+//! as well.
 
 use anyhow::Result;
 
 use crate::compare::{Difference, covered, differences, roots};
 use crate::events::{Status, Test, Tests};
 use crate::exclusions::Exclusion;
-use crate::filter::Lack;
 use crate::sides::{Bench, Selection, Side, top_levels};
 
 /// Prints what a package's lines in the file of exclusions should be: `+` for one to add, `-` for one that nothing derives, ` `
@@ -14,32 +13,28 @@ use crate::sides::{Bench, Selection, Side, top_levels};
 pub fn derive(bench: &Bench, package: &str, cpus: u32, written: &[Exclusion]) -> Result<()> {
     let linux = bench.run_all(package, Side::Linux { cpus }, &[], &Tests::new())?;
     let written: Vec<&Exclusion> = written.iter().filter(|e| e.package == package).collect();
+    let mut without = bench.run_all(package, Side::WithoutFork, &[], &linux.tests)?;
+    // One that panics takes others with it that were under way: each shows alone what it does.
+    let unfinished =
+        |(name, test): (&String, &Test)| (test.status == Status::Unfinished).then(|| name.clone());
+    let unfinished: Vec<String> = without.tests.iter().filter_map(unfinished).collect();
+    for test in top_levels(&unfinished) {
+        let only = std::slice::from_ref(&test);
+        let alone = bench.run(package, Side::WithoutFork, Selection { only, skip: &[] })?;
+        without.tests.extend(alone.tests);
+    }
+    let all = differences(&linux.tests, &without.tests);
     let mut derived: Vec<String> = Vec::new();
-    for lack in Lack::ALL {
-        let side = Side::Lacking(lack);
-        let mut without = bench.run_all(package, side, &[], &linux.tests)?;
-        // One that panics takes others with it that were under way: each shows alone what it does.
-        let unfinished = |(name, test): (&String, &Test)| {
-            (test.status == Status::Unfinished).then(|| name.clone())
-        };
-        let unfinished: Vec<String> = without.tests.iter().filter_map(unfinished).collect();
-        for test in top_levels(&unfinished) {
-            let only = std::slice::from_ref(&test);
-            let alone = bench.run(package, side, Selection { only, skip: &[] })?;
-            without.tests.extend(alone.tests);
-        }
-        let all = differences(&linux.tests, &without.tests);
-        for difference in roots(&all) {
-            let known = written.iter().any(|e| e.test == difference.test);
-            let sign = if known { ' ' } else { '+' };
-            let (reason, why) = explain(lack, difference);
-            let change = format!("{}->{}", difference.linux.name(), difference.ring0.name());
-            println!(
-                "{sign} {package} {} {reason}   # {change}: {why}",
-                difference.test
-            );
-            derived.push(difference.test.clone());
-        }
+    for difference in roots(&all) {
+        let known = written.iter().any(|e| e.test == difference.test);
+        let sign = if known { ' ' } else { '+' };
+        let (reason, why) = explain(difference);
+        let change = format!("{}->{}", difference.linux.name(), difference.ring0.name());
+        println!(
+            "{sign} {package} {} {reason}   # {change}: {why}",
+            difference.test
+        );
+        derived.push(difference.test.clone());
     }
     for exclusion in written.iter().filter(|e| !covered(&derived, &e.test)) {
         let there = if linux.tests.contains_key(&exclusion.test) {
@@ -55,7 +50,7 @@ pub fn derive(bench: &Bench, package: &str, cpus: u32, written: &[Exclusion]) ->
     Ok(())
 }
 
-fn explain(lack: Lack, difference: &Difference) -> (&'static str, String) {
+fn explain(difference: &Difference) -> (&'static str, String) {
     let line = difference
         .output
         .lines()
@@ -72,10 +67,10 @@ fn explain(lack: Lack, difference: &Difference) -> (&'static str, String) {
         "GoTool",
         "'go'",
     ];
-    let reason = match lack {
-        Lack::Sockets => "sockets",
-        Lack::Fork if builds.iter().any(|word| text.contains(word)) => "toolchain",
-        Lack::Fork => "fork",
+    let reason = if builds.iter().any(|word| text.contains(word)) {
+        "toolchain"
+    } else {
+        "fork"
     };
     (reason, line)
 }

@@ -17,7 +17,6 @@ pub const REASONS: &[(&str, &str)] = &[
         "toolchain",
         "builds or inspects something with the go command, which is another process",
     ),
-    ("sockets", "opens a socket"),
     (
         "host",
         "asks for something of this host that the VM has not",

@@ -2,7 +2,7 @@
 //!
 //! * `packages.rs` has the list and builds the test binaries, `sides.rs` runs one of them on either side, `events.rs` reads
 //!   what it says.
-//! * `compare.rs` finds what differs and looks a second time, `report.rs` writes docs/conformance.md and results.json.
+//! * `compare.rs` finds what differs and looks a second time, `kept.rs` keeps that, `report.rs` writes docs/conformance.md and results.json.
 //! * `exclusions.rs` reads the file of tests that cannot run in ring 0; `filter.rs` and `derive.rs` find out which those are.
 
 mod compare;
@@ -12,6 +12,7 @@ mod exclusions;
 #[path = "../../src/execute.rs"]
 mod execute;
 mod filter;
+mod kept;
 mod packages;
 mod report;
 mod sides;
@@ -28,12 +29,13 @@ use clap::Parser;
 
 use events::Tests;
 use exclusions::Exclusion;
+use kept::{Kept, Pass};
 use packages::{Go, PATTERNS, SHORT, top};
 use report::{Report, Row};
 use sides::{Bench, Engine, Side, ringo};
 
-/// The first argument that makes this program one that takes something away and becomes another (see filter.rs).
-const WITHOUT: &str = "without";
+/// The first argument that makes this program one that gives up fork and becomes another (see filter.rs).
+const WITHOUT_FORK: &str = "without-fork";
 
 /// Run the tests of Go's standard library in ring 0 and compare them with Linux.
 #[derive(Parser)]
@@ -71,6 +73,10 @@ struct Options {
     #[arg(long)]
     ringo: Option<PathBuf>,
 
+    /// Go on with a pass that was interrupted: keep what it found
+    #[arg(long)]
+    resume: bool,
+
     /// Run excluded tests, too
     #[arg(long)]
     all_tests: bool,
@@ -79,7 +85,7 @@ struct Options {
     #[arg(long)]
     page: Option<PathBuf>,
 
-    /// Find out on Linux which tests need fork or sockets, and print what the file of exclusions lacks
+    /// Find out on Linux which tests need fork, and print what the file of exclusions lacks
     #[arg(long)]
     derive: bool,
 
@@ -89,8 +95,8 @@ struct Options {
 
 fn main() -> Result<ExitCode> {
     let mut args = std::env::args_os().skip(1).peekable();
-    if args.next_if(|first| first == WITHOUT).is_some() {
-        filter::exec(args)?;
+    if args.next_if(|first| first == WITHOUT_FORK).is_some() {
+        filter::exec_without_fork(args)?;
     }
     default_signals()?;
     let options = Options::parse();
@@ -157,16 +163,23 @@ fn run(
         .jobs
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() / 2))
         .max(1);
-    let rows = run_packages(bench, packages, &sides, exclusions, options.all_tests, jobs);
-    let everything = options.packages.is_empty()
-        && !options.short
-        && options.engine.is_empty()
-        && !options.all_tests;
     let own: Vec<Exclusion> = exclusions
         .iter()
         .filter(|e| packages.contains(&e.package))
         .cloned()
         .collect();
+    let used: &[Exclusion] = if options.all_tests { &[] } else { &own };
+    let runner = Runner {
+        bench,
+        pass: Pass::begin(options.resume)?,
+        sides: &sides,
+        exclusions: used,
+    };
+    let rows = runner.packages(packages, jobs);
+    let everything = options.packages.is_empty()
+        && !options.short
+        && options.engine.is_empty()
+        && !options.all_tests;
     let report = Report {
         bench,
         sides: &sides,
@@ -182,11 +195,11 @@ fn run(
     }
     let cells = || rows.iter().flat_map(|row| &row.cells);
     let agree = cells()
-        .filter(|(_, cell)| cell.as_ref().is_ok_and(compare::Verdict::agrees))
+        .filter(|(_, cell)| cell.as_ref().is_ok_and(|kept| kept.verdict.agrees()))
         .count();
     let once: usize = cells()
         .filter_map(|(_, cell)| cell.as_ref().ok())
-        .map(|verdict| verdict.flaky.len())
+        .map(|kept| kept.verdict.flaky.len())
         .sum();
     println!(
         "{agree} of {} runs agree with Linux; {once} tests differed once",
@@ -230,75 +243,81 @@ fn sides(options: &Options, left_out: &mut Vec<String>) -> Vec<Side> {
     all
 }
 
-fn run_packages(
-    bench: &Bench,
-    packages: &[String],
-    sides: &[Side],
-    exclusions: &[Exclusion],
-    all_tests: bool,
-    jobs: usize,
-) -> Vec<Row> {
-    let next = AtomicUsize::new(0);
-    let rows: Mutex<Vec<(usize, Row)>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(package) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let own: Vec<&Exclusion> = exclusions
-                        .iter()
-                        .filter(|e| e.package == *package && !all_tests)
-                        .collect();
-                    let row = run_package(bench, package, sides, &own);
-                    let index = packages
-                        .iter()
-                        .position(|p| p == package)
-                        .unwrap_or_default();
-                    rows.lock()
-                        .expect("no worker panics holding it")
-                        .push((index, row));
-                }
-            });
-        }
-    });
-    let mut rows = rows.into_inner().expect("the workers have ended");
-    rows.sort_by_key(|(index, _)| *index);
-    rows.into_iter().map(|(_, row)| row).collect()
+/// Runs packages in the configurations.
+struct Runner<'a> {
+    bench: &'a Bench,
+    pass: Pass,
+    sides: &'a [Side],
+    exclusions: &'a [Exclusion],
 }
 
-/// One package in all configurations; each number of CPUs has its own run on Linux to compare with.
-fn run_package(bench: &Bench, package: &str, sides: &[Side], exclusions: &[&Exclusion]) -> Row {
-    let mut linux: Vec<(u32, sides::Run)> = Vec::new();
-    let mut cells = Vec::new();
-    for &side in sides {
-        let Side::Ring0 { cpus, .. } = side else {
-            continue;
-        };
-        let own = Side::Linux { cpus };
-        let mut attempt = || -> Result<compare::Verdict> {
-            if !linux.iter().any(|(n, _)| *n == cpus) {
-                let run = bench.run_all(package, own, &skipped(exclusions, own), &Tests::new())?;
-                ensure!(!run.late, "no end on Linux itself: {}", run.log.display());
-                linux.push((cpus, run));
+impl Runner<'_> {
+    /// All packages, so many at a time.
+    fn packages(&self, packages: &[String], jobs: usize) -> Vec<Row> {
+        let next = AtomicUsize::new(0);
+        let rows: Mutex<Vec<(usize, Row)>> = Mutex::default();
+        std::thread::scope(|scope| {
+            for _ in 0..jobs {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(package) = packages.get(index) else {
+                            break;
+                        };
+                        let row = self.package(package);
+                        rows.lock()
+                            .expect("no worker panics holding it")
+                            .push((index, row));
+                    }
+                });
             }
-            let (_, expected) = linux
-                .iter()
-                .find(|(n, _)| *n == cpus)
-                .context("it was just run")?;
-            compare::judge(
-                bench,
-                package,
-                (own, expected),
-                side,
-                &skipped(exclusions, side),
-            )
-        };
-        let cell = attempt().map_err(|error| format!("{error:#}"));
-        show(package, side, &cell);
-        cells.push((side, cell));
+        });
+        let mut rows = rows.into_inner().expect("the workers have ended");
+        rows.sort_by_key(|(index, _)| *index);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
-    Row {
-        package: package.to_owned(),
-        cells,
+
+    /// One package in all configurations; each number of CPUs has its own run on Linux to compare with.
+    fn package(&self, package: &str) -> Row {
+        let exclusions: Vec<&Exclusion> = self
+            .exclusions
+            .iter()
+            .filter(|e| e.package == package)
+            .collect();
+        let mut linux: Vec<(u32, sides::Run)> = Vec::new();
+        let mut cells = Vec::new();
+        for &side in self.sides {
+            let Side::Ring0 { cpus, .. } = side else {
+                continue;
+            };
+            if let Some(kept) = self.pass.find(package, side) {
+                cells.push((side, Ok(kept)));
+                continue;
+            }
+            let own = Side::Linux { cpus };
+            let mut attempt = || -> Result<Kept> {
+                let skip = skipped(&exclusions, own);
+                if !linux.iter().any(|(n, _)| *n == cpus) {
+                    let run = self.bench.run_all(package, own, &skip, &Tests::new())?;
+                    ensure!(!run.late, "no end on Linux itself: {}", run.log.display());
+                    linux.push((cpus, run));
+                }
+                let (_, expected) = linux
+                    .iter()
+                    .find(|(n, _)| *n == cpus)
+                    .context("it was just run")?;
+                let skip = skipped(&exclusions, side);
+                let verdict = compare::judge(self.bench, package, (own, expected), side, &skip)?;
+                self.pass.keep(package, side, verdict)
+            };
+            let cell = attempt().map_err(|error| format!("{error:#}"));
+            show(package, side, &cell);
+            cells.push((side, cell));
+        }
+        Row {
+            package: package.to_owned(),
+            cells,
+        }
     }
 }
 
@@ -316,9 +335,9 @@ fn skipped(exclusions: &[&Exclusion], side: Side) -> Vec<String> {
 }
 
 /// A line per run on the terminal, and one per difference.
-fn show(package: &str, side: Side, cell: &Result<compare::Verdict, String>) {
+fn show(package: &str, side: Side, cell: &Result<Kept, String>) {
     let verdict = match cell {
-        Ok(verdict) => verdict,
+        Ok(kept) => &kept.verdict,
         Err(why) => return println!("{package} {}: {why}", side.name()),
     };
     println!(

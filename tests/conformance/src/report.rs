@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 
 use crate::compare::{Difference, Verdict};
 use crate::exclusions::{Exclusion, REASONS};
-use crate::packages::{PATTERNS, work};
+use crate::kept::{Kept, first_line};
+use crate::packages::work;
 use crate::sides::{Bench, Side};
 
 /// A package's verdict in each configuration, in the configurations' order.
 pub struct Row {
     pub package: String,
     /// The side, and what came of it or why nothing did.
-    pub cells: Vec<(Side, Result<Verdict, String>)>,
+    pub cells: Vec<(Side, Result<Kept, String>)>,
 }
 
 /// All there is to report.
@@ -34,7 +35,7 @@ impl Report<'_> {
     pub fn write_json(&self) -> Result<()> {
         let rows: Vec<Value> = self.rows.iter().map(row_json).collect();
         let whole = json!({
-            "date": date(), "go": self.bench.go.version, "cpu": cpu(), "kernel": kernel(), "short": !self.bench.long, "packages": rows,
+            "go": self.bench.go.version, "cpu": cpu(), "kernel": kernel(), "short": !self.bench.long, "packages": rows,
         });
         let file = work().join("results.json");
         std::fs::write(&file, format!("{whole:#}\n")).with_context(|| file.display().to_string())
@@ -68,8 +69,7 @@ impl Report<'_> {
              The tests of the standard library run as a Linux process and in ring 0 (`ringo exec`), from the same binary, in the \
              package's own directory, and are compared test by test: pass, skip or fail, subtests counted. A test that differs is run \
              again alone on both sides; if it then agrees it is listed under \"Differing once\".\n\n\
-             {}, Go {}{flags}. Host: {}, {}. Each VM has {} of memory; a Linux process may use as many CPUs as the VM has.\n\n",
-            date(),
+             Go {}{flags}. Host: {}, {}. Each VM has {} of memory; a Linux process may use as many CPUs as the VM has.\n\n",
             self.bench.go.version,
             cpu(),
             kernel(),
@@ -78,7 +78,21 @@ impl Report<'_> {
         for line in self.left_out {
             let _ = writeln!(page, "{line}\n");
         }
-        let _ = writeln!(page, "Packages: {}.\n", PATTERNS.join(", "));
+        let mut builds: Vec<String> = self
+            .rows
+            .iter()
+            .flat_map(|row| &row.cells)
+            .filter_map(|(_, cell)| cell.as_ref().ok())
+            .map(|kept| format!("{} ({})", kept.build, kept.date))
+            .collect();
+        builds.sort_unstable();
+        builds.dedup();
+        let _ = writeln!(
+            page,
+            "{} packages; builds and days: {}.\n",
+            self.rows.len(),
+            builds.join(", ")
+        );
     }
 
     fn table(&self, page: &mut String) {
@@ -104,7 +118,7 @@ impl Report<'_> {
             );
             for (index, (_, cell)) in row.cells.iter().enumerate() {
                 let _ = write!(page, " {} |", cell_text(cell));
-                if let Ok(verdict) = cell {
+                if let Ok(Kept { verdict, .. }) = cell {
                     totals[index].0 += verdict.passed;
                     totals[index].1 += verdict.skipped;
                     totals[index].2 += verdict.differing.len();
@@ -123,8 +137,8 @@ impl Report<'_> {
         let mut lines = String::new();
         for row in self.rows {
             for (side, cell) in &row.cells {
-                let Ok(verdict) = cell else { continue };
-                for d in of(verdict) {
+                let Ok(kept) = cell else { continue };
+                for d in of(&kept.verdict) {
                     let _ = writeln!(
                         lines,
                         "| {} | {} | {} | {} | {} |",
@@ -152,7 +166,7 @@ impl Report<'_> {
         page.push_str(
             "## Exclusions\n\n\
              Run on neither side (those of the emulation: left out with TCG only); tests/conformance/exclusions.txt is the list. \
-             `cargo run -p ringo-conformance -- --derive` finds those that need fork or sockets by taking them away from the tests on Linux.\n\n",
+             `cargo run -p ringo-conformance -- --derive` finds those that need fork by taking it away from the tests on Linux.\n\n",
         );
         for (reason, meaning) in REASONS {
             let of: Vec<&Exclusion> = self
@@ -178,9 +192,9 @@ impl Report<'_> {
     }
 }
 
-fn cell_text(cell: &Result<Verdict, String>) -> String {
+fn cell_text(cell: &Result<Kept, String>) -> String {
     let verdict = match cell {
-        Ok(verdict) => verdict,
+        Ok(kept) => &kept.verdict,
         Err(_) => return "could not be run".to_owned(),
     };
     let mut parts: Vec<String> = Vec::new();
@@ -213,7 +227,8 @@ fn row_json(row: &Row) -> Value {
         .cells
         .iter()
         .map(|(side, cell)| match cell {
-            Ok(v) => json!({
+            Ok(Kept { verdict: v, build, date }) => json!({
+                "build": build, "date": date,
                 "configuration": side.name(), "pass": v.passed, "skip": v.skipped, "fail": v.failed,
                 "differing": differences(&v.differing), "once": differences(&v.flaky), "codes": v.codes,
                 "seconds_linux": v.seconds.0, "seconds_ring0": v.seconds.1,
@@ -222,16 +237,6 @@ fn row_json(row: &Row) -> Value {
         })
         .collect();
     json!({"package": row.package, "configurations": cells})
-}
-
-fn first_line(command: &mut Command) -> String {
-    let output = command.output().map(|o| o.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&output);
-    text.lines().next().unwrap_or("unknown").to_owned()
-}
-
-fn date() -> String {
-    first_line(Command::new("date").args(["-u", "+%Y-%m-%d"]))
 }
 
 fn kernel() -> String {

@@ -11,7 +11,6 @@ use rustix::thread::CpuSet;
 use crate::events::{self, Status, Tests, top_level};
 use crate::exclusions::pattern;
 use crate::execute;
-use crate::filter::Lack;
 use crate::packages::{Go, file_name, top, work};
 
 /// How QEMU runs the VM.
@@ -43,8 +42,8 @@ impl Engine {
 pub enum Side {
     /// A process that may use so many CPUs.
     Linux { cpus: u32 },
-    /// The same, with something taken away.
-    Lacking(Lack),
+    /// A process that cannot fork.
+    WithoutFork,
     /// A VM.
     Ring0 { engine: Engine, cpus: u32 },
 }
@@ -53,7 +52,7 @@ impl Side {
     pub fn name(self) -> String {
         match self {
             Side::Linux { cpus } => format!("linux-{cpus}"),
-            Side::Lacking(lack) => format!("linux-without-{}", lack.name()),
+            Side::WithoutFork => "linux-without-fork".to_owned(),
             Side::Ring0 { engine, cpus } => format!("{}-{cpus}", engine.name()),
         }
     }
@@ -98,7 +97,7 @@ impl Bench {
         let binary = self.go.test_binary(package)?;
         let limit = match side {
             Side::Ring0 { engine, .. } => self.limit * engine.patience(),
-            Side::Linux { .. } | Side::Lacking(_) => self.limit,
+            Side::Linux { .. } | Side::WithoutFork => self.limit,
         };
         let mut command = self.program(&binary, side)?;
         command
@@ -135,9 +134,9 @@ impl Bench {
     fn program(&self, binary: &Path, side: Side) -> Result<Command> {
         let mut command = match side {
             Side::Linux { .. } => Command::new(binary),
-            Side::Lacking(lack) => {
+            Side::WithoutFork => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.args([crate::WITHOUT, lack.name()]).arg(binary);
+                command.arg(crate::WITHOUT_FORK).arg(binary);
                 command
             }
             Side::Ring0 { engine, cpus } => {
