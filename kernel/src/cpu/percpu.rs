@@ -120,10 +120,11 @@ const _: () = assert!(offset_of!(PerCpu, vif) == offset::VIF);
 const _: () = assert!(offset_of!(PerCpu, id) == offset::ID);
 
 impl PerCpu {
+    /// All zeros, so that the table is no part of the kernel's image: [`begin`](Self::begin) says the rest.
     const fn new() -> Self {
         Self {
             this: AtomicUsize::new(0),
-            in_kernel: AtomicU8::new(1),
+            in_kernel: AtomicU8::new(0),
             pending: AtomicU8::new(0),
             keep_vectors: AtomicU8::new(0),
             kernel_stack: AtomicUsize::new(0),
@@ -135,12 +136,12 @@ impl PerCpu {
             noted_vectors: [const { AtomicU64::new(0) }; 4],
             run_queue: RunQueue::new(),
             timers: TimerQueue::new(),
-            timer_armed: Cell::new(u64::MAX),
-            cpu_alarm: AtomicU64::new(u64::MAX),
-            sample_due: AtomicU64::new(u64::MAX),
+            timer_armed: Cell::new(0),
+            cpu_alarm: AtomicU64::new(0),
+            sample_due: AtomicU64::new(0),
             threads_time: AtomicU64::new(0),
             running_since: AtomicU64::new(0),
-            slice_end: AtomicU64::new(u64::MAX),
+            slice_end: AtomicU64::new(0),
             idle: AtomicU8::new(0),
             poll_ns: Cell::new(0),
             halt_lead: Cell::new(0),
@@ -153,6 +154,19 @@ impl PerCpu {
             ipis: AtomicU64::new(0),
             timer_arms: AtomicU64::new(0),
             transfers: [const { Transfers::new() }; 2],
+        }
+    }
+
+    /// What is not zero when this CPU, which is number `id`, starts. Nobody else looks at it before it counts as online.
+    fn begin(&self, id: usize) {
+        let this = core::ptr::from_ref(self) as usize;
+        self.this.store(this, Ordering::Relaxed);
+        self.in_kernel.store(1, Ordering::Relaxed);
+        self.id.set(id);
+        self.timers.begin();
+        self.timer_armed.set(u64::MAX);
+        for never in [&self.cpu_alarm, &self.sample_due, &self.slice_end] {
+            never.store(u64::MAX, Ordering::Relaxed);
         }
     }
 
@@ -231,10 +245,7 @@ pub fn this_cpu() -> &'static PerCpu {
 /// Points GS at the data of CPU `id`. First thing on each CPU.
 pub fn install(id: usize) {
     let percpu = &CPUS[id];
-    percpu.id.set(id);
-    percpu
-        .this
-        .store(core::ptr::from_ref(percpu) as usize, Ordering::Relaxed);
+    percpu.begin(id);
     // SAFETY: only GS.base changes, which nothing used before.
     unsafe { super::msr::write(super::msr::GS_BASE, core::ptr::from_ref(percpu) as u64) };
 }

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use ringo_abi::Errno;
+use spin::Once;
 
 /// The largest buffer that is recycled, and the largest piece of a stream.
 pub const MAX: usize = 1 << MAX_SHIFT;
@@ -35,7 +36,8 @@ impl Lists {
     }
 }
 
-static HERE: [Lists; MAX_CPUS] = [const { Lists::new() }; MAX_CPUS];
+/// Made at a CPU's first use: until then all zeros, and no part of the kernel's image.
+static HERE: [Once<Lists>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 static FOR_ALL: Lists = Lists::new();
 /// Bytes taken from the heap and not given back to it.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -50,7 +52,7 @@ fn class(length: usize) -> Option<usize> {
 }
 
 fn here() -> &'static Lists {
-    &HERE[this_cpu().id.get()]
+    HERE[this_cpu().id.get()].call_once(Lists::new)
 }
 
 impl Buffer {
@@ -118,7 +120,6 @@ impl DerefMut for Buffer {
 
 /// Whether sockets hold so much that each should take only little more.
 pub fn is_tight() -> bool {
-    use spin::Once;
     static LIMIT: Once<usize> = Once::new();
     let limit = LIMIT.call_once(|| frames::counts().1 * frames::FRAME / 4);
     TAKEN.load(Ordering::Relaxed) > *limit

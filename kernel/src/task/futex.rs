@@ -1,8 +1,8 @@
 //! Futexes (futex(2)).
 //!
 //! A table of buckets by hashed address, a lock each, so that threads on different futexes do not meet. A bucket's
-//! waiters stand in the order they came. The word is read under the bucket's lock without faulting; if its page is not
-//! there, the lock is dropped, the page faulted in, and all begins again.
+//! waiters (futex_queue.rs) stand in the order they came. The word is read under the bucket's lock without faulting; if its
+//! page is not there, the lock is dropped, the page faulted in, and all begins again.
 //!
 //! ```text
 //!   waiter (bucket locked)                waker
@@ -11,28 +11,22 @@
 //! ```
 //!
 //! Keys are addresses: there is one address space. (A page mapped twice and waited on by two addresses is not matched.)
-//! Cost: O(waiters in the bucket), with 1024 buckets; waking the first waiter of an address is O(1) when the bucket holds
-//! only its waiters.
+//! Cost: waiting and giving up are O(1); waking is O(waiters in the bucket), with 1024 buckets, and O(woken) when the bucket
+//! holds only the address's waiters.
+use super::futex_queue::Waiters;
 use super::thread::Thread;
 use super::{block, cancel_block, current, prepare_block, wake as wake_thread};
 use crate::memory::user;
 use crate::sync::{SpinGuard, SpinLock};
 use crate::time;
-use alloc::collections::VecDeque;
 use core::sync::atomic::Ordering;
 use ringo_abi::{Errno, SysResult};
 
 const BUCKETS: usize = 1024;
 
-struct Waiter {
-    thread: &'static Thread,
-    address: usize,
-    bitset: u32,
-}
+type Bucket = SpinLock<Waiters>;
 
-type Bucket = SpinLock<VecDeque<Waiter>>;
-
-static TABLE: [Bucket; BUCKETS] = [const { SpinLock::new(VecDeque::new()) }; BUCKETS];
+static TABLE: [Bucket; BUCKETS] = [const { SpinLock::new(Waiters::new()) }; BUCKETS];
 
 fn bucket(address: usize) -> &'static Bucket {
     // Fibonacci hashing of the word's number; the low bits alone would put all of one struct's futexes together.
@@ -41,7 +35,7 @@ fn bucket(address: usize) -> &'static Bucket {
 }
 
 /// The word at `address`, under the lock of its bucket.
-fn lock_and_read(address: usize) -> Result<(SpinGuard<'static, VecDeque<Waiter>>, u32), Errno> {
+fn lock_and_read(address: usize) -> Result<(SpinGuard<'static, Waiters>, u32), Errno> {
     loop {
         let guard = bucket(address).lock();
         if let Some(value) = user::read_u32_no_fault(address) {
@@ -63,17 +57,12 @@ pub fn wait(address: usize, expected: u32, deadline: Option<u64>, bitset: u32) -
     if value != expected {
         return Err(Errno::EAGAIN);
     }
-    thread.futex.store(address, Ordering::Relaxed);
     prepare_block(thread);
-    guard.push_back(Waiter {
-        thread,
-        address,
-        bitset,
-    });
+    guard.push(thread, address, bitset);
     drop(guard);
     loop {
         // Woken: whoever took us out of the bucket cleared this.
-        if thread.futex.load(Ordering::Acquire) == 0 {
+        if thread.futex.address.load(Ordering::Acquire) == 0 {
             cancel_block(thread);
             return Ok(0);
         }
@@ -100,17 +89,14 @@ pub fn wait(address: usize, expected: u32, deadline: Option<u64>, bitset: u32) -
 /// Takes the thread out of whichever bucket it stands in (a requeue may move it). False if it was woken meanwhile.
 fn withdraw(thread: &'static Thread) -> bool {
     loop {
-        let address = thread.futex.load(Ordering::Acquire);
+        let address = thread.futex.address.load(Ordering::Acquire);
         if address == 0 {
             return false;
         }
         let mut waiters = bucket(address).lock();
-        if let Some(at) = waiters
-            .iter()
-            .position(|waiter| core::ptr::eq(waiter.thread, thread))
-        {
-            waiters.remove(at);
-            thread.futex.store(0, Ordering::Release);
+        // Still the same: the lock held is the one that its place is changed under.
+        if thread.futex.address.load(Ordering::Acquire) == address {
+            waiters.remove(thread);
             return true;
         }
     }
@@ -122,19 +108,12 @@ pub fn wake(address: usize, count: usize, bitset: u32) -> usize {
     take(&mut waiters, address, count, bitset)
 }
 
-fn take(waiters: &mut VecDeque<Waiter>, address: usize, count: usize, bitset: u32) -> usize {
+fn take(waiters: &mut Waiters, address: usize, count: usize, bitset: u32) -> usize {
     let mut woken = 0;
-    let mut at = 0;
-    while woken < count && at < waiters.len() {
-        if waiters[at].address == address && waiters[at].bitset & bitset != 0 {
-            if let Some(waiter) = waiters.remove(at) {
-                waiter.thread.futex.store(0, Ordering::Release);
-                wake_thread(waiter.thread);
-                woken += 1;
-            }
-        } else {
-            at += 1;
-        }
+    for thread in waiters.of(address, bitset).take(count) {
+        waiters.remove(thread);
+        wake_thread(thread);
+        woken += 1;
     }
     woken
 }
@@ -172,19 +151,12 @@ pub fn requeue(
     }
     let woken = take(&mut first, address, wake_count, u32::MAX);
     let mut moved = 0;
-    let mut at = 0;
-    while moved < move_count && at < first.len() {
-        if first[at].address != address {
-            at += 1;
-            continue;
+    for thread in first.of(address, u32::MAX).take(move_count) {
+        match &mut second {
+            Some(second) => first.move_to(thread, second, target),
+            None => first.readdress(thread, target),
         }
         moved += 1;
-        first[at].address = target;
-        first[at].thread.futex.store(target, Ordering::Release);
-        match &mut second {
-            Some(second) => second.extend(first.remove(at)),
-            None => at += 1,
-        }
     }
     Ok((woken, moved))
 }

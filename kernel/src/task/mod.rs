@@ -2,8 +2,8 @@
 //!
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
 //! - sched.rs: blocking, waking, who runs next. idle.rs: what a CPU does without a thread. context.rs: the switch itself.
-//! - credentials.rs: who a thread is. futex.rs: futex(2). clone.rs: clone(2) and the end of a thread. signal/: signals.
-//! - restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
+//! - credentials.rs: who a thread is. futex.rs, futex_queue.rs: futex(2). clone.rs: clone(2) and the end of a thread.
+//! - signal/: signals. restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
 //!   rest.rs: what is due during long calls.
 //! - profile.rs: samples on their way to the command.
 //!
@@ -13,6 +13,7 @@ mod clone;
 mod context;
 pub mod credentials;
 pub mod futex;
+mod futex_queue;
 pub mod host;
 mod idle;
 pub mod limits;

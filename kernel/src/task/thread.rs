@@ -16,6 +16,7 @@
 //! it to become false.
 use super::attributes::Attributes;
 use super::credentials::Credentials;
+use super::futex_queue::Link;
 use super::restart::Restart;
 use super::signal::ThreadSignals;
 use crate::cpu::fpu::FpuState;
@@ -60,8 +61,8 @@ pub struct Thread {
     pub last_cpu: AtomicU32,
     /// Next in a run queue: index + 1, or 0.
     pub next: AtomicU32,
-    /// The futex it waits on, 0 for none; changed under the lock of that futex's bucket.
-    pub futex: AtomicUsize,
+    /// The futex it waits on.
+    pub futex: Link,
     /// In a wait queue; changed under that queue's lock.
     pub in_wait_queue: AtomicBool,
     stack: SpinLock<Option<KernelStack>>,
@@ -183,7 +184,7 @@ impl Thread {
             on_cpu: AtomicBool::new(false),
             last_cpu: AtomicU32::new(0),
             next: AtomicU32::new(0),
-            futex: AtomicUsize::new(0),
+            futex: Link::new(),
             in_wait_queue: AtomicBool::new(false),
             stack: SpinLock::new(None),
             stack_top: AtomicUsize::new(0),

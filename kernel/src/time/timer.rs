@@ -45,13 +45,19 @@ pub struct TimerQueue {
 }
 
 impl TimerQueue {
-    /// An empty queue.
+    /// An empty queue of a CPU that has not begun.
     pub const fn new() -> Self {
         Self {
             armed: SpinLock::new(BTreeMap::new()),
-            earliest: AtomicU64::new(u64::MAX),
-            latest: AtomicU64::new(u64::MAX),
+            earliest: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
         }
+    }
+
+    /// The CPU begins, with no timer.
+    pub fn begin(&self) {
+        self.earliest.store(u64::MAX, Ordering::Release);
+        self.latest.store(u64::MAX, Ordering::Release);
     }
 
     fn insert(&self, earliest: u64, latest: u64, id: u64, target: Target) {

@@ -1,5 +1,5 @@
-//! Derives the exclusions: each package on Linux as it is, and without fork. A test that then ends otherwise needs it, in ring 0
-//! as well.
+//! Derives the exclusions: each package on Linux as it is, and without fork. A test that then ends otherwise needs it, in
+//! ring 0 as well.
 
 use anyhow::Result;
 

@@ -1,5 +1,5 @@
-//! Verdicts as files, `target/conformance/verdicts/SIDE/PACKAGE.json`: a pass over all packages takes hours, and `--resume` goes
-//! on with one that was interrupted. Each carries the build it is of, which the page names.
+//! Verdicts as files, `target/conformance/verdicts/SIDE/PACKAGE.json`: a pass over all packages takes hours, and `--resume`
+//! goes on with one that was interrupted. Each carries the build it is of, which the page names.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

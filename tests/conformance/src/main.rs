@@ -2,7 +2,8 @@
 //!
 //! * `packages.rs` has the list and builds the test binaries, `sides.rs` runs one of them on either side, `events.rs` reads
 //!   what it says.
-//! * `compare.rs` finds what differs and looks a second time, `kept.rs` keeps that, `report.rs` writes docs/conformance.md and results.json.
+//! * `compare.rs` finds what differs and looks a second time, `kept.rs` keeps that, `report.rs` writes docs/conformance.md
+//!   and results.json.
 //! * `exclusions.rs` reads the file of tests that cannot run in ring 0; `filter.rs` and `derive.rs` find out which those are.
 
 mod compare;

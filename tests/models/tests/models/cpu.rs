@@ -42,12 +42,16 @@ pub mod percpu {
 
     impl PerCpu {
         fn new(id: usize) -> Self {
+            let timers = TimerQueue::new();
+            timers.begin();
+            // Nobody looks before it is done.
+            core::drain_own();
             Self {
                 id: Cell::new(id),
                 pending: AtomicU8::new(0),
                 current: Cell::new(None),
                 run_queue: RunQueue::new(),
-                timers: TimerQueue::new(),
+                timers,
                 timer_armed: Cell::new(u64::MAX),
                 cpu_alarm: AtomicU64::new(u64::MAX),
                 sample_due: AtomicU64::new(u64::MAX),

@@ -5,6 +5,8 @@ mod attributes;
 pub mod credentials;
 #[path = "../../../../kernel/src/task/futex.rs"]
 pub mod futex;
+#[path = "../../../../kernel/src/task/futex_queue.rs"]
+pub mod futex_queue;
 #[path = "../../../../kernel/src/task/host.rs"]
 pub mod host;
 #[path = "../../../../kernel/src/task/idle.rs"]
