@@ -14,6 +14,7 @@
 //! - [`paths`]: how large packets may be.
 //! - [`progress`]: what an odd segment of TCP still says.
 //! - [`reassembly`]: packets that come in pieces.
+//! - [`recovery`]: how much of a connection may be on its way, and what is repeated.
 //! - [`settings`], [`search`]: what the command and DHCP say about the network.
 //! - [`ports`]: which sockets may share a port, and which of them a packet is for.
 //!
@@ -37,6 +38,7 @@ pub mod paths;
 pub mod ports;
 pub mod progress;
 pub mod reassembly;
+pub mod recovery;
 pub mod search;
 pub mod settings;
 pub mod sockaddr;

@@ -9,7 +9,7 @@
 //!
 //! Nor does smoltcp know that a window may close over what is on its way, as Linux's does when it drops what came for want of
 //! memory: then it asks whether there is room, with nothing, and forgets what was lost, for good. While something is on its way
-//! it is shown a window of one instead (`Reading::squeeze`): so it repeats that much of it until there is room.
+//! it is shown a window of one instead ([`Reading::with_window`], recovery.rs): so it repeats that much until there is room.
 //!
 //! It costs a comparison or two for a segment that is in order.
 use crate::packet::{IPV4_HEADER, Ip, Segment};
@@ -27,8 +27,6 @@ pub struct Progress {
     pub free: u32,
     /// The number of the first byte that we sent and that is not acknowledged.
     pub unacknowledged: u32,
-    /// That of the first byte that was never sent.
-    pub front: u32,
 }
 
 /// What is to be shown of a segment.
@@ -44,7 +42,9 @@ pub enum Reading {
     Renewed(Vec<u8>),
     /// This packet, which asks for the number that is expected: whoever sent the segment may be guessing (RFC 5961).
     Questioned(Vec<u8>),
-    /// Nothing.
+    /// Nothing: it was taken note of.
+    Known,
+    /// Nothing: somebody made it up.
     Ignored,
 }
 
@@ -56,16 +56,6 @@ fn distance(number: u32, origin: u32) -> i32 {
 impl Progress {
     /// Reads a segment of this connection, which both sides have opened.
     pub fn read(&self, ip: &Ip, segment: &Segment) -> Reading {
-        let reading = self.read_numbers(ip, segment);
-        let on_its_way = |acknowledged| distance(self.front, acknowledged) > 0;
-        match segment.window == 0 && !segment.resets && segment.acknowledges.is_some_and(on_its_way)
-        {
-            true => reading.squeeze(ip),
-            false => reading,
-        }
-    }
-
-    fn read_numbers(&self, ip: &Ip, segment: &Segment) -> Reading {
         if segment.resets || segment.synchronizes {
             return self.challenge(ip, segment);
         }
@@ -136,18 +126,18 @@ impl Progress {
 }
 
 impl Reading {
-    /// The same with a window of one. Without memory the segment is lost.
-    fn squeeze(self, ip: &Ip) -> Self {
+    /// The same with another window. Without memory the segment is lost.
+    pub fn with_window(self, ip: &Ip, window: u16) -> Self {
         let header = ip.whole.len().saturating_sub(ip.payload.len());
         let open = |mut packet: Vec<u8>| {
-            TcpPacket::new_unchecked(&mut packet[header..]).set_window_len(1);
+            TcpPacket::new_unchecked(&mut packet[header..]).set_window_len(window);
             packet
         };
         match self {
             Self::Whole => {
                 let mut packet = Vec::new();
                 if packet.try_reserve_exact(ip.whole.len()).is_err() {
-                    return Self::Ignored;
+                    return Self::Known;
                 }
                 packet.extend_from_slice(ip.whole);
                 Self::Renewed(open(packet))
@@ -209,7 +199,6 @@ mod tests {
         ring: 1000,
         free: 1000,
         unacknowledged: u32::MAX - 1,
-        front: 100,
     };
 
     fn read(
@@ -219,24 +208,19 @@ mod tests {
         control: TcpControl,
         data: &[u8],
     ) -> Reading {
-        read_with(progress, sequence, ack, control, data, 77)
+        let bytes = packet_of(sequence, ack, control, data);
+        let ip = packet::ip(&bytes).unwrap();
+        progress.read(&ip, &packet::tcp(&ip).unwrap())
     }
 
-    fn read_with(
-        progress: Progress,
-        sequence: u32,
-        ack: u32,
-        control: TcpControl,
-        data: &[u8],
-        window: u16,
-    ) -> Reading {
+    fn packet_of(sequence: u32, ack: u32, control: TcpControl, data: &[u8]) -> Vec<u8> {
         let repr = TcpRepr {
             src_port: 1,
             dst_port: 2,
             control,
             seq_number: TcpSeqNumber(sequence.cast_signed()),
             ack_number: Some(TcpSeqNumber(ack.cast_signed())),
-            window_len: window,
+            window_len: 77,
             window_scale: None,
             max_seg_size: None,
             sack_permitted: false,
@@ -260,8 +244,7 @@ mod tests {
             tos: 0,
         };
         write_ip(&mut bytes, &header, None);
-        let ip = packet::ip(&bytes).unwrap();
-        progress.read(&ip, &packet::tcp(&ip).unwrap())
+        bytes
     }
 
     fn shown(packet: &[u8]) -> (u32, u32, u32, u16) {
@@ -336,20 +319,19 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_closes_over_what_is_on_its_way_is_shown_as_one() {
+    fn what_is_shown_can_have_another_window() {
         for (sequence, data) in [(5, &b""[..]), (5, b"data"), (4, b""), (1005, b"")] {
-            let none = TcpControl::None;
+            let reading = read(PROGRESS, sequence, 7, TcpControl::None, data);
+            let bytes = packet_of(sequence, 7, TcpControl::None, data);
+            let ip = packet::ip(&bytes).unwrap();
             let (Reading::Renewed(packet)
             | Reading::AlsoAcknowledges(packet)
-            | Reading::OnlyAcknowledges(packet)) = read_with(PROGRESS, sequence, 7, none, data, 0)
+            | Reading::OnlyAcknowledges(packet)) = reading.with_window(&ip, 1)
             else {
                 panic!("shown as it is");
             };
             assert_eq!(shown(&packet).3, 1);
         }
-        // Nothing is on its way: then it is closed.
-        let reading = read_with(PROGRESS, 5, 100, TcpControl::None, b"", 0);
-        assert_eq!(reading, Reading::Whole);
     }
 
     #[test]

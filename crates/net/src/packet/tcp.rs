@@ -160,6 +160,35 @@ impl Opening {
     }
 }
 
+/// A packet with a segment that says nothing but what has arrived, and how much room there is. It has no checksum.
+pub fn acknowledgement(
+    from: SocketAddr,
+    to: SocketAddr,
+    sequence: u32,
+    acknowledges: u32,
+    window: u16,
+) -> Vec<u8> {
+    let unsaid = Opening {
+        sequence,
+        window,
+        mss: None,
+        scale: None,
+        sack: false,
+    };
+    let repr = TcpRepr {
+        control: TcpControl::None,
+        ..unsaid.repr(from.port(), to.port(), Some(acknowledges))
+    };
+    let (source, target): (IpAddress, IpAddress) = (from.ip().into(), to.ip().into());
+    let ip = IpRepr::new(source, target, IpProtocol::Tcp, repr.header_len(), 64);
+    let mut out = alloc::vec![0; ip.header_len() + repr.header_len()];
+    let unchecked = ChecksumCapabilities::ignored();
+    ip.emit(&mut out, &unchecked);
+    let mut packet = TcpPacket::new_unchecked(&mut out[ip.header_len()..]);
+    repr.emit(&mut packet, &source, &target, &unchecked);
+    out
+}
+
 /// The answer to a segment that belongs to no connection (RFC 9293, 3.10.7.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reset {

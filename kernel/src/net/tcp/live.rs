@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ringo_abi::Errno;
-use ringo_net::clocks;
+use ringo_net::{clocks, packet};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 use smoltcp::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub struct Live {
     pub handle: SocketHandle,
     /// The card cuts what is more than a packet takes.
     pub cuts: bool,
+    /// The data of the largest packet.
+    pub segment: u32,
 }
 
 impl Live {
@@ -46,7 +48,8 @@ impl Live {
         let receive = buffers::ring(ring)?;
         let send = buffers::ring(ring).inspect_err(|_| buffers::gone(receive.len()))?;
         let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
-        socket.set_congestion_control(CongestionControl::Reno);
+        // See ringo_net::recovery.
+        socket.set_congestion_control(CongestionControl::None);
         socket.set_ack_delay(Some(Duration::from_millis(ACK_DELAY_MS * clocks::FAST)));
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
@@ -55,6 +58,7 @@ impl Live {
             sockets,
             handle,
             cuts: network.nic.cuts() && ends.local.is_ipv4(),
+            segment: segment(ends, mtu),
         }))
     }
 
@@ -62,12 +66,23 @@ impl Live {
     /// of which nothing but that matters.
     pub fn narrow(&mut self, network: &'static Network, ends: &Ends, now: Instant, mtu: usize) {
         self.interface = interface(network, ends, now, random::word(), mtu);
+        self.segment = segment(ends, mtu);
     }
 
     /// The socket.
     pub fn socket(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
     }
+}
+
+/// What packets of so many bytes have behind their headers.
+fn segment(ends: &Ends, mtu: usize) -> u32 {
+    const TCP_HEADER: usize = 20;
+    let header = match ends.local.ip() {
+        IpAddr::V4(_) => packet::IPV4_HEADER,
+        IpAddr::V6(_) => packet::IPV6_HEADER,
+    };
+    mtu.saturating_sub(header + TCP_HEADER) as u32
 }
 
 fn interface(

@@ -4,19 +4,20 @@
 //! [`Machine::keep_time`] says what the connection's clocks (ringo_net::clocks) want. None of them sends: who runs the
 //! machine (wire.rs) polls smoltcp between.
 use super::connection::End;
+use super::course::{Course, drain};
 use super::listener::Listener;
 use super::live::Live;
 use crate::net::ip::COUNTS;
-use crate::net::stream::Stream;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::AtomicBool;
 use ringo_abi::Errno;
 use ringo_net::clocks::{Action, Clocks, Settings, Situation};
 use ringo_net::half_open;
-use ringo_net::packet::{Ip, Segment, Undelivered};
-use ringo_net::progress::{Progress, Reading};
+use ringo_net::packet::{self, Ip, Segment, Undelivered};
+use ringo_net::progress::Reading;
+use ringo_net::recovery::{self, Recovery, Word};
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::time::{Duration, Instant};
 
@@ -56,6 +57,8 @@ pub struct Machine {
     finished: [bool; 2],
     /// The bytes of either side so far.
     course: Course,
+    /// How much is on its way, and what is repeated.
+    pub recovery: Recovery,
     /// Behind the last byte that was sent; what is before it is sent again.
     pub front: Option<u32>,
     /// A reset came.
@@ -83,49 +86,6 @@ pub struct Machine {
     answered: Option<u64>,
 }
 
-/// Numbers of bytes, as segments count them; they wrap.
-#[derive(Clone, Copy, Default)]
-struct Course {
-    /// Of the first byte that the program has not been given.
-    given: u32,
-    /// Of the first byte that smoltcp has not been given.
-    queued: u32,
-}
-
-impl Course {
-    /// Nothing is known of a connection but the segments that open it.
-    fn begin(&mut self, segment: &Segment) {
-        if segment.synchronizes {
-            self.given = segment.sequence.wrapping_add(1);
-        }
-        self.queued = segment.acknowledges.unwrap_or(self.queued);
-    }
-
-    /// The number of the first byte that is not acknowledged.
-    fn unacknowledged(&self, socket: &Socket) -> u32 {
-        let confirmed = matches!(socket.state(), State::FinWait2 | State::TimeWait);
-        self.queued
-            .wrapping_sub(socket.send_queue() as u32)
-            .wrapping_add(u32::from(confirmed))
-    }
-
-    fn progress(&self, socket: &Socket, front: Option<u32>) -> Progress {
-        let came = matches!(
-            socket.state(),
-            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
-        );
-        let received = socket.recv_queue() as u32;
-        let ring = socket.recv_capacity() as u32;
-        Progress {
-            expected: self.given.wrapping_add(received + u32::from(came)),
-            ring,
-            free: ring - received,
-            unacknowledged: self.unacknowledged(socket),
-            front: front.unwrap_or(self.queued),
-        }
-    }
-}
-
 impl Machine {
     /// Of a connection that is being opened; with a taker by the other side.
     pub fn new(
@@ -142,6 +102,7 @@ impl Machine {
             taker,
             finished: [false; 2],
             course: Course::default(),
+            recovery: Recovery::default(),
             front: None,
             reset: false,
             no_room: false,
@@ -282,21 +243,59 @@ impl Machine {
     /// What a segment says.
     pub fn read(&mut self, ip: &Ip, segment: &Segment, now: u64) -> Reading {
         let reading = match (self.stage, &mut self.live) {
-            (Stage::Opening, _) => self.read_first(segment),
-            (Stage::Open, Some(live)) => {
-                let front = self.front;
-                self.course.progress(live.socket(), front).read(ip, segment)
-            }
+            (Stage::Opening, _) => self.read_first(ip, segment),
+            (Stage::Open, Some(live)) => self.course.progress(live.socket()).read(ip, segment),
             _ => Reading::Whole,
         };
-        if !matches!(reading, Reading::Questioned(_) | Reading::Ignored) {
-            self.reset |= segment.resets;
-            self.hear(segment, now);
+        if matches!(reading, Reading::Questioned(_) | Reading::Ignored) {
+            return reading;
         }
-        reading
+        self.reset |= segment.resets;
+        self.hear(segment, now);
+        match segment.acknowledges {
+            Some(number) if self.stage == Stage::Open && !segment.resets => {
+                self.recover(ip, segment, number, reading, now)
+            }
+            _ => reading,
+        }
     }
 
-    fn read_first(&mut self, segment: &Segment) -> Reading {
+    /// What smoltcp is shown of a segment that acknowledges this.
+    fn recover(
+        &mut self,
+        ip: &Ip,
+        segment: &Segment,
+        acknowledges: u32,
+        reading: Reading,
+        now: u64,
+    ) -> Reading {
+        let word = Word {
+            acknowledges,
+            window: segment.window,
+            bare: segment.length == 0 && reading == Reading::Whole,
+        };
+        let selected = recovery::selected(ip, acknowledges);
+        if self.recovery.hear(word, selected, now) {
+            return Reading::Known;
+        }
+        match self.recovery.show(segment.window, acknowledges) {
+            window if window == segment.window => reading,
+            window => reading.with_window(ip, window),
+        }
+    }
+
+    /// What the other side said when it opened the connection.
+    pub fn meet(&mut self, mss: Option<u16>, scale: Option<u8>) {
+        let ours = self.live.as_ref().map_or(0, |live| live.segment);
+        self.recovery.meet(mss, scale, ours);
+    }
+
+    /// The number of the byte that is expected next.
+    pub fn expected_next(&self, socket: &Socket) -> u32 {
+        self.course.progress(socket).expected
+    }
+
+    fn read_first(&mut self, ip: &Ip, segment: &Segment) -> Reading {
         // Only who has seen our SYN can refuse it; of who has sent one we know the number.
         let refuses = match self.taker {
             None => segment.acknowledges.is_some() && segment.acknowledges == self.front,
@@ -306,6 +305,12 @@ impl Machine {
             return Reading::Ignored;
         }
         self.course.begin(segment);
+        if segment.synchronizes
+            && let Ok(opening) = packet::opening(ip)
+        {
+            self.meet(opening.mss, opening.scale);
+        }
+        self.recovery.greet(segment.window, segment.synchronizes);
         Reading::Whole
     }
 
@@ -362,7 +367,11 @@ impl Machine {
         let ended = outgoing.ended();
         if socket.may_send() && outgoing.unread() > 0 {
             let queued = &mut self.course.queued;
+            let (held, ring) = (socket.send_queue(), socket.send_capacity());
+            let most = self.recovery.room(held, outgoing.unread(), ring, now);
             outgoing.take_bytes(|bytes| {
+                let left = (held + most).saturating_sub(socket.send_queue());
+                let bytes = &bytes[..bytes.len().min(left)];
                 let count = socket.send_slice(bytes).unwrap_or(0);
                 *queued = queued.wrapping_add(count as u32);
                 count
@@ -395,6 +404,7 @@ impl Machine {
         }
         self.stage = Stage::Open;
         self.clocks.open(now);
+        self.recovery.open(self.course.queued, now);
         if self.taker.is_some() {
             COUNTS.accepted.add();
         }
@@ -461,40 +471,4 @@ impl Machine {
         }
         self.stage = Stage::Over;
     }
-}
-
-/// Moves what came to the program, and gives how many bytes that were. Behind the other side's FIN nothing more comes, so
-/// that all of it is moved, whatever the room: the ring may be gone before the program has read.
-fn drain(socket: &mut Socket, incoming: &Stream<()>, stalled: &AtomicBool) -> u32 {
-    let mut given = 0;
-    let ended = [
-        State::CloseWait,
-        State::Closing,
-        State::LastAck,
-        State::TimeWait,
-    ];
-    let all = ended.contains(&socket.state());
-    while socket.can_recv() {
-        if incoming.room() == 0 && !all {
-            stalled.store(true, Ordering::SeqCst);
-            // The program may have read before it could see the mark.
-            if incoming.room() == 0 || !stalled.swap(false, Ordering::SeqCst) {
-                break;
-            }
-        }
-        let moved = socket.recv(|bytes| {
-            let count = incoming.push_bytes(bytes, (), all);
-            (count, count)
-        });
-        match moved {
-            Ok(count) if count > 0 => given += count as u32,
-            _ => {
-                // No memory now: it is looked at again when more comes or the program has read.
-                stalled.store(true, Ordering::SeqCst);
-                COUNTS.full.add();
-                break;
-            }
-        }
-    }
-    given
 }

@@ -9,6 +9,7 @@
 //! the locks of one stream, receiving those of the other.
 mod buffers;
 pub mod connection;
+mod course;
 mod listener;
 mod live;
 mod machine;

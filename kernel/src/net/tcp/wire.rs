@@ -154,6 +154,7 @@ impl Wire {
         let mut machine = Machine::new(live, theirs, Some((listener, ours.clone())), clocks);
         machine.front = front;
         machine.begin(entry.theirs.sequence);
+        machine.meet(entry.theirs.mss, entry.theirs.scale);
         let wire = Self::new(network, ends, machine);
         ours.set_wire(&wire);
         wires::enter(ends, wire.clone());
@@ -182,6 +183,7 @@ impl Wire {
                 COUNTS.questioned.add();
                 self.run_locked(machine, &[&other]);
             }
+            Reading::Known => self.run_locked(machine, &[]),
             Reading::Ignored => COUNTS.forged.add(),
         }
         true
@@ -258,6 +260,7 @@ impl Wire {
         if !machine.keep_time(live, now) {
             return;
         }
+        self.look_at_time(machine, live, now);
         for packet in packets {
             port.packet = Some(packet);
             let shown = machine.shown(now);
@@ -269,10 +272,14 @@ impl Wire {
             return;
         }
         machine.exchange(live.socket(), &self.stalled, now);
+        self.repeat_first(machine, live, now);
         port.bulk = live.cuts && live.socket().send_queue() > SEGMENT;
         let shown = machine.shown(now);
         let due = send(live, &mut port, shown);
         machine.front = port.front;
+        if let Some(front) = port.front {
+            machine.recovery.sent(front, now);
+        }
         machine.settle(live.socket().state(), !port.last.is_empty());
         machine.observe(live.socket(), now);
         match machine.stage {
@@ -290,11 +297,54 @@ impl Wire {
         }
     }
 
+    /// What is lost, as far as time says: smoltcp's timer that fires now finds a window of a segment.
+    fn look_at_time(&self, machine: &mut Machine, live: &mut Live, now: u64) {
+        let shown = machine.shown(now);
+        let fires = |live: &mut Live| {
+            let due = live.interface.poll_at(shown, &live.sockets);
+            due.is_some_and(|due| due <= shown)
+        };
+        if machine.stage == Stage::Open && machine.recovery.may_time_out(now) && fires(live) {
+            let window = machine.recovery.time_outs(now);
+            let first = machine.recovery.first();
+            self.show(machine, live, first, window, now);
+        }
+        machine.recovery.tick(now);
+    }
+
+    /// Has smoltcp send again what is missing first: three equal acknowledgements make it do that, behind one that is another.
+    fn repeat_first(&self, machine: &mut Machine, live: &mut Live, now: u64) {
+        let Some((first, window)) = machine.recovery.take_repeat() else {
+            return;
+        };
+        // An end alone it would not send.
+        if live.socket().send_queue() == 0 {
+            return;
+        }
+        for _ in 0..4 {
+            self.show(machine, live, first, window, now);
+        }
+    }
+
+    /// Shows smoltcp an acknowledgement that nobody sent.
+    fn show(&self, machine: &Machine, live: &mut Live, number: u32, window: u16, now: u64) {
+        let expected = machine.expected_next(live.socket());
+        let Ends { local, remote } = self.ends;
+        let packet = packet::acknowledgement(remote, local, expected, number, window);
+        let mut port = Port::new(self.network, remote.ip(), machine.front);
+        port.mute = true;
+        port.packet = Some(&packet);
+        let shown = machine.shown(now);
+        live.interface
+            .poll_ingress_single(shown, &mut port, &mut live.sockets);
+    }
+
     /// Arms the timer if it would fire too late; one that fires too early costs less than to move it with each packet.
     fn arm(&self, machine: &mut Machine, due: Option<Instant>, now: u64) {
         let due = due.map_or(u64::MAX, |due| machine.clocks.real(due.total_micros()));
         // Never at once: what could be done was done just now.
-        let due = due.min(machine.clocks.due()).max(now + SOON_NS);
+        let due = due.min(machine.clocks.due()).min(machine.recovery.due());
+        let due = due.max(now + SOON_NS);
         if due < machine.armed {
             machine.armed = due;
             self.timer.arm(due);
@@ -335,6 +385,8 @@ impl Wire {
             let shown = machine.shown(time::now());
             if let Some(live) = machine.live.as_mut() {
                 live.narrow(self.network, &self.ends, shown, mtu);
+                let segment = live.segment;
+                machine.recovery.narrow(segment);
             }
         }
         if machine.has_failed() && machine.live.is_some() {
