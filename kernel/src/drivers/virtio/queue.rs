@@ -7,6 +7,9 @@
 //!
 //! With the event index the driver asks for an interrupt when the device passes a certain entry; [`Queue::want_interrupt`]
 //! gives false if something arrived meanwhile, so that a sleeper looks again (the fence pairs with the device's).
+//! The device can write to the rings, whatever the standard says of who owns what, so nothing there is believed but what it was
+//! lent: chains and the links between descriptors are kept here, and a device that gives back what it does not have, or more
+//! than it has, is not listened to any more.
 //! Costs: O(parts) to add and to pop; no allocation after the set-up.
 use super::buffer::DmaBuffer;
 use super::transport::{Device, Kick};
@@ -26,8 +29,8 @@ const NO_EVENTS: u16 = 1;
 const DESCRIPTOR_SIZE: usize = 16;
 const USED_SIZE: usize = 8;
 
-/// A descriptor that some device gave back and did not have, with [`STRAYED`]; 0 if all is well. The log itself goes by a
-/// queue whose lock the driver holds when it finds out.
+/// What some device gave back and did not have, a descriptor or a count, with [`STRAYED`]; 0 if all is well. The log itself
+/// goes by a queue whose lock the driver holds when it finds out.
 static STRAY: AtomicU64 = AtomicU64::new(0);
 const STRAYED: u64 = 1 << 32;
 
@@ -36,7 +39,7 @@ const STRAYED: u64 = 1 << 32;
 pub fn tell_stray() {
     if STRAY.load(Ordering::Relaxed) != 0 {
         let head = STRAY.swap(0, Ordering::Relaxed) as u32;
-        crate::klog!("virtio: a device gave back descriptor {head}, which it did not have");
+        crate::klog!("virtio: a device gave back what it did not have ({head})");
     }
 }
 
@@ -60,6 +63,10 @@ pub struct Queue {
     event_index: bool,
     /// By head: what is in flight.
     chains: Vec<Option<Chain>>,
+    /// By descriptor: the next one of its chain.
+    links: Vec<u16>,
+    /// How many chains are in flight.
+    lent: u16,
     /// Unused descriptors.
     free: Vec<u16>,
     /// Our part of the available ring's index, and what of it the device was shown.
@@ -105,6 +112,8 @@ impl Queue {
             size,
             event_index: device.has(feature::EVENT_INDEX),
             chains: (0..size).map(|_| None).collect(),
+            links: (0..size).collect(),
+            lent: 0,
             free: (0..size).rev().collect(),
             added: 0,
             published: 0,
@@ -198,6 +207,7 @@ impl Queue {
                 return Err(chain);
             };
             self.write_descriptor(index, part, next);
+            self.links[index as usize] = next.unwrap_or(index);
             next = Some(index);
         }
         let Some(head) = next else {
@@ -207,6 +217,7 @@ impl Queue {
         self.u16_at(slot).store(head, Ordering::Relaxed);
         self.added = self.added.wrapping_add(1);
         self.chains[head as usize] = Some(chain);
+        self.lent += 1;
         Ok(head)
     }
 
@@ -244,7 +255,12 @@ impl Queue {
 
     /// Takes a chain that the device is done with: its number, itself, and how many bytes the device wrote.
     pub fn pop(&mut self) -> Option<(u16, Chain, usize)> {
-        if !self.has_used() {
+        let ready = self.used_index().wrapping_sub(self.taken);
+        if ready == 0 || self.broken {
+            return None;
+        }
+        if ready > self.lent {
+            self.breaks_rules(u32::from(ready));
             return None;
         }
         let entry = layout(self.size).used + 4 + USED_SIZE * (self.taken % self.size) as usize;
@@ -255,10 +271,10 @@ impl Queue {
             .and_then(|head| self.chains.get_mut(head))
             .and_then(Option::take);
         let Some(chain) = chain else {
-            self.broken = true;
-            STRAY.store(u64::from(head) | STRAYED, Ordering::Relaxed);
+            self.breaks_rules(head);
             return None;
         };
+        self.lent -= 1;
         self.taken = self.taken.wrapping_add(1);
         self.release(head as u16, chain.len());
         let writable = chain
@@ -269,21 +285,18 @@ impl Queue {
         Some((head as u16, chain, written.min(writable)))
     }
 
-    /// Puts a chain's descriptors back; the links are ours, but the device could have changed them, so they are checked.
+    /// The device gave back something that it never had.
+    fn breaks_rules(&mut self, what: u32) {
+        self.broken = true;
+        STRAY.store(u64::from(what) | STRAYED, Ordering::Relaxed);
+    }
+
+    /// Puts a chain's descriptors back.
     fn release(&mut self, head: u16, parts: usize) {
         let mut at = head;
-        for step in 0..parts {
+        for _ in 0..parts {
             self.free.push(at);
-            if step + 1 < parts {
-                at = self
-                    .u16_at(at as usize * DESCRIPTOR_SIZE + 14)
-                    .load(Ordering::Relaxed);
-                if at >= self.size {
-                    self.broken = true;
-                    STRAY.store(u64::from(at) | STRAYED, Ordering::Relaxed);
-                    return;
-                }
-            }
+            at = self.links[at as usize];
         }
     }
 
