@@ -14,7 +14,7 @@
 //! Entries are indices of threads in a queue that keeps its capacity, so a wait allocates nothing in the steady state.
 //! Wakers look at an atomic count first: waking an empty queue takes no lock. Cost: O(1) to wake one.
 use super::SpinLock;
-use crate::task::{self, Thread};
+use crate::task::{self, Thread, WakeList};
 use crate::time;
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -142,10 +142,7 @@ impl WaitQueue {
         if self.is_empty() {
             return false;
         }
-        let mut waiters = self.waiters.lock();
-        while let Some(thread) = waiters.pop_front() {
-            self.count.store(waiters.len(), Ordering::Relaxed);
-            thread.in_wait_queue.store(false, Ordering::Release);
+        while let Some(thread) = self.take_first() {
             if task::wake(thread) {
                 return true;
             }
@@ -158,12 +155,24 @@ impl WaitQueue {
         if self.is_empty() {
             return;
         }
+        let mut woken = WakeList::new();
         let mut waiters = self.waiters.lock();
         self.count.store(0, Ordering::Relaxed);
         while let Some(thread) = waiters.pop_front() {
             thread.in_wait_queue.store(false, Ordering::Release);
-            task::wake(thread);
+            woken.add(thread);
         }
+        drop(waiters);
+        woken.wake();
+    }
+
+    /// Takes out who has waited longest. To be woken with the queue's lock free: wake_list.rs says why.
+    fn take_first(&self) -> Option<&'static Thread> {
+        let mut waiters = self.waiters.lock();
+        let thread = waiters.pop_front()?;
+        self.count.store(waiters.len(), Ordering::Relaxed);
+        thread.in_wait_queue.store(false, Ordering::Release);
+        Some(thread)
     }
 
     /// Whether nobody waits. Ordered after what the caller did to the condition.

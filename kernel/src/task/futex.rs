@@ -7,7 +7,7 @@
 //! ```text
 //!   waiter (bucket locked)                waker
 //!   read the word, enqueue, Blocking      change the word (program)
-//!   unlock, block                         lock, dequeue, wake
+//!   unlock, block                         lock, dequeue, unlock, wake
 //! ```
 //!
 //! Keys are addresses: there is one address space. (A page mapped twice and waited on by two addresses is not matched.)
@@ -15,7 +15,7 @@
 //! holds only the address's waiters.
 use super::futex_queue::Waiters;
 use super::thread::Thread;
-use super::{block, cancel_block, current, prepare_block, wake as wake_thread};
+use super::{WakeList, block, cancel_block, current, prepare_block};
 use crate::memory::user;
 use crate::sync::{SpinGuard, SpinLock};
 use crate::time;
@@ -104,18 +104,29 @@ fn withdraw(thread: &'static Thread) -> bool {
 
 /// FUTEX_WAKE and FUTEX_WAKE_BITSET: wakes up to `count` waiters of `address` that share a bit; gives how many.
 pub fn wake(address: usize, count: usize, bitset: u32) -> usize {
+    let mut woken = WakeList::new();
     let mut waiters = bucket(address).lock();
-    take(&mut waiters, address, count, bitset)
+    let taken = take(&mut waiters, address, count, bitset, &mut woken);
+    drop(waiters);
+    woken.wake();
+    taken
 }
 
-fn take(waiters: &mut Waiters, address: usize, count: usize, bitset: u32) -> usize {
-    let mut woken = 0;
+/// Moves up to `count` waiters of `address` that share a bit to those who will be woken; gives how many.
+fn take(
+    waiters: &mut Waiters,
+    address: usize,
+    count: usize,
+    bitset: u32,
+    woken: &mut WakeList,
+) -> usize {
+    let mut taken = 0;
     for thread in waiters.of(address, bitset).take(count) {
         waiters.remove(thread);
-        wake_thread(thread);
-        woken += 1;
+        woken.add(thread);
+        taken += 1;
     }
-    woken
+    taken
 }
 
 /// FUTEX_REQUEUE and FUTEX_CMP_REQUEUE: wakes `wake_count`, moves up to `move_count` others to `target`; gives how many
@@ -149,7 +160,8 @@ pub fn requeue(
     {
         return Err(Errno::EAGAIN);
     }
-    let woken = take(&mut first, address, wake_count, u32::MAX);
+    let mut list = WakeList::new();
+    let woken = take(&mut first, address, wake_count, u32::MAX, &mut list);
     let mut moved = 0;
     for thread in first.of(address, u32::MAX).take(move_count) {
         match &mut second {
@@ -158,5 +170,7 @@ pub fn requeue(
         }
         moved += 1;
     }
+    drop((first, second));
+    list.wake();
     Ok((woken, moved))
 }

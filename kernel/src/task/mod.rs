@@ -4,7 +4,7 @@
 //! - sched.rs: blocking, waking, who runs next. idle.rs: what a CPU does without a thread. context.rs: the switch itself.
 //! - credentials.rs: who a thread is. futex.rs, futex_queue.rs: futex(2). clone.rs: clone(2) and the end of a thread.
 //! - signal/: signals. restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
-//!   rest.rs: what is due during long calls.
+//!   rest.rs: what is due during long calls. wake_list.rs: waking once a lock is free.
 //! - profile.rs: samples on their way to the command.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
@@ -27,6 +27,7 @@ mod robust;
 mod sched;
 pub mod signal;
 pub mod thread;
+mod wake_list;
 
 pub use clone::{clone, exit_thread, start_program, thread_started};
 pub use process::{exit_group, note_another_program, process};
@@ -36,6 +37,7 @@ pub use sched::{
     preempt_if_due, prepare_block, set_affinity, sleep_until, wake, yield_now,
 };
 pub use thread::{State, Thread, Tid};
+pub use wake_list::WakeList;
 
 use crate::cpu::percpu::this_cpu;
 use core::sync::atomic::Ordering;

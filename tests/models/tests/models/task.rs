@@ -19,6 +19,8 @@ pub mod restart;
 pub mod sched;
 #[path = "../../../../kernel/src/task/thread.rs"]
 pub mod thread;
+#[path = "../../../../kernel/src/task/wake_list.rs"]
+mod wake_list;
 
 #[path = "signal.rs"]
 pub mod signal;
@@ -29,6 +31,7 @@ pub use sched::{
     preempt_if_due, prepare_block, set_affinity, wake, yield_now,
 };
 pub use thread::{State, Thread, Tid};
+pub use wake_list::WakeList;
 
 use crate::cpu::percpu::this_cpu;
 
