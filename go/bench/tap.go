@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -78,6 +80,7 @@ func serveOutside() {
 func loadOutside(at string) {
 	to, from := streamTo(at), streamFrom(at)
 	fmt.Printf("stream-in-64k\t%.2f\nstream-out-64k\t%.2f\n", to, from)
+	fmt.Printf("http-connection\t%.2f\n", connections(at))
 	datagrams(at)
 }
 
@@ -112,6 +115,35 @@ func streamFrom(at string) float64 {
 		came += n
 	}
 	return float64(time.Since(begin).Nanoseconds()) / float64(came) * bulk
+}
+
+// connections opens a connection for each page, a few at the same time; the server closes them.
+func connections(at string) float64 {
+	const hands = 8
+	var count atomic.Int64
+	var all sync.WaitGroup
+	begin := time.Now()
+	for hand := 0; hand < hands; hand++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for time.Since(begin) < bulkTime {
+				c, err := net.Dial("tcp", net.JoinHostPort(at, httpPort))
+				check(err)
+				_, err = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+				check(err)
+				page, err := io.ReadAll(c)
+				check(err)
+				if len(page) < 1024 {
+					check(fmt.Errorf("half a page: %q", page))
+				}
+				c.Close()
+				count.Add(1)
+			}
+		}()
+	}
+	all.Wait()
+	return float64(time.Since(begin).Nanoseconds()) / float64(count.Load())
 }
 
 // datagrams asks one question after the other, each when the answer to the last has come; what is lost is asked again.

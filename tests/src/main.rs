@@ -18,6 +18,7 @@ mod case;
 mod commands;
 mod compare;
 mod crashes;
+mod crowd;
 mod execute;
 mod go;
 mod icount;
@@ -41,6 +42,7 @@ fn main() {
     trials.extend(commands::trials());
     trials.extend(wire::trials());
     trials.extend(lossy::trials());
+    trials.extend(crowd::trials());
     trials.extend(malformed::trials());
     trials.extend(crashes::trials());
     trials.extend(icount::trials());
