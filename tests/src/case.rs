@@ -13,6 +13,7 @@ use crate::execute::{Outcome, run};
 use crate::go;
 use crate::machine::{self, Engine, ringo};
 use crate::trial::{Attempt, trial};
+use crate::wire::NAMESPACES;
 
 /// Where a case's executable comes from.
 #[derive(Clone, Debug)]
@@ -60,6 +61,7 @@ pub struct Case {
     every_version: bool,
     alone: bool,
     exec: bool,
+    confined: bool,
     code: Option<i32>,
     files: Option<fn(&Path) -> std::io::Result<()>>,
 }
@@ -80,6 +82,7 @@ pub fn case(name: &str, program: Program, args: &[&str]) -> Case {
         every_version: false,
         alone: false,
         exec: false,
+        confined: false,
         code: None,
         files: None,
     }
@@ -137,6 +140,12 @@ impl Case {
     /// Run by `ringo exec`, in a folder of the host, rather than by `ringo run`.
     pub fn exec(mut self) -> Case {
         self.exec = true;
+        self
+    }
+
+    /// On Linux the program makes namespaces of its own to run in: a machine that does not let it skips the trial.
+    pub fn confined(mut self) -> Case {
+        self.confined = true;
         self
     }
 
@@ -278,7 +287,11 @@ impl Case {
                         (u64::from(self.memory) * 5 / 4 > machine::free_memory())
                             .then(|| format!("it takes {} MiB of memory", self.memory))
                     };
-                    let skip = engine.skip(&name).or_else(too_large);
+                    let open = || {
+                        (self.confined && !*NAMESPACES)
+                            .then(|| "no namespaces can be made here".to_owned())
+                    };
+                    let skip = engine.skip(&name).or_else(too_large).or_else(open);
                     let (case, linux) = (self.clone(), linux.clone());
                     let work = move |attempt: Attempt| -> Result<()> {
                         let run = || case.on_linux(version).map_err(|e| format!("{e:#}"));

@@ -43,6 +43,7 @@ pub fn cases() -> Vec<Case> {
             "files paths events time signals process memory numbers zeros",
         ),
         network(),
+        objects(),
     ]
     .into_iter()
     .flatten()
@@ -455,6 +456,14 @@ fn network() -> Vec<Case> {
          broken-pipe sendfile calls options bad-arguments bulk \
          unix-streams unix-datagrams unix-pairs unix-calls unix-server rights rights-deep rights-circles quiet-pipes recvmmsg credentials interfaces generic-netlink storm",
     )
+}
+
+/// Calls on each kind of descriptor, with good and bad arguments: some thousand combinations a family.
+fn objects() -> Vec<Case> {
+    "files"
+        .split_whitespace()
+        .map(|family| ours("objects", family).confined().code(0))
+        .collect()
 }
 
 /// Everything at once, for a while: RINGO_STRESS_SECONDS makes it longer.

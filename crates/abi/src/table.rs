@@ -96,7 +96,7 @@ macro_rules! for_each_syscall {
             75 => file::fdatasync(fd: i32), full;
             77 => file::ftruncate(fd: i32, length: i64), full;
             162 => file::sync(), full;
-            187 => file::readahead(fd: i32, offset: i64, count: usize), full;
+            187 => file::readahead(fd: i32, offset: i64, count: i64), full;
             217 => file::getdents64(fd: i32, buf: usize, count: u32), full;
             221 => file::fadvise64(fd: i32, offset: i64, length: i64, advice: u32), full;
             277 => file::sync_file_range(fd: i32, offset: i64, length: i64, flags: u32), full;

@@ -3,7 +3,7 @@
 //! Reads and writes are compare-and-swap on one word; nothing is locked unless somebody waits. Every write tells the
 //! observers, even if the counter was not 0: edge-triggered epoll relies on it, and so does Go's netpollBreak.
 use super::text::Text;
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, file};
 use crate::memory::user::UserIo;
 use crate::sync::{Wait, WaitQueue};
 use alloc::vec::Vec;
@@ -58,6 +58,14 @@ impl EventFd {
 }
 
 impl FileOps for EventFd {
+    fn call_flags(&self, writes: bool) -> u32 {
+        if writes {
+            file::LOOP_FLAGS
+        } else {
+            file::WAITLESS_FLAGS
+        }
+    }
+
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         if io.remaining() < SIZE {
             return Err(Errno::EINVAL);

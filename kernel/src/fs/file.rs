@@ -16,9 +16,21 @@ use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use linux_raw_sys::general::{
     F_GETPIPE_SZ, F_SETPIPE_SZ, O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY,
-    SIGPIPE,
+    RWF_APPEND, RWF_DSYNC, RWF_HIPRI, RWF_NOWAIT, RWF_SYNC, SIGPIPE,
 };
 use ringo_abi::{Errno, SysResult};
+
+/// Of preadv2(2); newer than the headers of `linux_raw_sys`.
+pub const RWF_NOAPPEND: u32 = 0x20;
+
+/// RWF_* flags that most files know; those that cannot say "not now" do not know RWF_NOWAIT.
+pub const CALL_FLAGS: u32 = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOAPPEND;
+
+/// Those of files that can say "not now".
+pub const WAITLESS_FLAGS: u32 = CALL_FLAGS | RWF_NOWAIT;
+
+/// Those of files that take one buffer after the other, which Linux calls a loop.
+pub const LOOP_FLAGS: u32 = RWF_HIPRI;
 
 /// What stat(2) tells; times in nanoseconds since the epoch.
 #[derive(Clone, Copy, Default, Debug)]
@@ -69,6 +81,21 @@ pub trait FileOps: Send + Sync + Any {
     /// As write(2). EPIPE also sends SIGPIPE, if [`FileOps::breaks_loudly`]: the system call does that.
     fn write(&self, _file: &OpenFile, _io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         Err(Errno::EINVAL)
+    }
+
+    /// Whether it can be read: what cannot says so (EINVAL) before the buffer is looked at.
+    fn reads(&self) -> bool {
+        true
+    }
+
+    /// As [`FileOps::reads`], for writing.
+    fn writes(&self) -> bool {
+        true
+    }
+
+    /// Which RWF_* flags preadv2(2) may have, or pwritev2(2) if `writes`.
+    fn call_flags(&self, _writes: bool) -> u32 {
+        CALL_FLAGS
     }
 
     /// Whether EPIPE comes with SIGPIPE.

@@ -5,7 +5,7 @@
 //! IN_IGNORED. An event equal to the last one in the queue is dropped, and too many are one IN_Q_OVERFLOW, as on Linux.
 //! Locks: the instance's watches, then an inode's list; the queue, then its poll queue.
 use super::inode::Inode;
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, notify};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, file, notify};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SpinLock, Wait, WaitQueue};
 use alloc::boxed::Box;
@@ -299,6 +299,10 @@ impl Inotify {
 }
 
 impl FileOps for Inotify {
+    fn call_flags(&self, _writes: bool) -> u32 {
+        file::LOOP_FLAGS
+    }
+
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         let mut next = self.take(io.remaining());
         if next.is_none() {

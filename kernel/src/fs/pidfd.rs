@@ -22,6 +22,14 @@ impl PidFd {
 }
 
 impl FileOps for PidFd {
+    fn reads(&self) -> bool {
+        false
+    }
+
+    fn writes(&self) -> bool {
+        false
+    }
+
     fn poll(&self, _file: &OpenFile) -> PollEvents {
         PollEvents::empty()
     }

@@ -3,7 +3,7 @@
 //! A read takes signals that are pending for the reading thread or the process; the program blocks them first, or their
 //! handlers race with it. All descriptors share the process's queue of observers: signals are rare.
 use super::text::Text;
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, file};
 use crate::memory::user::UserIo;
 use crate::sync::Wait;
 use crate::task::signal::{SI_TIMER, SigInfo, SignalSet, UNBLOCKABLE};
@@ -66,6 +66,14 @@ fn encode(info: &SigInfo) -> [u8; SIZE] {
 }
 
 impl FileOps for SignalFd {
+    fn writes(&self) -> bool {
+        false
+    }
+
+    fn call_flags(&self, _writes: bool) -> u32 {
+        file::WAITLESS_FLAGS
+    }
+
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         if io.remaining() < SIZE {
             return Err(Errno::EINVAL);

@@ -1,7 +1,7 @@
 //! timerfd_create(2): a timer that is read.
 //!
 //! An interval timer fires once and is then counted up when it is read, as on Linux: one that nobody reads costs nothing.
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon};
+use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, file};
 use crate::memory::user::UserIo;
 use crate::sync::{Wait, WaitQueue};
 use crate::time::clocks::Clock;
@@ -70,6 +70,14 @@ impl TimerFd {
 }
 
 impl FileOps for TimerFd {
+    fn writes(&self) -> bool {
+        false
+    }
+
+    fn call_flags(&self, _writes: bool) -> u32 {
+        file::WAITLESS_FLAGS
+    }
+
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         if io.remaining() < SIZE {
             return Err(Errno::EINVAL);

@@ -21,6 +21,8 @@ pub struct UserIo {
     remaining: usize,
     /// The one buffer is the kernel's: see [`with_kernel_buffer`].
     kernel: bool,
+    /// RWF_APPEND or RWF_NOAPPEND: goes before the file's own O_APPEND.
+    appending: Option<bool>,
     /// Bytes to be moved before others get their turn (task/rest.rs).
     until_rest: usize,
 }
@@ -33,6 +35,7 @@ pub fn with_kernel_buffer<R>(buffer: &mut [u8], f: impl FnOnce(&mut UserIo) -> R
         rest: Vec::new(),
         remaining: buffer.len(),
         kernel: true,
+        appending: None,
         until_rest: rest::BYTES,
     };
     f(&mut io)
@@ -60,6 +63,7 @@ pub fn with_kernel_buffers<'a, R>(
         rest,
         remaining,
         kernel: true,
+        appending: None,
         until_rest: rest::BYTES,
     };
     Ok(f(&mut io))
@@ -89,6 +93,7 @@ impl UserIo {
             rest: Vec::new(),
             remaining: length,
             kernel: false,
+            appending: None,
             until_rest: rest::BYTES,
         })
     }
@@ -98,24 +103,30 @@ impl UserIo {
     /// # Errors
     /// EINVAL for a bad count or length, EFAULT.
     pub fn vector(iov: usize, count: usize) -> Result<Self, Errno> {
+        // An unsigned int, as Linux takes it.
+        let count = count as u32 as usize;
         if count > IOV_MAX {
             return Err(Errno::EINVAL);
         }
-        let mut rest = Vec::new();
+        let mut rest: Vec<(usize, usize)> = Vec::new();
         rest.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-        let mut remaining = 0usize;
         for index in 0..count {
             let [address, length]: [usize; 2] =
                 read(iov.checked_add(index * 16).ok_or(Errno::EFAULT)?)?;
             if length > isize::MAX as usize {
                 return Err(Errno::EINVAL);
             }
-            let length = length.min(RW_MAX - remaining);
-            if !in_range(address, length) {
+            rest.push((address, length));
+        }
+        let mut remaining = 0usize;
+        for (address, length) in &mut rest {
+            let cut = (*length).min(RW_MAX - remaining);
+            // Of the whole length, as for one buffer; but a vector of one is cut first.
+            if !in_range(*address, if count == 1 { cut } else { *length }) {
                 return Err(Errno::EFAULT);
             }
-            remaining += length;
-            rest.push((address, length));
+            *length = cut;
+            remaining += cut;
         }
         rest.reverse();
         let (address, length) = rest.pop().unwrap_or((0, 0));
@@ -125,6 +136,7 @@ impl UserIo {
             rest,
             remaining,
             kernel: false,
+            appending: None,
             until_rest: rest::BYTES,
         })
     }
@@ -133,6 +145,17 @@ impl UserIo {
     #[inline]
     pub fn remaining(&self) -> usize {
         self.remaining
+    }
+
+    /// Whether it goes to the file's end, `file` being whether the file is open for that.
+    #[inline]
+    pub fn appending(&self, file: bool) -> bool {
+        self.appending.unwrap_or(file)
+    }
+
+    /// Says so for this call alone.
+    pub fn set_appending(&mut self, appending: bool) {
+        self.appending = Some(appending);
     }
 
     /// Ignores what is left behind the next `max` bytes.

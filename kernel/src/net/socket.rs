@@ -267,6 +267,10 @@ impl Socket {
 }
 
 impl FileOps for Socket {
+    fn call_flags(&self, _writes: bool) -> u32 {
+        crate::fs::file::WAITLESS_FLAGS
+    }
+
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         // A read of nothing does not even look, as on Linux.
         if io.remaining() == 0 {

@@ -50,9 +50,14 @@ const DECLINED: u32 = 8;
 pub trait Attachment: Send {
     /// Whether a piece with this may be put behind one with `before` as if they were one.
     fn joins(&self, before: &Self) -> bool;
+
+    /// Whether a piece the program's memory does not have all of is not sent (EFAULT), rather than cut.
+    const WHOLE: bool;
 }
 
 impl Attachment for () {
+    const WHOLE: bool = false;
+
     fn joins(&self, (): &Self) -> bool {
         true
     }
@@ -231,6 +236,9 @@ impl<A: Attachment> Stream<A> {
         let wanted = io.remaining().min(room).min(buffer::MAX);
         let mut buffer = Buffer::take(wanted)?;
         let end = io.copy_in(&mut buffer[..wanted])?;
+        if A::WHOLE && end < wanted {
+            return Err(Errno::EFAULT);
+        }
         let piece = Piece {
             buffer,
             start: 0,
@@ -354,13 +362,12 @@ impl<A: Attachment> Stream<A> {
             }
             let wanted = piece.len().min(io.remaining());
             match io.copy_out(&piece.buffer[piece.start..piece.start + wanted]) {
-                Ok(went) => {
+                Ok(went) if went == wanted => {
                     piece.start += went;
                     done += went;
-                    if went < wanted {
-                        result = Err(Errno::EFAULT);
-                    }
                 }
+                // As on Linux: what cannot be had of a piece as a whole stays in it.
+                Ok(_) => result = Err(Errno::EFAULT),
                 Err(errno) => result = Err(errno),
             }
             if piece.len() > 0 {

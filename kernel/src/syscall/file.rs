@@ -2,7 +2,8 @@
 //!
 //! write(2) is the call Go programs make most: a look-up without a lock, a test of the mode, the file's own work.
 use crate::cpu::percpu::{self, PerCpu};
-use crate::fs::file::broken_pipe;
+use crate::fs::file::{RWF_NOAPPEND, broken_pipe};
+use crate::fs::poll::PollEvents;
 use crate::fs::{OpenFile, fd};
 use crate::memory::user::{self, UserIo};
 use crate::sync::SlotRef;
@@ -45,6 +46,26 @@ const READS: usize = 0;
 
 const WRITES: usize = 1;
 
+/// What a bad buffer comes to: a file that cannot be read at all says so before its buffer is looked at, as on Linux.
+#[cold]
+fn unreadable(file: &OpenFile, errno: Errno) -> Errno {
+    if file.ops.reads() {
+        errno
+    } else {
+        Errno::EINVAL
+    }
+}
+
+/// As [`unreadable`], for writing.
+#[cold]
+fn unwritable(file: &OpenFile, errno: Errno) -> Errno {
+    if file.ops.writes() {
+        errno
+    } else {
+        Errno::EINVAL
+    }
+}
+
 /// Counts a call for /proc/PID/io, on this CPU's own counters: two additions to a line that every call touches.
 #[inline]
 fn counted(way: usize, result: SysResult) -> SysResult {
@@ -76,13 +97,14 @@ pub(super) fn end_move(to: &OpenFile, result: SysResult) -> SysResult {
 /// read(2).
 pub fn read(fd: i32, buf: usize, count: usize) -> SysResult {
     let file = readable(fd)?;
-    end_read(file.ops.read(&file, &mut UserIo::single(buf, count)?, None))
+    let mut io = UserIo::single(buf, count).map_err(|errno| unreadable(&file, errno))?;
+    end_read(file.ops.read(&file, &mut io, None))
 }
 
 /// write(2).
 pub fn write(fd: i32, buf: usize, count: usize) -> SysResult {
     let file = writable(fd)?;
-    let mut io = UserIo::single(buf, count)?;
+    let mut io = UserIo::single(buf, count).map_err(|errno| unwritable(&file, errno))?;
     end_write(&file, file.ops.write(&file, &mut io, None))
 }
 
@@ -141,37 +163,95 @@ pub fn pwrite64(fd: i32, buf: usize, count: usize, offset: i64) -> SysResult {
     end_write(&file, file.ops.write(&file, &mut io, Some(offset)))
 }
 
+/// Reads into the buffers at `iov`, with preadv2(2)'s flags. No bytes at all are read whatever is asked for.
+fn read_vector(
+    file: &OpenFile,
+    iov: usize,
+    count: usize,
+    offset: Option<u64>,
+    flags: u32,
+) -> SysResult {
+    let io = UserIo::vector(iov, count)
+        .and_then(|io| file.ops.reads().then_some(io).ok_or(Errno::EINVAL));
+    let mut io = io.map_err(|errno| unreadable(file, errno))?;
+    if io.remaining() == 0 {
+        return Ok(0);
+    }
+    check_end(offset.unwrap_or(0), io.remaining())?;
+    apply_flags(file, &mut io, flags, false)?;
+    end_read(file.ops.read(file, &mut io, offset))
+}
+
+/// Writes from the buffers at `iov`, as [`read_vector`] reads.
+fn write_vector(
+    file: &OpenFile,
+    iov: usize,
+    count: usize,
+    offset: Option<u64>,
+    flags: u32,
+) -> SysResult {
+    let io = UserIo::vector(iov, count)
+        .and_then(|io| file.ops.writes().then_some(io).ok_or(Errno::EINVAL));
+    let mut io = io.map_err(|errno| unwritable(file, errno))?;
+    if io.remaining() == 0 {
+        return Ok(0);
+    }
+    check_end(offset.unwrap_or(0), io.remaining())?;
+    apply_flags(file, &mut io, flags, true)?;
+    end_write(file, file.ops.write(file, &mut io, offset))
+}
+
+/// RWF_* of preadv2(2) and pwritev2(2). Bytes are where they shall be at once, so flags about that change nothing.
+fn apply_flags(file: &OpenFile, io: &mut UserIo, flags: u32, writes: bool) -> Result<(), Errno> {
+    const BOTH: u32 = abi::RWF_APPEND | RWF_NOAPPEND;
+    if flags & !file.ops.call_flags(writes) != 0 {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    match flags & BOTH {
+        0 => {}
+        BOTH => return Err(Errno::EINVAL),
+        one => io.set_appending(one == abi::RWF_APPEND),
+    }
+    let direction = if writes {
+        PollEvents::OUT
+    } else {
+        PollEvents::IN
+    };
+    let ended = PollEvents::HUP | PollEvents::ERR;
+    // Whoever takes the bytes between this and the call makes it wait, as it would between poll(2) and read(2).
+    if flags & abi::RWF_NOWAIT != 0
+        && !file.nonblocking()
+        && !file.ops.poll(file).intersects(direction | ended)
+    {
+        return Err(Errno::EAGAIN);
+    }
+    Ok(())
+}
+
 /// readv(2).
 pub fn readv(fd: i32, iov: usize, count: usize) -> SysResult {
-    let file = readable(fd)?;
-    end_read(file.ops.read(&file, &mut UserIo::vector(iov, count)?, None))
+    read_vector(&*readable(fd)?, iov, count, None, 0)
 }
 
 /// writev(2).
 pub fn writev(fd: i32, iov: usize, count: usize) -> SysResult {
-    let file = writable(fd)?;
-    let mut io = UserIo::vector(iov, count)?;
-    end_write(&file, file.ops.write(&file, &mut io, None))
+    write_vector(&*writable(fd)?, iov, count, None, 0)
 }
 
 /// preadv(2): the offset's high half does not exist on 64-bit machines.
 pub fn preadv(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_read(fd, offset)?;
-    end_read(
-        file.ops
-            .read(&file, &mut UserIo::vector(iov, count)?, Some(offset)),
-    )
+    read_vector(&file, iov, count, Some(offset), 0)
 }
 
 /// pwritev(2).
 pub fn pwritev(fd: i32, iov: usize, count: usize, offset: i64) -> SysResult {
     let (file, offset) = to_write(fd, offset)?;
-    let mut io = UserIo::vector(iov, count)?;
-    end_write(&file, file.ops.write(&file, &mut io, Some(offset)))
+    write_vector(&file, iov, count, Some(offset), 0)
 }
 
-/// Flags that ask for what RAM files do anyway.
-const RWF_HARMLESS: u32 = abi::RWF_HIPRI | abi::RWF_DSYNC | abi::RWF_SYNC;
+/// The offset that stands for the file's position.
+const AT_POSITION: i64 = -1;
 
 /// preadv2(2).
 pub fn preadv2(
@@ -182,11 +262,11 @@ pub fn preadv2(
     _high: usize,
     flags: u32,
 ) -> SysResult {
-    match (flags & !RWF_HARMLESS, offset) {
-        (0, -1) => readv(fd, iov, count),
-        (0, _) => preadv(fd, iov, count, offset),
-        _ => Err(Errno::EOPNOTSUPP),
+    if offset == AT_POSITION {
+        return read_vector(&*readable(fd)?, iov, count, None, flags);
     }
+    let (file, offset) = to_read(fd, offset)?;
+    read_vector(&file, iov, count, Some(offset), flags)
 }
 
 /// pwritev2(2).
@@ -198,11 +278,11 @@ pub fn pwritev2(
     _high: usize,
     flags: u32,
 ) -> SysResult {
-    match (flags & !RWF_HARMLESS, offset) {
-        (0, -1) => writev(fd, iov, count),
-        (0, _) => pwritev(fd, iov, count, offset),
-        _ => Err(Errno::EOPNOTSUPP),
+    if offset == AT_POSITION {
+        return write_vector(&*writable(fd)?, iov, count, None, flags);
     }
+    let (file, offset) = to_write(fd, offset)?;
+    write_vector(&file, iov, count, Some(offset), flags)
 }
 
 /// lseek(2).
@@ -224,15 +304,30 @@ pub fn ftruncate(fd: i32, length: i64) -> SysResult {
     file.ops.truncate(length).map(|()| 0)
 }
 
-/// fallocate(2).
+/// FALLOC_FL_WRITE_ZEROES, which is newer than the headers of `linux_raw_sys`.
+const WRITE_ZEROES: u32 = 0x80;
+
+/// fallocate(2): what each check comes before is part of the interface (vfs_fallocate).
 pub fn fallocate(fd: i32, mode: u32, offset: i64, length: i64) -> SysResult {
+    let file = fd::usable(fd)?;
     if offset < 0 || length <= 0 {
         return Err(Errno::EINVAL);
     }
-    if offset.checked_add(length).is_none() {
-        return Err(Errno::EFBIG);
+    let keeps = mode & abi::FALLOC_FL_KEEP_SIZE != 0;
+    match mode & !abi::FALLOC_FL_KEEP_SIZE {
+        0 | abi::FALLOC_FL_UNSHARE_RANGE | abi::FALLOC_FL_ZERO_RANGE => {}
+        abi::FALLOC_FL_PUNCH_HOLE if keeps => {}
+        abi::FALLOC_FL_COLLAPSE_RANGE | abi::FALLOC_FL_INSERT_RANGE | WRITE_ZEROES if !keeps => {}
+        _ => return Err(Errno::EOPNOTSUPP),
     }
-    let file = writable(fd)?;
+    if !file.writable() {
+        return Err(Errno::EBADF);
+    }
+    match file.ops.stat()?.mode & abi::S_IFMT {
+        abi::S_IFIFO => return Err(Errno::ESPIPE),
+        abi::S_IFREG if offset.checked_add(length).is_none() => return Err(Errno::EFBIG),
+        _ => {}
+    }
     file.ops
         .allocate(mode, offset.cast_unsigned(), length.cast_unsigned())
         .map(|()| 0)
@@ -261,10 +356,11 @@ pub fn sync() -> SysResult {
 
 /// sync_file_range(2).
 pub fn sync_file_range(fd: i32, offset: i64, length: i64, flags: u32) -> SysResult {
+    let file = fd::usable(fd)?;
     if offset < 0 || offset.checked_add(length).is_none_or(|end| end < offset) || flags & !7 != 0 {
         return Err(Errno::EINVAL);
     }
-    if fd::usable(fd)?.ops.seekable() {
+    if file.ops.seekable() {
         Ok(0)
     } else {
         Err(Errno::ESPIPE)
@@ -284,8 +380,8 @@ pub fn fadvise64(fd: i32, _offset: i64, length: i64, advice: u32) -> SysResult {
 }
 
 /// readahead(2).
-pub fn readahead(fd: i32, _offset: i64, _count: usize) -> SysResult {
-    if readable(fd)?.ops.map_source().is_ok() {
+pub fn readahead(fd: i32, _offset: i64, count: i64) -> SysResult {
+    if readable(fd)?.ops.map_source().is_ok() && count >= 0 {
         Ok(0)
     } else {
         Err(Errno::EINVAL)
@@ -319,8 +415,7 @@ pub fn getdents(fd: i32, buf: usize, count: u32) -> SysResult {
 /// getdents64(2).
 pub fn getdents64(fd: i32, buf: usize, count: u32) -> SysResult {
     let file = fd::usable(fd)?;
-    if i32::try_from(count).is_err() {
-        return Err(Errno::EINVAL);
-    }
+    // More than an int holds is no room at all.
+    let count = i32::try_from(count).unwrap_or(0);
     file.ops.getdents(&file, buf, count as usize)
 }

@@ -1,9 +1,9 @@
 //! splice(2), tee(2), vmsplice(2): arguments.
 use super::file::{check_end, with_sigpipe};
+use super::transfer::is_spliced;
 use crate::fs::pipe::{end_of, pour};
 use crate::fs::{OpenFile, fd};
 use crate::memory::user::{self, RW_MAX, UserIo};
-use linux_raw_sys::general as abi;
 use ringo_abi::{Errno, SysResult};
 
 const NONBLOCK: u32 = 2;
@@ -18,21 +18,18 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(file: &'a OpenFile, pointer: usize) -> Result<Self, Errno> {
-        let kind = file.ops.stat()?.mode & abi::S_IFMT;
-        // What has no type is an event descriptor or the like, which Linux cannot splice.
-        if kind == 0 || kind == abi::S_IFDIR {
+    /// An offset for a file that has none comes to light only when the modes were looked at.
+    fn new(file: &'a OpenFile, pointer: usize, at: Option<u64>) -> Result<Self, Errno> {
+        if at.is_some() && !file.ops.seekable() {
             return Err(Errno::EINVAL);
         }
-        let at = match pointer {
-            0 => None,
-            _ if !file.ops.seekable() => return Err(Errno::EINVAL),
-            _ => {
-                let at: i64 = user::read(pointer)?;
-                Some(u64::try_from(at).map_err(|_| Errno::EINVAL)?)
-            }
-        };
         Ok(Self { file, pointer, at })
+    }
+
+    /// Where it stands, for a check of the range.
+    fn start(&self) -> Result<u64, Errno> {
+        self.at
+            .map_or_else(|| self.file.ops.position(self.file), Ok)
     }
 
     fn advance(&mut self, result: SysResult) -> SysResult {
@@ -75,15 +72,20 @@ pub fn splice(
     if flags & !KNOWN != 0 {
         return Err(Errno::EINVAL);
     }
-    let (input, output) = (fd::get(input)?, fd::get(output)?);
-    if !input.readable() || !output.writable() {
-        return Err(Errno::EBADF);
-    }
-    let (wanted, count) = (count, count.min(RW_MAX));
+    let (input, output) = (fd::usable(input)?, fd::usable(output)?);
     let (from, to) = (end_of(&input), end_of(&output));
     if from.is_some() && input_offset != 0 || to.is_some() && output_offset != 0 {
         return Err(Errno::ESPIPE);
     }
+    let offset = |pointer: usize| match pointer {
+        0 => Ok(None),
+        _ => user::read::<u64>(pointer).map(Some),
+    };
+    let (write_at, read_at) = (offset(output_offset)?, offset(input_offset)?);
+    if !input.readable() || !output.writable() {
+        return Err(Errno::EBADF);
+    }
+    let (wanted, count) = (count, count.min(RW_MAX));
     let waits = |file: &OpenFile| flags & NONBLOCK == 0 && !file.nonblocking();
     match (from, to) {
         (Some(from), Some(to)) => {
@@ -91,19 +93,30 @@ pub fn splice(
             with_sigpipe(&output, pour(from, to, count, !waits, false))
         }
         (Some(from), None) => {
-            let mut side = Side::new(&output, output_offset)?;
+            let mut side = Side::new(&output, output_offset, write_at)?;
             if output.appending() {
                 return Err(Errno::EINVAL);
             }
+            check_end(side.start()?, wanted)?;
+            if !is_spliced(&output)? {
+                return Err(Errno::EINVAL);
+            }
             let result = from.drain(count, !waits(&input), |io| side.write(io));
-            side.store()?;
+            if result.is_ok() {
+                side.store()?;
+            }
             with_sigpipe(&output, result)
         }
         (None, Some(to)) => {
-            let mut side = Side::new(&input, input_offset)?;
-            check_end(side.at.unwrap_or(0), wanted)?;
-            let result = to.fill_from(count, !waits(&output), |io| side.read(io));
-            side.store()?;
+            let mut side = Side::new(&input, input_offset, read_at)?;
+            check_end(side.start()?, wanted)?;
+            let result = to.fill_from(count, !waits(&output), |io| match is_spliced(&input)? {
+                true => side.read(io),
+                false => Err(Errno::EINVAL),
+            });
+            if result.is_ok() {
+                side.store()?;
+            }
             with_sigpipe(&output, result)
         }
         (None, None) => Err(Errno::EINVAL),

@@ -342,6 +342,14 @@ impl Epoll {
 }
 
 impl FileOps for Epoll {
+    fn reads(&self) -> bool {
+        false
+    }
+
+    fn writes(&self) -> bool {
+        false
+    }
+
     fn poll(&self, _file: &OpenFile) -> PollEvents {
         let _interest = self.interest.lock();
         for _ in 0..self.core.ready_count() {

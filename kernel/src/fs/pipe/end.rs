@@ -1,6 +1,6 @@
 //! Open files of pipes and FIFOs.
 use super::{Pipe, READABLE, WRITABLE};
-use crate::fs::{Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, notify};
+use crate::fs::{Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, file, notify};
 use crate::memory::user::{self, UserIo};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -45,6 +45,13 @@ impl Drop for End {
 }
 
 impl FileOps for End {
+    fn call_flags(&self, _writes: bool) -> u32 {
+        match self.name {
+            Some(_) => file::CALL_FLAGS,
+            None => file::WAITLESS_FLAGS,
+        }
+    }
+
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         let result = self.pipe.read(io, file.nonblocking());
         if let Some(named) = &self.name {

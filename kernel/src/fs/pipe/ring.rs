@@ -116,15 +116,18 @@ impl Ring {
                 break;
             };
             let wanted = first.len().min(io.remaining());
-            let went = match io.copy_out(&first.bytes()[..wanted]) {
-                Ok(went) => went,
-                Err(errno) if done == 0 => return Err(errno),
-                Err(_) => break,
-            };
-            done += went;
+            if io.copy_out(&first.bytes()[..wanted]) != Ok(wanted) {
+                // As on Linux: what cannot be had of a buffer as a whole stays in it.
+                return if done == 0 {
+                    Err(Errno::EFAULT)
+                } else {
+                    Ok(done)
+                };
+            }
+            done += wanted;
             let (packet, length) = (first.packet, first.len());
-            self.consume(if packet { length } else { went });
-            if packet || went < wanted {
+            self.consume(if packet { length } else { wanted });
+            if packet {
                 break;
             }
         }
@@ -155,13 +158,29 @@ impl Ring {
     /// # Errors
     /// EFAULT, ENOMEM.
     pub fn put(&mut self, io: &mut UserIo, packet: bool) -> SysResult {
+        self.fill(io, packet, true)
+    }
+
+    /// As [`Ring::put`], and takes what there is before a bad address.
+    ///
+    /// # Errors
+    /// As [`Ring::put`]'s.
+    pub fn put_some(&mut self, io: &mut UserIo) -> SysResult {
+        self.fill(io, false, false)
+    }
+
+    fn fill(&mut self, io: &mut UserIo, packet: bool, whole: bool) -> SysResult {
         let count = io.remaining().min(PAGE);
         let mut page = self.page()?;
-        if io.copy_in(&mut page[..count]) != Ok(count) {
-            self.keep(page);
-            return Err(Errno::EFAULT);
+        match io.copy_in(&mut page[..count]) {
+            Ok(went) if went == count || !whole => {
+                self.push(page, went, packet);
+                Ok(went)
+            }
+            _ => {
+                self.keep(page);
+                Err(Errno::EFAULT)
+            }
         }
-        self.push(page, count, packet);
-        Ok(count)
     }
 }

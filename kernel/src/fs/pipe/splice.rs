@@ -121,7 +121,7 @@ impl End {
         let mut done = 0;
         let mut result = Ok(0);
         while io.remaining() > 0 && ring.buffers.len() < slots && result.is_ok() {
-            result = ring.put(io, false);
+            result = ring.put_some(io);
             done += *result.as_ref().unwrap_or(&0);
         }
         self.pipe.produced(ring, done > 0);

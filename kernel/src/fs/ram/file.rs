@@ -3,7 +3,7 @@
 use super::data::FileData;
 use super::seals;
 use crate::fs::inode::Content;
-use crate::fs::{Dentry, FileOps, OpenFile, Stat, cache, memfd, notify};
+use crate::fs::{Dentry, FileOps, OpenFile, Stat, cache, file, memfd, notify};
 use crate::memory::frames::FRAME;
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
@@ -104,7 +104,11 @@ impl FileOps for Dentry {
 
     fn write(&self, file: &OpenFile, io: &mut UserIo, offset: Option<u64>) -> SysResult {
         let data = self.data()?;
-        let appending = file.appending();
+        let appending = io.appending(file.appending());
+        if io.remaining() == 0 {
+            // Nothing moves the position to the end.
+            return Ok(0);
+        }
         let done = match offset {
             // As on Linux, O_APPEND goes before the offset.
             Some(offset) => data.write(io, (!appending).then_some(offset))?.0,
@@ -134,6 +138,14 @@ impl FileOps for Dentry {
         }
     }
 
+    fn call_flags(&self, _writes: bool) -> u32 {
+        if self.inode.is_directory() {
+            file::LOOP_FLAGS
+        } else {
+            file::CALL_FLAGS
+        }
+    }
+
     fn seekable(&self) -> bool {
         true
     }
@@ -144,8 +156,6 @@ impl FileOps for Dentry {
             (abi::SEEK_SET, _) => 0,
             (abi::SEEK_CUR, _) => *position,
             (abi::SEEK_END, Content::File(data)) => data.size(),
-            // Positions of directories are no sizes; the end is behind all entries.
-            (abi::SEEK_END, _) => MAX,
             (abi::SEEK_DATA | abi::SEEK_HOLE, Content::File(data)) => {
                 let at = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
                 *position = data.seek(at, whence == abi::SEEK_HOLE)?;

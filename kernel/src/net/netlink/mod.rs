@@ -270,6 +270,9 @@ impl Protocol for Netlink {
             return Err(Errno::ECONNREFUSED);
         }
         let length = io.remaining();
+        if length == 0 {
+            return Err(Errno::ENODATA);
+        }
         if length > REQUEST_MAX {
             return Err(Errno::EMSGSIZE);
         }

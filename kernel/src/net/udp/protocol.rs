@@ -53,10 +53,14 @@ impl Protocol for Udp {
     }
 
     fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
+        let total = io.remaining();
+        // What no datagram of IPv4 holds is told before anything else.
+        if !self.v6 && total > 0xffff {
+            return Err(Errno::EMSGSIZE);
+        }
         if how.flags & abi::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
-        let total = io.remaining();
         let to = self.destination(how)?;
         let max = if to.is_ipv4() { MAX_V4 } else { MAX_V6 };
         if total > max {

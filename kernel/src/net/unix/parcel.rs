@@ -17,6 +17,8 @@ pub struct Parcel {
 }
 
 impl Attachment for Parcel {
+    const WHOLE: bool = true;
+
     fn joins(&self, before: &Self) -> bool {
         self.rights.is_empty() && before.rights.is_empty() && self.credentials == before.credentials
     }

@@ -1,0 +1,3 @@
+package main
+
+func control() []call { return nil }
