@@ -68,6 +68,19 @@ pub fn share(min: usize, file: SlotRef<OpenFile>, close_on_exec: bool) -> Result
     TABLE.insert(min, limit(), file, close_on_exec)
 }
 
+/// Gives an open file this descriptor, and what had it before.
+///
+/// # Errors
+/// As [`SlotTable::replace`]'s; ENOMEM when only the kernel's reserve of memory is left.
+pub fn replace(
+    number: i32,
+    file: SlotRef<OpenFile>,
+    close_on_exec: bool,
+) -> Result<Option<SlotRef<OpenFile>>, Errno> {
+    check_spare()?;
+    TABLE.replace(number, limit(), file, close_on_exec)
+}
+
 /// A descriptor for a file that is still to be opened: what opening does to the file must not be in vain. Given back
 /// when dropped.
 pub struct Reserved(i32);

@@ -284,6 +284,11 @@ pub fn has_spare(count: usize) -> bool {
     has(count, reserve())
 }
 
+/// The same for who holds a spin lock: nothing is given back to make it true.
+pub fn are_spare_now(count: usize) -> bool {
+    reserve() + count <= FREE_FRAMES.load(Ordering::Relaxed)
+}
+
 /// Whether `count` frames are free beside the reserve and what was promised.
 pub fn has_unpromised(count: usize) -> bool {
     has(count, reserve() + promised())

@@ -57,7 +57,7 @@ pub fn dup3(old: i32, new: i32, flags: u32) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let file = fd::get(old)?;
-    let replaced = table().replace(new, fd::limit(), file, flags & abi::O_CLOEXEC != 0)?;
+    let replaced = fd::replace(new, file, flags & abi::O_CLOEXEC != 0)?;
     if let Some(file) = replaced {
         lock::descriptor_closed(&file);
     }

@@ -10,7 +10,7 @@ use crate::fs::text::Text;
 use crate::fs::virtual_tree::Numbers;
 use crate::memory::paging::PAGE;
 use crate::program;
-use crate::task::signal::{MAX_SIGNAL, SIG_DFL, SIG_IGN, SignalSet, bit};
+use crate::task::signal::{self, MAX_SIGNAL, SIG_DFL, SIG_IGN, SignalSet, bit};
 use crate::task::{self, PARENT_PID, PID, State, Thread, limits, process, thread};
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general as abi;
@@ -173,7 +173,7 @@ fn signals(out: &mut Text, thread: &Thread) -> Result<(), Errno> {
     let own = thread.signals.pending.set();
     let shared = process().signals.pending.set();
     let [most, _] = limits::get(abi::RLIMIT_SIGPENDING)?;
-    let queued = own.count_ones() + shared.count_ones();
+    let queued = signal::queued();
     let (ignored, caught) = dispositions();
     writeln!(
         out,

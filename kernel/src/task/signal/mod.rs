@@ -1,28 +1,25 @@
 //! Signals (signal(7)).
 //!
-//! - mod.rs: sets, masks, actions, what is pending. send.rs: what a sender makes pending; notify.rs: which thread is told.
+//! - mod.rs: sets, masks, actions. pending.rs: what was sent and not yet taken. send.rs: what a sender makes pending; notify.rs: which thread is told.
 //! - deliver.rs: on the way out of the kernel, to a handler's frame or the default action; frame.rs: that frame.
 //! - fault.rs: exceptions of the program.
 //!
-//! Pending signals are a bit set (what everybody tests) and a list of siginfo (taken under a lock). Standard signals
-//! are pending once, real-time ones as often as sent, a timer's once for each timer. Locks: the actions', then a queue's; both
-//! leaves but for waking.
+//! Locks: the actions', then a queue's; both leaves but for waking.
 pub mod deliver;
 pub mod fault;
 pub mod frame;
 mod notify;
+mod pending;
 mod send;
 
 pub use deliver::{deliver, restart_call};
+pub use pending::{Pending, queued};
 pub use send::{force_current, send_by_call, send_process, send_thread, thread_ends};
 
 use crate::fs::PollQueue;
 use crate::sync::{SpinLock, WaitQueue};
-use crate::time::posix;
-use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use linux_raw_sys::general as abi;
-use ringo_abi::Errno;
 
 /// A set of signals; bit n-1 is signal n.
 pub type SignalSet = u64;
@@ -30,8 +27,6 @@ pub type SignalSet = u64;
 pub const MAX_SIGNAL: i32 = 64;
 /// Signals from here on are queued as often as they are sent.
 pub const FIRST_REALTIME: i32 = 32;
-/// The most siginfos queued for one target (RLIMIT_SIGPENDING's part), beside one for each timer.
-const QUEUE_MAX: usize = 4096;
 
 /// What cannot be blocked or caught.
 pub const UNBLOCKABLE: SignalSet = bit(abi::SIGKILL as i32) | bit(abi::SIGSTOP as i32);
@@ -135,112 +130,6 @@ pub fn default_action(signo: i32) -> DefaultAction {
         abi::SIGCHLD | abi::SIGURG | abi::SIGWINCH | abi::SIGCONT => DefaultAction::Ignore,
         abi::SIGSTOP | abi::SIGTSTP | abi::SIGTTIN | abi::SIGTTOU => DefaultAction::Stop,
         _ => DefaultAction::Terminate,
-    }
-}
-
-/// Pending signals of a thread or of the process.
-pub struct Pending {
-    set: AtomicU64,
-    queue: SpinLock<VecDeque<SigInfo>>,
-}
-
-impl Pending {
-    /// None.
-    pub const fn new() -> Self {
-        Self {
-            set: AtomicU64::new(0),
-            queue: SpinLock::new(VecDeque::new()),
-        }
-    }
-
-    /// The set, for a look without the lock.
-    #[inline]
-    pub fn set(&self) -> SignalSet {
-        self.set.load(Ordering::SeqCst)
-    }
-
-    /// False: one of that number, which stands for this one, is pending.
-    fn push(&self, info: SigInfo) -> Result<bool, Errno> {
-        let mut queue = self.queue.lock();
-        let already = self.set.load(Ordering::Relaxed) & bit(info.signo) != 0;
-        // A timer's signal is queued once for each timer, whatever its number.
-        if already && info.signo < FIRST_REALTIME && info.timer.is_none() {
-            return Ok(false);
-        }
-        let most = match info.timer {
-            Some(_) => QUEUE_MAX + posix::MAX_TIMERS,
-            None => QUEUE_MAX,
-        };
-        if queue.len() >= most || queue.try_reserve(1).is_err() {
-            return Err(Errno::EAGAIN);
-        }
-        queue.push_back(info);
-        self.set.fetch_or(bit(info.signo), Ordering::SeqCst);
-        Ok(true)
-    }
-
-    /// Takes the first signal out of `wanted`, lowest number first. A timer's goes on with that.
-    pub fn take(&self, wanted: SignalSet) -> Option<SigInfo> {
-        loop {
-            let mut info = self.take_next(wanted)?;
-            let Some(timer) = info.timer else {
-                return Some(info);
-            };
-            if posix::taken(timer, &mut info) {
-                return Some(info);
-            }
-        }
-    }
-
-    fn take_next(&self, wanted: SignalSet) -> Option<SigInfo> {
-        if self.set() & wanted == 0 {
-            return None;
-        }
-        let mut queue = self.queue.lock();
-        let candidates = self.set.load(Ordering::Relaxed) & wanted;
-        if candidates == 0 {
-            return None;
-        }
-        let signo = candidates.trailing_zeros() as i32 + 1;
-        let at = queue.iter().position(|info| info.signo == signo)?;
-        self.remove(&mut queue, at)
-    }
-
-    fn remove(&self, queue: &mut VecDeque<SigInfo>, at: usize) -> Option<SigInfo> {
-        let info = queue.remove(at)?;
-        if !queue.iter().any(|other| other.signo == info.signo) {
-            self.set.fetch_and(!bit(info.signo), Ordering::SeqCst);
-        }
-        Some(info)
-    }
-
-    /// Forgets the signals of `set` (they are ignored from now on). Timers whose signals these are go on.
-    pub fn discard(&self, set: SignalSet) {
-        if self.set() & set == 0 {
-            return;
-        }
-        while let Some(timer) = self.discard_to_timer(set) {
-            posix::discarded(timer);
-        }
-    }
-
-    /// Up to the first that is a timer's, which it gives.
-    fn discard_to_timer(&self, set: SignalSet) -> Option<i32> {
-        let mut queue = self.queue.lock();
-        while let Some(at) = queue.iter().position(|info| bit(info.signo) & set != 0) {
-            if let Some(timer) = self.remove(&mut queue, at)?.timer {
-                return Some(timer);
-            }
-        }
-        None
-    }
-
-    /// Takes back what a timer has sent.
-    pub fn retract(&self, timer: i32) {
-        let mut queue = self.queue.lock();
-        if let Some(at) = queue.iter().position(|info| info.timer == Some(timer)) {
-            self.remove(&mut queue, at);
-        }
     }
 }
 
