@@ -2,10 +2,10 @@
 //!
 //! Nothing here collects areas in a list: a program may have 65,530 of them, and unmap them when memory is short.
 //! Cost: O(log areas) for each area that is met.
-use super::frames;
 use super::paging::PAGE;
 use super::space::{Area, Backing, Inner, LOWEST, MAX_AREAS, TOP};
 use super::user::USER_END;
+use super::{frames, kernel_table};
 use alloc::sync::Arc;
 use ringo_abi::Errno;
 
@@ -184,6 +184,7 @@ impl Inner {
             self.forget_promise(at, &area);
         }
         self.drop_pages(start, end);
+        kernel_table().remove_tables(start, end);
     }
 }
 

@@ -5,7 +5,7 @@
 //! few pages. File pages are the file's own frames, given with those around them that are in memory;
 //! a private one is copied when written (its mapping is read-only until then). A fault that finds no memory kills the
 //! program as the OOM killer would: the runtime asked for its heap beforehand (space.rs).
-use super::paging::{HUGE_PAGE, Mapping, PAGE, WRITABLE};
+use super::paging::{HUGE_PAGE, Mapped, Mapping, PAGE, WRITABLE};
 use super::space::{
     AddressSpace, Area, Backing, Inner, MapSource, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
 };
@@ -209,14 +209,14 @@ impl Inner {
             && self.anonymous >= HUGE_FROM
             && block >= start
             && block + HUGE_PAGE <= area.end
-            && !table.has_small_pages(block)
+            && table.takes_huge_page(block)
         {
             if let HugeBlock::None = ready {
                 *ready = huge_block(area.committed);
             }
             match *ready {
                 HugeBlock::Used(_) => return Ok(()),
-                HugeBlock::Zero(phys) if table.map_divisible(block, phys, flags) => {
+                HugeBlock::Zero(phys) if give_huge(block, phys, flags) => {
                     *ready = HugeBlock::None;
                     self.anonymous += HUGE_PAGE / PAGE;
                     self.count(page, HUGE_PAGE / PAGE, area);
@@ -312,6 +312,16 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// Maps 2 MiB where nothing is mapped. False if there is no memory for what is needed beside.
+fn give_huge(block: usize, phys: usize, flags: u64) -> bool {
+    match kernel_table().map_divisible(block, phys, flags) {
+        Mapped::No => return false,
+        Mapped::Yes => {}
+        Mapped::InPlaceOfTable => tlb::flush_all(),
+    }
+    true
 }
 
 /// 2 MiB, of what was promised if the area was promised its pages.

@@ -3,7 +3,10 @@
 //! Every entry has the user bit: the paravirtual KVM wants it, elsewhere it changes nothing, as all code runs in ring 0.
 //! A change from not present to present needs no flush; whoever takes rights away flushes (cpu/tlb.rs) before the frame
 //! is used for anything else. Callers hold the lock of what lies there: the address space's, or the kernel area's own.
-use super::{frames, phys_to_virt};
+//!
+//! A last-level table goes when all that it covers is unmapped at once, or when a huge page takes its place; one that only
+//! became empty stays, as do directories (4 KiB for each GiB that was ever used): small mappings come and go.
+use super::{frames, phys_to_virt, retired};
 
 /// Present.
 pub const PRESENT: u64 = 1;
@@ -92,6 +95,12 @@ fn entry(table: usize, index: usize) -> *mut u64 {
     (phys_to_virt(table) as *mut u64).wrapping_add(index)
 }
 
+/// Whether nothing is mapped by a last-level table. Ends at the first page, which mostly is one of the first.
+fn is_empty(table: usize) -> bool {
+    // SAFETY: tables lie in the direct map; the lock is held.
+    (0..512).all(|at| unsafe { entry(table, at).read_volatile() } & TAKEN == 0)
+}
+
 fn index(address: usize, level: u32) -> usize {
     address >> (12 + 9 * level) & 511
 }
@@ -155,19 +164,59 @@ impl PageTable {
         true
     }
 
-    /// Maps a huge page of the program's, as `map_huge`. Parts of it may go any time, and that must not fail: a frame is
-    /// kept with it for the table of small pages that it then becomes.
-    pub fn map_divisible(&self, address: usize, phys: usize, flags: u64) -> bool {
-        let Some(kept) = frames::alloc_spare(0) else {
-            return false;
+    /// Maps a huge page of the program's where [`takes_huge_page`](Self::takes_huge_page). Parts of it may go any time, and
+    /// that must not fail: a frame is kept with it for the table of small pages that it then becomes, the empty table that
+    /// stood there if there was one. Then a flush is due, so that CPUs no longer look into that table.
+    pub fn map_divisible(&self, address: usize, phys: usize, flags: u64) -> Mapped {
+        let Some(directory) = self.walk_to(address, 1) else {
+            return Mapped::No;
         };
-        let kept = kept.phys;
-        if !self.map_huge(address, phys, flags) {
-            frames::free(kept, 0);
-            return false;
-        }
+        let slot = entry(directory, index(address, 1));
+        // SAFETY: as in `walk_to`.
+        let value = unsafe { slot.read_volatile() };
+        let (kept, mapped) = match value & TAKEN {
+            0 => match frames::alloc_spare(0) {
+                Some(fresh) => (fresh.phys, Mapped::Yes),
+                None => return Mapped::No,
+            },
+            _ => ((value & ADDRESS) as usize, Mapped::InPlaceOfTable),
+        };
+        // SAFETY: as in `walk_to`.
+        unsafe { slot.write_volatile(phys as u64 | flags | PRESENT | USER | HUGE) };
         frames::set_links((phys / PAGE) as u32, (kept / PAGE) as u32, frames::NO_FRAME);
-        true
+        mapped
+    }
+
+    /// Whether nothing is mapped in the 2 MiB from `address` (aligned) on, hidden pages included.
+    pub fn takes_huge_page(&self, address: usize) -> bool {
+        match self.table_or_block(address) {
+            Ok(Some(table)) => is_empty(table),
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// Takes out the tables of small pages of all blocks of 2 MiB that lie whole in [start, end), which is unmapped: they are
+    /// free when no CPU looks into them any more.
+    pub fn remove_tables(&self, start: usize, end: usize) {
+        let mut block = start.next_multiple_of(HUGE_PAGE);
+        while block < end && end - block >= HUGE_PAGE {
+            match self.table_or_block(block) {
+                Err(gap) => {
+                    block = block.saturating_add(gap);
+                    continue;
+                }
+                Ok(Some(table)) if is_empty(table) => {
+                    if let Some(directory) = self.walk_to(block, 1) {
+                        // SAFETY: as in `walk_to`.
+                        unsafe { entry(directory, index(block, 1)).write_volatile(0) };
+                        retired::retire(table);
+                    }
+                }
+                Ok(_) => {}
+            }
+            block += HUGE_PAGE;
+        }
     }
 
     /// Maps a huge page where nothing is mapped. False when there is no memory, or a table of small pages stands there.
@@ -364,16 +413,27 @@ fn kept_table(phys: usize) -> usize {
     frames::owner((phys / PAGE) as u32).next as usize * PAGE
 }
 
-/// Makes single frames of a huge page of the program's that is not mapped any more.
+/// Makes single frames of a huge page of the program's that is not mapped any more. What was kept may have been a table.
 pub fn divide(phys: usize) {
-    frames::free(kept_table(phys), 0);
+    retired::retire(kept_table(phys));
     frames::split_block(phys, frames::MAX_ORDER);
 }
 
 /// Frees a huge page of the program's that is not mapped any more.
 pub fn free_divisible(phys: usize) {
-    frames::free(kept_table(phys), 0);
+    retired::retire(kept_table(phys));
     frames::free(phys, frames::MAX_ORDER);
+}
+
+/// What came of [`PageTable::map_divisible`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapped {
+    /// There is no memory.
+    No,
+    /// Where nothing stood.
+    Yes,
+    /// Where an empty table stood: a flush is due.
+    InPlaceOfTable,
 }
 
 /// What [`PageTable::edit`] shall do with a page.
