@@ -1,4 +1,4 @@
-//! Crashes on purpose: `ringo.crash=panic|fault|stack|text|block` on the kernel's command line turns system call 511 into one,
+//! Crashes on purpose: `ringo.crash=panic|fault|stack|text|block|frames` on the kernel's command line turns system call 511 into one,
 //! so that tests see what a user would see of a kernel bug. Without it the call is unknown like any other.
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -19,6 +19,7 @@ pub fn arm(command_line: &[u8]) {
         Some(b"stack") => 3,
         Some(b"text") => 4,
         Some(b"block") => 5,
+        Some(b"frames") => 6,
         _ => 0,
     };
     ARMED.store(kind, Ordering::Relaxed);
@@ -35,6 +36,7 @@ pub fn on_unknown_call(number: usize) {
         3 => exhaust(0),
         4 => crate::cpu::trap::write_text(),
         5 => crate::cpu::trap::write_behind(&alloc::vec![0; 3 << 20]),
+        6 => crate::cpu::trap::lose_frames(),
         _ => {}
     }
 }

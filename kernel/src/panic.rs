@@ -1,18 +1,20 @@
 //! Kernel bugs: collect addresses, tell the command, stop. The command turns addresses into names (the image stays
 //! small) and ends with 125. Nothing here allocates or takes a lock: the heap or a lock may be what is broken.
-use crate::cpu::{apic, backtrace, trap::TrapFrame};
+use crate::cpu::{apic, backtrace, percpu::this_cpu, trap::TrapFrame};
 use core::fmt::Write;
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ringo_control::CrashKind;
 
 const MAX_FRAMES: usize = 48;
 
-static STOPPING: AtomicBool = AtomicBool::new(false);
+/// The CPU that a crash was met on first, and 1.
+static STOPPING: AtomicUsize = AtomicUsize::new(0);
+static AGAIN: AtomicBool = AtomicBool::new(false);
 
 /// A panic is under way.
 pub fn stopping() -> bool {
-    STOPPING.load(Ordering::Relaxed)
+    STOPPING.load(Ordering::Relaxed) != 0
 }
 
 /// Text of fixed size; what does not fit is cut.
@@ -96,8 +98,15 @@ pub fn trap(frame: &TrapFrame) -> ! {
 }
 
 fn stop(kind: CrashKind, reason: &Text, frame: Option<&TrapFrame>) -> ! {
-    if STOPPING.swap(true, Ordering::SeqCst) {
-        crate::cpu::trap::halt_forever();
+    let me = this_cpu().id.get() + 1;
+    let first = STOPPING.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst);
+    match first {
+        Ok(_) => {}
+        // What is told of a crash crashed itself: the words without the addresses, or nothing if even that was tried.
+        Err(cpu) if cpu == me && !AGAIN.swap(true, Ordering::SeqCst) => {
+            crate::drivers::power::crash(kind, reason.as_str(), 0, &[], &[])
+        }
+        Err(_) => crate::cpu::trap::halt_forever(),
     }
     apic::stop_others();
     let mut kernel = [0u64; MAX_FRAMES];

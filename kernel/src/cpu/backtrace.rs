@@ -7,7 +7,7 @@
 use super::entry;
 use super::percpu::{PerCpu, this_cpu};
 use super::trap::{self, TrapFrame};
-use crate::memory::{peek, stack};
+use crate::memory::{kernel_table, peek, stack};
 use core::sync::atomic::Ordering;
 
 /// Where the program entered the kernel.
@@ -63,8 +63,10 @@ pub fn of_crash(frame: Option<&TrapFrame>, addresses: &mut [u64]) -> Walked {
     while count < addresses.len()
         && base.is_multiple_of(8)
         && (0xffff_8000_0000_0000..LAST).contains(&base)
+        && is_mapped(base)
+        && is_mapped(base + 8)
     {
-        // SAFETY: kernel stacks are mapped; the chain is followed only upwards within one.
+        // SAFETY: both words are mapped.
         let (next, address) = unsafe { (*(base as *const usize), *((base + 8) as *const usize)) };
         if address == 0 {
             break;
@@ -83,6 +85,11 @@ pub fn of_crash(frame: Option<&TrapFrame>, addresses: &mut [u64]) -> Walked {
         base,
         outermost,
     }
+}
+
+/// Whether the kernel may read there: the chain of a crash may lead anywhere.
+fn is_mapped(address: usize) -> bool {
+    kernel_table().lookup(address).is_some()
 }
 
 /// The addresses from `frame` on, of kernel code that runs on the thread's own stack with this top; at most `most`.

@@ -107,18 +107,19 @@ pub fn unmask() {
         kvm::unmask();
     } else {
         // SAFETY: handlers only note, so kernel code may be interrupted anywhere.
-        unsafe { asm!("sti", options(nomem, nostack)) };
+        unsafe { asm!("sti", options(nostack)) };
     }
 }
 
-/// Keeps interrupts out; only idle needs it.
+/// Keeps interrupts out; only idle needs it. What is looked at afterwards is not looked at before: the compiler takes the
+/// instruction for one that may change memory, as it takes all three.
 #[inline]
 pub fn mask() {
     if kvm::paravirtual() {
         kvm::mask();
     } else {
         // SAFETY: delays interrupts, nothing else.
-        unsafe { asm!("cli", options(nomem, nostack)) };
+        unsafe { asm!("cli", options(nostack)) };
     }
 }
 
@@ -128,6 +129,6 @@ pub fn unmask_and_halt() {
         kvm::unmask_and_halt();
     } else {
         // SAFETY: sti takes effect after the next instruction, so an interrupt ends the halt.
-        unsafe { asm!("sti", "hlt", options(nomem, nostack)) };
+        unsafe { asm!("sti", "hlt", options(nostack)) };
     }
 }

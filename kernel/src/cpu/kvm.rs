@@ -76,7 +76,7 @@ pub fn unmask() {
     page.enabled.store(1, Ordering::SeqCst);
     if page.pending.load(Ordering::SeqCst) != 0 {
         // SAFETY: cli is a trap to the hypervisor here, which then delivers what is pending; it leaves the flag alone...
-        unsafe { asm!("cli", options(nomem, nostack)) };
+        unsafe { asm!("cli", options(nostack)) };
         // ...or clears it, as the instruction says.
         page.enabled.store(1, Ordering::SeqCst);
     }

@@ -464,6 +464,12 @@ pub fn halt_forever() -> ! {
     }
 }
 
+/// Faults with a frame pointer that leads nowhere: what a test asks for.
+pub fn lose_frames() {
+    // SAFETY: it is meant to end the kernel, and does not come back.
+    unsafe { asm!("mov rbp, {}", "ud2", in(reg) 0xffff_f000_dead_0000_u64, options(noreturn)) }
+}
+
 /// Reads where nothing is mapped: for crash_test.rs.
 pub fn read_nowhere() {
     const NOWHERE: *const u64 = 0xffff_f000_dead_0000 as *const u64;

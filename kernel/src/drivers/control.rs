@@ -63,11 +63,13 @@ pub fn send(message: &ToHost<'_>) {
     }
 }
 
-/// Sends a line of the log, if somebody wants it and the host keeps up.
+/// Whether somebody wants the log.
+pub fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Sends a line of the log, if the host keeps up.
 pub fn log(line: &str) {
-    if !VERBOSE.load(Ordering::Relaxed) {
-        return;
-    }
     if let Some(console) = console() {
         let line = &line.as_bytes()[..line.len().min(MAX_PAYLOAD)];
         console.control.send_if_room(&ToHost::Log(line));
@@ -93,9 +95,11 @@ impl Transmit {
     }
 
     fn buffer(&mut self, message: &ToHost<'_>) -> Option<(DmaBuffer, usize)> {
-        let mut buffer = match self.free.pop() {
-            Some(buffer) => buffer,
-            None => DmaBuffer::zeroed(SMALL).ok()?,
+        let mut buffer = match (self.free.pop(), message) {
+            (Some(buffer), _) => buffer,
+            // The command waits for it, and whoever crashes now has said enough.
+            (None, ToHost::Exit(_)) => self.reserve.take()?,
+            (None, _) => DmaBuffer::zeroed(SMALL).ok()?,
         };
         if let Ok(length) = encode(message, buffer.bytes_mut()) {
             return Some((buffer, length));

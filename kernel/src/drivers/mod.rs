@@ -45,8 +45,3 @@ pub fn terminal_poll() -> &'static PollQueue {
     static QUEUE: PollQueue = PollQueue::new();
     &QUEUE
 }
-
-/// A line of the log.
-pub fn log_line(text: &str) {
-    control::log(text);
-}

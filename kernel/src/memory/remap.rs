@@ -210,7 +210,7 @@ impl Inner {
             tlb::flush_all();
             for (offset, phys, flags) in batch.drain(..) {
                 let mapped = table.map(to + offset, phys, flags);
-                debug_assert!(mapped, "its table was made");
+                assert!(mapped, "its table was made");
             }
         }
         if area.protection == 0 {

@@ -5,8 +5,7 @@
 use super::space::{Backing, Inner};
 use super::{frames, heap, kernel_table};
 use crate::drivers::control;
-use crate::panic::Text;
-use core::fmt::Write;
+use crate::klog;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use ringo_control::{Note, ToHost};
 
@@ -31,10 +30,7 @@ pub fn refused(what: &str, inner: &Inner) {
         .filter(|(_, area)| matches!(area.backing, Backing::File { .. }))
         .map(|(&start, area)| inner.touched(start, area.end))
         .sum();
-    let mut text = Text::new();
-    // What does not fit is cut.
-    let _ = write!(
-        text,
+    klog!(
         "out of memory: {what} refused. Frames: {total}, free {free}, of these promised {}, reserved {}; the program's \
          {} anonymous, {files} of files; tables {}, kernel's heap {}",
         frames::promised(),
@@ -43,5 +39,4 @@ pub fn refused(what: &str, inner: &Inner) {
         kernel_table().program_tables(),
         heap::frames(),
     );
-    crate::drivers::log_line(text.as_str());
 }

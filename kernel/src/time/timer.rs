@@ -202,11 +202,15 @@ impl Timer {
 
     /// Fires once at `deadline` (ns since boot), instead of when it was armed for before.
     pub fn arm(&self, deadline: u64) {
-        self.cancel();
         let cpu = this_cpu();
-        *self.armed.lock() = Some((deadline, cpu.id.get()));
         let target = Target::Callback(self.callback.clone());
+        let mut armed = self.armed.lock();
+        // In one step, or two that arm it would leave two entries.
+        if let Some((before, on)) = armed.replace((deadline, cpu.id.get())) {
+            cpu::percpu::cpu(on).timers.remove(before, self.id);
+        }
         cpu.timers.insert(deadline, deadline, self.id, target);
+        drop(armed);
         program_hardware();
     }
 

@@ -182,14 +182,19 @@ impl Batch {
             let from = fids.dropped.len().saturating_sub(CLUNKS);
             fids.dropped.split_off(from)
         };
-        for &fid in &dropped {
-            self.add(&Clunk { fid })?;
-        }
-        self.client.channel.exchange(&mut self.calls)?;
+        let sent = dropped
+            .iter()
+            .try_for_each(|&fid| self.add(&Clunk { fid }).map(|_| ()))
+            .and_then(|()| self.client.channel.exchange(&mut self.calls));
         self.calls.truncate(asked);
-        // Gone, whatever the host says of them.
-        self.client.fids.lock().free.extend(dropped);
-        Ok(())
+        let mut fids = self.client.fids.lock();
+        match sent {
+            // Gone, whatever the host says of them.
+            Ok(()) => fids.free.extend(dropped),
+            Err(_) => fids.dropped.extend(dropped),
+        }
+        drop(fids);
+        sent
     }
 
     /// The reply to request `index`, which was `request`.

@@ -1,6 +1,7 @@
 //! Signals (signal(7)).
 //!
-//! - mod.rs: sets, masks, actions. pending.rs: what was sent and not yet taken. send.rs: what a sender makes pending; notify.rs: which thread is told.
+//! - mod.rs: sets, masks, actions. pending.rs: what was sent and not yet taken.
+//! - send.rs: what a sender makes pending; notify.rs: which thread is told.
 //! - deliver.rs: on the way out of the kernel, to a handler's frame or the default action; frame.rs: that frame.
 //! - fault.rs: exceptions of the program.
 //!
