@@ -1,5 +1,5 @@
-//! Crashes on purpose: `ringo.crash=panic|fault|stack|text|block|frames` on the kernel's command line turns system call 511 into one,
-//! so that tests see what a user would see of a kernel bug. Without it the call is unknown like any other.
+//! Crashes on purpose: `ringo.crash=panic|fault|stack|text|block|frames` on the kernel's command line turns system call 511
+//! into one, so that tests see what a user would see of a kernel bug. Without it the call is unknown like any other.
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU8, Ordering};
 

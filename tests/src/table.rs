@@ -364,10 +364,9 @@ fn memory() -> Vec<Case> {
         "memory",
         "anonymous protect fixed remap advise incore lock private-file shared-file truncated-file errors maps sparse many-mappings \
          dontneed memory-limit populate grow-file brk two-views huge write-own-mapping exec msync zero-pages status \
-         shared-status",
+         shared-status peak",
     );
     all.push(ours("memory", "given-back").memory(257).code(0));
-    all.push(ours("memory", "peak").code(0));
     all.push(ours("memory", "fresh-addresses").memory(64).code(0));
     all.push(ours("memory", "regrow").cpus(&[1, 2, 4]).limit(60).code(0));
     all.push(ours("memory", "collect").every_version().code(0));
