@@ -42,6 +42,7 @@ func main() {
 	flags.Float64Var(&line.lost, "lost", 1, "packets in a hundred that are dropped")
 	flags.Float64Var(&line.repeated, "repeated", 1, "packets in a hundred that come twice")
 	flags.Float64Var(&line.late, "late", 2, "packets in a hundred that come after up to eight others")
+	flags.DurationVar(&line.delay, "delay", 0, "how long a packet takes, each way")
 	flags.Int64Var(&line.seed, "seed", 1, "decides which")
 	prog.Check(len(os.Args) > 2 && os.Args[1] == "run", "lossy serve, or lossy run COMMAND")
 	flags.Parse(os.Args[2:])

@@ -17,6 +17,8 @@ import (
 type line struct {
 	lost, repeated, late float64
 	seed                 int64
+	// How long a packet takes, each way.
+	delay time.Duration
 }
 
 // most is the longest frame: a packet of 64 KiB that its sender's card would cut.
@@ -61,7 +63,8 @@ func relay(near *os.File, far int, line line) {
 }
 
 // way gives what frames of one direction go into.
-func (l line) way(seed int64, send func([]byte)) func([]byte) {
+func (l line) way(seed int64, now func([]byte)) func([]byte) {
+	send := l.slow(now)
 	var lock sync.Mutex
 	chance := rand.New(rand.NewSource(seed))
 	happens := func(percent float64) bool { return chance.Float64()*100 < percent }
@@ -105,6 +108,31 @@ func (l line) way(seed int64, send func([]byte)) func([]byte) {
 			}
 		}
 		release(false)
+	}
+}
+
+// slow gives what frames go into that arrive later.
+func (l line) slow(send func([]byte)) func([]byte) {
+	if l.delay == 0 {
+		return send
+	}
+	type sent struct {
+		frame []byte
+		due   time.Time
+	}
+	// As long as a long line.
+	way := make(chan sent, 1<<14)
+	go func() {
+		for each := range way {
+			time.Sleep(time.Until(each.due))
+			send(each.frame)
+		}
+	}()
+	return func(frame []byte) {
+		select {
+		case way <- sent{frame, time.Now().Add(l.delay)}:
+		default:
+		}
 	}
 }
 

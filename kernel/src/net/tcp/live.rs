@@ -31,8 +31,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// A socket that does nothing yet, between these ends; `seed` decides what number it begins with, `ring` how large its
-    /// windows are.
+    /// A socket that does nothing yet, between these ends; `seed` decides what number it begins with, `rings` how large its
+    /// window is, and how much it may have sent.
     ///
     /// # Errors
     /// ENOBUFS.
@@ -41,12 +41,12 @@ impl Live {
         ends: &Ends,
         now: Instant,
         seed: u64,
-        ring: usize,
+        rings: [usize; 2],
     ) -> Result<Box<Self>, Errno> {
         let mtu = network.mtu_to(ends.remote.ip());
         let interface = interface(network, ends, now, seed, mtu);
-        let receive = buffers::ring(ring)?;
-        let send = buffers::ring(ring).inspect_err(|_| buffers::gone(receive.len()))?;
+        let receive = buffers::ring(rings[0])?;
+        let send = buffers::ring(rings[1]).inspect_err(|_| buffers::gone(receive.len()))?;
         let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
         // See ringo_net::recovery.
         socket.set_congestion_control(CongestionControl::None);

@@ -86,7 +86,8 @@ impl Wire {
         reuse: bool,
         events: Arc<Events>,
     ) -> Result<(End, Arc<Self>), Errno> {
-        let mut live = Live::new(network, &ends, ip::now(), random::word(), buffers::size())?;
+        let rings = [buffers::size(); 2];
+        let mut live = Live::new(network, &ends, ip::now(), random::word(), rings)?;
         let Live {
             interface,
             sockets,
@@ -129,7 +130,9 @@ impl Wire {
         };
         let clocks = Clocks::new(began, false);
         let shown = Instant::from_micros(clocks.shown(began));
-        let mut live = Live::new(network, &ends, shown, entry.seed, ring)?;
+        let round_trip = time::now().saturating_sub(began);
+        let rings = [ring, buffers::size_to_send(ring, round_trip)];
+        let mut live = Live::new(network, &ends, shown, entry.seed, rings)?;
         live.socket()
             .listen(IpEndpoint::from(ends.local))
             .map_err(|_| Errno::ENOBUFS)?;
