@@ -293,19 +293,10 @@ fn scheduling() -> Vec<Case> {
             .code(0),
     );
     all.push(ours("scheduling", "confine").cpus(&[1, 2, 4]).code(0));
+    for act in ["spin-many", "ping-pong", "turns"] {
+        all.push(ours("scheduling", act).cpus(&[1, 2, 4]).limit(60).code(0));
+    }
     all.push(ours("scheduling", "spin").every_version().code(0));
-    all.push(
-        ours("scheduling", "spin-many")
-            .cpus(&[1, 2, 4])
-            .limit(60)
-            .code(0),
-    );
-    all.push(
-        ours("scheduling", "ping-pong")
-            .cpus(&[1, 2, 4])
-            .limit(60)
-            .code(0),
-    );
     all.push(
         ours("scheduling", "channels")
             .cpus(&[1, 2, 4])

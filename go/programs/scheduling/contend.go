@@ -39,3 +39,35 @@ func contend() {
 	group.Wait()
 	fmt.Println(sum.Load() == size)
 }
+
+// turns: of one computing thread more than there are processors, none keeps a processor for itself.
+func turns() {
+	cpus := runtime.NumCPU()
+	runtime.GOMAXPROCS(cpus + 1)
+	var group sync.WaitGroup
+	var left atomic.Int32
+	left.Store(int32(cpus + 1))
+	for i := 0; i <= cpus; i++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			runtime.LockOSThread()
+			first, moved := processor(), cpus == 1
+			if moved {
+				left.Add(-1)
+			}
+			// Nobody leaves before all have moved: the others would have processors to themselves.
+			for left.Load() > 0 {
+				for x := 0; x < 1000; x++ {
+					left.Add(0)
+				}
+				if !moved && processor() != first {
+					moved = true
+					left.Add(-1)
+				}
+			}
+		}()
+	}
+	group.Wait()
+	fmt.Println("all moved")
+}

@@ -29,7 +29,7 @@ func main() {
 		"futex": futex, "syscall-handoff": syscallHandoff, "goroutines": goroutines, "yield": yield, "thread-ids": threadIDs,
 		"priorities": priorities, "rwmutex": rwmutex, "once": once, "pools": pools, "stacks": stacks, "names": names,
 		"futex-requeue": futexRequeue, "futex-errors": futexErrors, "usage": usage,
-		"confine": confine, "contend": contend,
+		"confine": confine, "turns": turns, "contend": contend,
 	})
 }
 

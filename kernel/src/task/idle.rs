@@ -141,7 +141,7 @@ fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
 }
 
 /// The other CPUs, the next one first.
-fn others(cpu: &PerCpu) -> impl Iterator<Item = &'static PerCpu> {
+pub fn others(cpu: &PerCpu) -> impl Iterator<Item = &'static PerCpu> {
     let (count, id) = (cpu_count(), cpu.id.get());
     (1..count).map(move |step| percpu::cpu((id + step) % count))
 }

@@ -2,6 +2,7 @@
 //!
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
 //! - sched.rs: blocking, waking, who runs next. idle.rs: what a CPU does without a thread. context.rs: the switch itself.
+//! - balance.rs: threads that move between busy CPUs.
 //! - credentials.rs: who a thread is. futex.rs, futex_queue.rs: futex(2). clone.rs: clone(2) and the end of a thread.
 //! - signal/: signals. restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
 //!   rest.rs: what is due during long calls. wake_list.rs: waking once a lock is free.
@@ -9,6 +10,7 @@
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.
 pub mod attributes;
+mod balance;
 mod clone;
 mod context;
 pub mod credentials;

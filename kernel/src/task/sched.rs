@@ -7,10 +7,12 @@
 //! Waking puts the thread on its old CPU if that one idles, else on the waker's: a waker that blocks right away hands
 //! over for the price of one switch, and idle CPUs that poll take what waits elsewhere (idle.rs). A halted CPU is only
 //! kicked by interrupt if nobody polls. Whoever takes a thread, and leaves others waiting, kicks the next ([`spread`]): so
-//! a burst of wake-ups reaches all CPUs, though the waker kicks one (Go's scheduler wakes its Ps so).
+//! a burst of wake-ups reaches all CPUs, though the waker kicks one (Go's scheduler wakes its Ps so). Where all are busy,
+//! threads move when slices end (balance.rs).
 //!
 //! A thread whose affinity excludes the CPU it is on finishes its system call there, and moves before it goes on in the
 //! program.
+use super::balance::balance;
 use super::context;
 use super::idle::idle;
 use super::queue::RunQueue;
@@ -280,9 +282,13 @@ pub fn preempt_if_due() {
     if slice_end == u64::MAX {
         return;
     }
+    let now = time::now();
+    if cpu.run_queue.len() > 0 && now >= slice_end {
+        balance(cpu, super::current(), now);
+    }
     if cpu.run_queue.len() == 0 {
-        set_slice(cpu, time::now());
-    } else if time::now() >= slice_end {
+        set_slice(cpu, now);
+    } else if now >= slice_end {
         super::current().switches[1].fetch_add(1, Ordering::Relaxed);
         yield_now();
     } else {

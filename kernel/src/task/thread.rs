@@ -89,6 +89,8 @@ pub struct Thread {
     pub name: SpinLock<[u8; 16]>,
     /// CPUs it may run on (sched_setaffinity(2)).
     pub affinity: AtomicU64,
+    /// When it was last moved from one busy CPU to another (ns since boot); see balance.rs.
+    pub moved: AtomicU64,
     /// It leaves its CPU because it may not stay there: until somebody else runs.
     pub moves: AtomicBool,
     /// Timer of the deadline it sleeps for: see time/.
@@ -201,6 +203,7 @@ impl Thread {
             started: AtomicU64::new(0),
             name: SpinLock::new([0; 16]),
             affinity: AtomicU64::new(u64::MAX),
+            moved: AtomicU64::new(0),
             moves: AtomicBool::new(false),
             sleep_timer: SleepTimer::new(),
             cpu_alarms: CpuAlarms::new(),
@@ -249,6 +252,7 @@ impl Thread {
         thread.cpu_time.store(0, Ordering::Relaxed);
         thread.started.store(time::now(), Ordering::Relaxed);
         thread.faults.store(0, Ordering::Relaxed);
+        thread.moved.store(0, Ordering::Relaxed);
         for count in &thread.switches {
             count.store(0, Ordering::Relaxed);
         }

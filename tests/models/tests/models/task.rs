@@ -1,6 +1,8 @@
 //! The kernel's threads, run queues, scheduler and futexes; the switch hands a CPU's baton to another thread of the model.
 #[path = "../../../../kernel/src/task/attributes.rs"]
 mod attributes;
+#[path = "../../../../kernel/src/task/balance.rs"]
+mod balance;
 #[path = "../../../../kernel/src/task/credentials.rs"]
 pub mod credentials;
 #[path = "../../../../kernel/src/task/futex.rs"]
