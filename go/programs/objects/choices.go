@@ -44,7 +44,9 @@ func arrange() {
 		must(syscall.SYS_MPROTECT, arena[i]+2*page, 2*page, syscall.PROT_NONE)
 	}
 	readOnly = memory(0, page, syscall.PROT_READ, 0)
-	ground = memory(0, 32*page, syscall.PROT_NONE, 0) + 8*page
+	scratch = memory(0, page, rw, 0)
+	// So low that no mapping gets there by itself.
+	ground = memory(0x20000000, 32*page, syscall.PROT_NONE, 0x100000) + 8*page
 }
 
 func at(address uintptr, length int) []byte {

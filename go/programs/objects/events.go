@@ -10,7 +10,8 @@ func events() []call {
 		return in(append(halves(1), words(7)...), append(halves(0), words(7)...), append(halves(0xffffffff), words(7)...), append(halves(1<<28|1), words(7)...), append(halves(1<<31|1), words(7)...))
 	}
 	counts := values(1, 0, all, 2, 1<<31, 178956970, 178956971)
-	masks := func() slot { return optional(in(words(0), words(all64))) }
+	// The runtime's own signals stay blocked.
+	masks := func() slot { return optional(in(words(all64))) }
 	maskSizes := values(8, 0, 4, 16, all)
 	zero := func() slot {
 		return waitless(in(words(0, 0), words(0, 1000000000), words(1<<63, 0), words(0, 1<<63)))
@@ -23,7 +24,8 @@ func events() []call {
 	settings := func() slot {
 		return in(words(0, 0, 0, 0), words(0, 0, 1000, 0), words(0, 0, 0, 1000000000), words(0, 1000000000, 0, 0), words(1<<63, 0, 1, 0), words(0, 0, 1<<63, 0), words(0, 0, 0, 1<<63))
 	}
-	clocks := values(1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, all)
+	// But for those that wake machines, which not every machine has.
+	clocks := values(1, 0, 2, 3, 4, 5, 6, 7, 10, 11, 12, 16, all)
 	return []call{
 		{"epoll_create", syscall.SYS_EPOLL_CREATE, []slot{values(1, 0, all, 1<<31, 1<<32)}, closing},
 		{"epoll_create1", syscall.SYS_EPOLL_CREATE1, []slot{flags}, closing},
@@ -33,8 +35,8 @@ func events() []call {
 		{"epoll_pwait2", 441, []slot{epoll(), room(12), counts, zero(), masks(), maskSizes}, nil},
 		{"poll", syscall.SYS_POLL, []slot{polls(), values(1, 0, 1024, 1025, 1<<31, all), values(0)}, nil},
 		{"ppoll", syscall.SYS_PPOLL, []slot{polls(), values(1, 0, 1024, 1025, 1<<31, all), zero(), masks(), maskSizes}, nil},
-		{"select", syscall.SYS_SELECT, []slot{values(64, 0, 1, 65, 1025, all, 1<<31), sets(), sets(), sets(), waitless(both(words(0, 0), words(1<<63, 0), words(0, 1<<63)))}, nil},
-		{"pselect6", syscall.SYS_PSELECT6, []slot{values(64, 0, 1, 65, 1025, all, 1<<31), sets(), sets(), sets(), zero(), optional(in(words(0, 8), words(0, 4), words(hole, 8), words(hole, 4)))}, nil},
+		{"select", syscall.SYS_SELECT, []slot{values(64, 0, 1, 8, all, 1<<31), sets(), sets(), sets(), waitless(both(words(0, 0), words(1<<63, 0), words(0, 1<<63)))}, nil},
+		{"pselect6", syscall.SYS_PSELECT6, []slot{values(64, 0, 1, 8, all, 1<<31), sets(), sets(), sets(), zero(), optional(in(words(0, 8), words(0, 4), words(hole, 8), words(hole, 4)))}, nil},
 		{"eventfd", 284, []slot{values(0, 1, all, 1<<32)}, closing},
 		{"eventfd2", 290, []slot{values(0, 1, all, 1<<32), flags}, closing},
 		{"read eventfd", syscall.SYS_READ, []slot{fds("eventfd"), room(8), values(8, 0, 7, 9, 1<<31)}, nil},
@@ -47,7 +49,7 @@ func events() []call {
 		{"signalfd4", 289, []slot{fds("none *"), in(words(1<<9), words(all64)), values(8, 0, 4, 16), flags}, closing},
 		{"inotify_init1", syscall.SYS_INOTIFY_INIT1, []slot{flags}, closing},
 		{"inotify_rm_watch", syscall.SYS_INOTIFY_RM_WATCH, []slot{fds("inotify *"), values(1, 0, 2, all, 1<<31)}, nil},
-		{"timer_create", syscall.SYS_TIMER_CREATE, []slot{clocks, in(words(0, 1<<32), words(0, 10), words(0, 65), words(0, 3<<32), words(0, 4<<32|10), words(0, 2<<32|10), words(0, 9<<32)), room(4)}, deleting},
+		{"timer_create", syscall.SYS_TIMER_CREATE, []slot{clocks[:len(clocks)-1], in(words(0, 1<<32), words(0, 10), words(0, 65), words(0, 3<<32), words(0, 4<<32|10), words(0, 2<<32|10), words(0, 9<<32)), room(4)}, deleting},
 		{"timer_settime", syscall.SYS_TIMER_SETTIME, []slot{values(999, all), values(0, 1, 2), settings(), optional(room(32))}, nil},
 		{"timer_gettime", syscall.SYS_TIMER_GETTIME, []slot{values(999, all), room(32)}, nil},
 		{"timer_getoverrun", syscall.SYS_TIMER_GETOVERRUN, []slot{values(999, all)}, nil},

@@ -55,13 +55,13 @@ var objects = []object{
 	{"timerfd", calling(283, 1, syscall.O_NONBLOCK)},
 	{"signalfd", func() int {
 		mask := words(1 << 9)
-		copy(at(readable(), 8), mask)
-		return keep(int(must(289, all, readable(), 8, syscall.O_NONBLOCK)), nil)
+		copy(at(scratch, 8), mask)
+		return keep(int(must(289, all, scratch, 8, syscall.O_NONBLOCK)), nil)
 	}},
 	{"inotify", calling(syscall.SYS_INOTIFY_INIT1, syscall.O_NONBLOCK)},
 	{"memfd", func() int {
-		copy(at(readable(), 2), "m\x00")
-		fd := keep(int(must(319, readable(), 2)), nil)
+		copy(at(scratch, 2), "m\x00")
+		fd := keep(int(must(319, scratch, 2)), nil)
 		prog.Must(syscall.Ftruncate(fd, 5000))
 		return fd
 	}},
@@ -84,14 +84,7 @@ var objects = []object{
 	{"closed", func() int { return 900 }},
 }
 
-// readable is a page for arguments of what makes objects.
-func readable() uintptr {
-	if scratch == 0 {
-		scratch = memory(0, page, rw, 0)
-	}
-	return scratch
-}
-
+// scratch is a page for arguments of what makes objects.
 var scratch uintptr
 
 func pipe(end, filled int) int {
@@ -134,6 +127,9 @@ const length = 5000
 func reset() {
 	for _, address := range arena {
 		clear(at(address, 2*page))
+	}
+	if leveled {
+		level()
 	}
 	fd, err := syscall.Open("f", syscall.O_RDWR|syscall.O_CREAT|syscall.O_TRUNC|syscall.O_CLOEXEC, 0o644)
 	prog.Must(err)

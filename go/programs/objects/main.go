@@ -45,6 +45,9 @@ var families = map[string]func() []call{
 	"files": files, "attributes": attributes, "events": events, "maps": maps, "control": control, "sockets": sockets,
 }
 
+// last are the arguments of the last call.
+var last [6]uintptr
+
 // doing is the combination that is tried, for whoever finds that it does not end.
 var doing atomic.Value
 
@@ -148,6 +151,7 @@ func (c call) once(picks []int) string {
 	for i, s := range c.slots {
 		a[i] = s[picks[i]].prepare(i)
 	}
+	last = a
 	n, _, errno := syscall.RawSyscall6(c.number, a[0], a[1], a[2], a[3], a[4], a[5])
 	result := prog.Name(errno)
 	if errno == 0 {

@@ -79,7 +79,10 @@ impl FileOps for EventFd {
         };
         self.writers.wake_all();
         self.queue.notify(PollEvents::OUT);
-        io.copy_out(&value.to_ne_bytes())
+        match io.copy_out(&value.to_ne_bytes())? {
+            8 => Ok(8),
+            _ => Err(Errno::EFAULT),
+        }
     }
 
     fn write(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {

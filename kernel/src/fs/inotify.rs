@@ -224,11 +224,21 @@ impl Inotify {
     /// EINVAL.
     pub fn check_mask(mask: u32) -> Result<(), Errno> {
         const BOTH: u32 = abi::IN_MASK_ADD | abi::IN_MASK_CREATE;
-        if mask & KNOWN == 0 || mask & BOTH == BOTH {
-            Err(Errno::EINVAL)
-        } else {
-            Ok(())
+        if mask & BOTH == BOTH {
+            return Err(Errno::EINVAL);
         }
+        Ok(())
+    }
+
+    /// Whether the mask asks for anything, which Linux looks at first.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn check_events(mask: u32) -> Result<(), Errno> {
+        if mask & KNOWN == 0 {
+            return Err(Errno::EINVAL);
+        }
+        Ok(())
     }
 
     /// Watches the inode, or changes what is watched of it; gives the watch's number.

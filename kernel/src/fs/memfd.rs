@@ -14,11 +14,11 @@ pub const NAME_MAX: usize = 249;
 /// Linux keeps these on a mount of tmpfs of its own.
 static MEMORY: FileSystem = FileSystem::new(1, MAGIC, "tmpfs");
 
-/// A new, empty file, open for reading and writing. `name` is for /proc/self/fd only.
+/// Flags of memfd_create(2), which are looked at before the name.
 ///
 /// # Errors
 /// EINVAL for flags that do not go together; ENOSYS for huge pages, of which there is no pool.
-pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
+pub fn check_flags(flags: u32) -> Result<(), Errno> {
     const KNOWN: u32 =
         abi::MFD_CLOEXEC | abi::MFD_ALLOW_SEALING | abi::MFD_NOEXEC_SEAL | abi::MFD_EXEC;
     const EITHER: u32 = abi::MFD_NOEXEC_SEAL | abi::MFD_EXEC;
@@ -28,6 +28,15 @@ pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
     if flags & !KNOWN != 0 || flags & EITHER == EITHER {
         return Err(Errno::EINVAL);
     }
+    Ok(())
+}
+
+/// A new, empty file, open for reading and writing. `name` is for /proc/self/fd only.
+///
+/// # Errors
+/// EINVAL for flags that do not go together; ENOSYS for huge pages, of which there is no pool.
+pub fn create(name: &[u8], flags: u32) -> Result<OpenFile, Errno> {
+    check_flags(flags)?;
     let data = FileData::new();
     let permissions = if flags & abi::MFD_NOEXEC_SEAL != 0 {
         data.seals().set(abi::F_SEAL_EXEC);

@@ -15,7 +15,25 @@ const TMPFILE: u32 = abi::O_TMPFILE & !abi::O_DIRECTORY;
 /// Flags that only say how to open; the description does not keep them.
 const ONCE: u32 = abi::O_CREAT | abi::O_EXCL | abi::O_NOCTTY | abi::O_TRUNC | abi::O_CLOEXEC;
 
-/// Opens what `path` leads to from `dirfd`.
+/// Flags O_PATH allows beside itself.
+pub const BESIDE_PATH: u32 = abi::O_PATH | abi::O_DIRECTORY | abi::O_NOFOLLOW | abi::O_CLOEXEC;
+
+/// What is wrong with flags whatever they are for: told before the path is looked at.
+///
+/// # Errors
+/// EINVAL.
+pub fn check_flags(flags: u32) -> Result<(), Errno> {
+    let directory = flags & abi::O_DIRECTORY != 0;
+    let creates_directory = directory && flags & abi::O_CREAT != 0;
+    let bad_unnamed =
+        flags & TMPFILE != 0 && (!directory || flags & abi::O_ACCMODE == abi::O_RDONLY);
+    if creates_directory || bad_unnamed {
+        return Err(Errno::EINVAL);
+    }
+    Ok(())
+}
+
+/// Opens what `path` leads to from `dirfd`; [`check_flags`] is the caller's.
 ///
 /// # Errors
 /// As open(2).
@@ -26,16 +44,13 @@ pub fn open(
     mode: u32,
     resolve: u32,
 ) -> Result<OpenFile, Errno> {
-    let mut flags = flags;
-    if flags & abi::O_PATH != 0 {
-        flags &= abi::O_PATH | abi::O_DIRECTORY | abi::O_NOFOLLOW | abi::O_CLOEXEC;
-    }
     let creates = flags & abi::O_CREAT != 0;
-    if creates && flags & abi::O_DIRECTORY != 0 {
-        return Err(Errno::EINVAL);
-    }
     let exclusive = creates && flags & abi::O_EXCL != 0;
-    let start = walk::start_for(dirfd, &path)?;
+    let start = match resolve & abi::RESOLVE_IN_ROOT {
+        0 => walk::start_for(dirfd, &path)?,
+        // The descriptor's directory is the root, of absolute paths as well.
+        _ => walk::start(dirfd)?,
+    };
     let how = How {
         follow: flags & abi::O_NOFOLLOW == 0 && !exclusive,
         resolve,
@@ -46,7 +61,7 @@ pub fn open(
     }
     let found = walk::walk(start, path, how)?;
     let slash = found.slash;
-    if creates && slash && !exclusive {
+    if creates && slash {
         return Err(Errno::EISDIR);
     }
     if creates {
@@ -119,9 +134,6 @@ pub fn owner_in(parent: &Dentry, mode: u32) -> Owner {
 
 /// O_TMPFILE.
 fn open_unnamed(found: Found, flags: u32, mode: u32) -> Result<OpenFile, Errno> {
-    if flags & abi::O_DIRECTORY == 0 || flags & abi::O_ACCMODE == abi::O_RDONLY {
-        return Err(Errno::EINVAL);
-    }
     let directory = found.existing()?;
     if !directory.inode.is_directory() {
         return Err(Errno::ENOTDIR);

@@ -91,7 +91,10 @@ impl FileOps for TimerFd {
                 .wait_until(Wait::interruptible(), || self.take())?,
         };
         let count = count.saturating_add(self.interval.catch_up());
-        io.copy_out(&count.to_ne_bytes())
+        match io.copy_out(&count.to_ne_bytes())? {
+            8 => Ok(8),
+            _ => Err(Errno::EFAULT),
+        }
     }
 
     fn poll(&self, _file: &OpenFile) -> PollEvents {

@@ -52,11 +52,11 @@ fn check(inode: &Inode, name: &[u8], writes: bool) -> Result<(), Errno> {
     let rest = rest.len();
     match class {
         b"user" | b"trusted" | b"security" if rest == 0 => Err(Errno::EOPNOTSUPP),
+        b"user" if rest > 0 && !matches!(inode.kind(), abi::S_IFREG | abi::S_IFDIR) => {
+            Err(forbidden)
+        }
         b"user" | b"trusted" | b"security" if rest == 1 => Err(Errno::EINVAL),
         b"user" => {
-            if !matches!(inode.kind(), abi::S_IFREG | abi::S_IFDIR) {
-                return Err(forbidden);
-            }
             let sticky = inode.is_directory() && inode.mode() & abi::S_ISVTX != 0;
             if writes && sticky && !access::owns(inode) {
                 return Err(Errno::EPERM);

@@ -54,6 +54,37 @@ impl Inner {
         self.area_at(start).is_some() || self.areas.range(start..end).next().is_some()
     }
 
+    /// Whether MAP_FIXED, or MAP_FIXED_NOREPLACE if `no_replace`, may name this place.
+    ///
+    /// # Errors
+    /// EINVAL, ENOMEM, EPERM, EEXIST.
+    pub(super) fn check_place(
+        &self,
+        start: usize,
+        length: usize,
+        no_replace: bool,
+    ) -> Result<(), Errno> {
+        if start > USER_END - length {
+            return Err(Errno::ENOMEM);
+        }
+        if !start.is_multiple_of(PAGE) {
+            return Err(Errno::EINVAL);
+        }
+        if start < LOWEST {
+            return Err(Errno::EPERM);
+        }
+        if no_replace && self.overlaps(start, start + length) {
+            return Err(Errno::EEXIST);
+        }
+        Ok(())
+    }
+
+    /// Whether all areas in [start, end) have these rights.
+    pub fn allows(&self, start: usize, end: usize, protection: u32) -> bool {
+        self.areas_in(start, end)
+            .all(|(_, area)| area.protection & protection == protection)
+    }
+
     /// Whether [start, end) lies in PROT_NONE anonymous areas.
     pub(super) fn reserved(&self, start: usize, end: usize) -> bool {
         self.covered_until(start, end) == end

@@ -32,11 +32,12 @@ impl AddressSpace {
         new_size: usize,
         target: Move,
     ) -> Result<usize, Errno> {
-        let old_size = round_up(old_size).ok_or(Errno::EINVAL)?;
+        let rounded_size = round_up(old_size);
         let new_size = round_up(new_size).ok_or(Errno::EINVAL)?;
         let leaving = matches!(target, Move::Leaving(_));
         let mut inner = self.lock();
         let (start, area) = inner.area_at(old).ok_or(Errno::EFAULT)?;
+        let old_size = rounded_size.ok_or(Errno::EINVAL)?;
         // Nothing to move is a second view of shared memory, which there is none of here.
         if old_size == 0 {
             return Err(Errno::EINVAL);

@@ -205,6 +205,22 @@ pub struct Request {
     pub name: &'static str,
 }
 
+impl AddressSpace {
+    /// Whether a mapping at just this place can be made, for who wants to know before anything else.
+    ///
+    /// # Errors
+    /// As mmap(2)'s.
+    pub fn check_place(
+        &self,
+        address: usize,
+        length: usize,
+        no_replace: bool,
+    ) -> Result<(), Errno> {
+        let length = round_up(length).ok_or(Errno::ENOMEM)?;
+        self.lock().check_place(address, length, no_replace)
+    }
+}
+
 pub(super) fn round_up(length: usize) -> Option<usize> {
     length
         .checked_next_multiple_of(PAGE)
@@ -244,20 +260,8 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let start = if request.fixed || request.no_replace {
-            let start = request.address;
-            if !start.is_multiple_of(PAGE) {
-                return Err(Errno::EINVAL);
-            }
-            if start > USER_END - length {
-                return Err(Errno::ENOMEM);
-            }
-            if start < LOWEST {
-                return Err(Errno::EPERM);
-            }
-            if request.no_replace && inner.overlaps(start, start + length) {
-                return Err(Errno::EEXIST);
-            }
-            start
+            inner.check_place(request.address, length, request.no_replace)?;
+            request.address
         } else {
             inner
                 .find_gap(request.address, length)

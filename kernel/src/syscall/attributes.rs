@@ -139,29 +139,49 @@ pub fn utimensat(dirfd: i32, name: usize, times: usize, flags: u32) -> SysResult
     } else {
         Some(user::read(times)?)
     };
-    if let Some([_, a, _, m]) = asked {
-        let good = |ns: i64| matches!(ns, UTIME_NOW | UTIME_OMIT | 0..1_000_000_000);
-        if !good(a) || !good(m) {
+    if let Some([_, UTIME_OMIT, _, UTIME_OMIT]) = asked {
+        // Nothing to do: Linux does not even look at the path.
+        return Ok(0);
+    }
+    if name == 0 && dirfd != abi::AT_FDCWD {
+        if flags != 0 {
             return Err(Errno::EINVAL);
         }
+        return set_times_of(dirfd, asked);
     }
     if flags & !(abi::AT_SYMLINK_NOFOLLOW | abi::AT_EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let dentry = if name == 0 && dirfd != abi::AT_FDCWD {
-        // futimens(3).
-        if flags != 0 {
-            return Err(Errno::EINVAL);
-        }
-        named(dirfd)?
-    } else {
-        target(dirfd, name, flags, follows(flags))?
-    };
-    set_times(&dentry, asked)
+    set_times(&*target(dirfd, name, flags, follows(flags))?, asked)
+}
+
+/// futimens(3).
+fn set_times_of(fd: i32, asked: Option<[i64; 4]>) -> SysResult {
+    let file = fd::usable(fd)?;
+    if let Some(dentry) = file.ops.dentry() {
+        return set_times(&dentry, asked);
+    }
+    check_times(asked)?;
+    match file.ops.stat()?.mode & abi::S_IFMT {
+        // Its maker may; nobody will miss the times.
+        abi::S_IFIFO | abi::S_IFSOCK => Ok(0),
+        // As if its owner were somebody else, who lets nobody write.
+        _ if asked.is_none() => Err(Errno::EACCES),
+        _ => Err(Errno::EPERM),
+    }
+}
+
+fn check_times(asked: Option<[i64; 4]>) -> Result<(), Errno> {
+    let good = |ns: i64| matches!(ns, UTIME_NOW | UTIME_OMIT | 0..1_000_000_000);
+    match asked {
+        Some([_, a, _, m]) if !good(a) || !good(m) => Err(Errno::EINVAL),
+        _ => Ok(()),
+    }
 }
 
 /// Seconds and nanoseconds of access and of modification.
 fn set_times(dentry: &Dentry, asked: Option<[i64; 4]>) -> SysResult {
+    check_times(asked)?;
     let now = time::realtime().cast_signed();
     let inode = &dentry.inode;
     let [a_s, a_ns, m_s, m_ns] = asked.unwrap_or([0, UTIME_NOW, 0, UTIME_NOW]);
@@ -206,12 +226,10 @@ pub fn futimesat(dirfd: i32, name: usize, times: usize) -> SysResult {
         }
         None => None,
     };
-    let dentry = if name == 0 && dirfd != abi::AT_FDCWD {
-        named(dirfd)?
-    } else {
-        walk::lookup(dirfd, path(name)?, true)?
-    };
-    set_times(&dentry, asked)
+    if name == 0 && dirfd != abi::AT_FDCWD {
+        return set_times_of(dirfd, asked);
+    }
+    set_times(&*walk::lookup(dirfd, path(name)?, true)?, asked)
 }
 
 /// utimes(2).

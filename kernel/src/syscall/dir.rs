@@ -186,15 +186,21 @@ pub fn renameat(old_fd: i32, old: usize, new_fd: i32, new: usize) -> SysResult {
 
 /// renameat2(2).
 pub fn renameat2(old_fd: i32, old: usize, new_fd: i32, new: usize, flags: u32) -> SysResult {
-    let how = match flags {
+    let how = match flags & !abi::RENAME_WHITEOUT {
         0 => RenameHow::Replace,
         abi::RENAME_NOREPLACE => RenameHow::NoReplace,
-        abi::RENAME_EXCHANGE => RenameHow::Exchange,
+        abi::RENAME_EXCHANGE if flags & abi::RENAME_WHITEOUT == 0 => RenameHow::Exchange,
         _ => return Err(Errno::EINVAL),
     };
     let (from, to) = (find(old_fd, old)?, find(new_fd, new)?);
-    let (Last::Name(old), Last::Name(new)) = (&from.last, &to.last) else {
+    let Last::Name(old) = &from.last else {
         return Err(Errno::EBUSY);
+    };
+    let Last::Name(new) = &to.last else {
+        return Err(match how {
+            RenameHow::NoReplace => Errno::EEXIST,
+            _ => Errno::EBUSY,
+        });
     };
     if !core::ptr::eq(from.parent.inode.file_system, to.parent.inode.file_system) {
         return Err(Errno::EXDEV);
@@ -214,6 +220,10 @@ pub fn renameat2(old_fd: i32, old: usize, new_fd: i32, new: usize, flags: u32) -
     }
     if is_directory && !Arc::ptr_eq(&from.parent, &to.parent) {
         access::check(&moved.inode, access::WRITE)?;
+    }
+    if flags & abi::RENAME_WHITEOUT != 0 {
+        // These file systems leave no whiteouts.
+        return Err(Errno::EINVAL);
     }
     ram::exchange_or_rename((&from.parent, old), (&to.parent, new), how)?;
     Ok(0)

@@ -37,6 +37,7 @@ pub fn pipe2(fds: usize, flags: u32) -> SysResult {
 
 /// memfd_create(2).
 pub fn memfd_create(name: usize, flags: u32) -> SysResult {
+    memfd::check_flags(flags)?;
     let name = user::cstr(name, memfd::NAME_MAX).map_err(|errno| match errno {
         Errno::ENAMETOOLONG => Errno::EINVAL,
         other => other,
@@ -120,6 +121,7 @@ pub fn epoll_ctl(epfd: i32, op: u32, fd: i32, event: usize) -> SysResult {
 
 fn wait(epfd: i32, events: usize, max: i32, deadline: Option<u64>) -> SysResult {
     const EVENT_SIZE: usize = 12;
+    let instance = fd::usable(epfd)?;
     let max = usize::try_from(max)
         .ok()
         .filter(|&max| max > 0 && max <= i32::MAX as usize / EVENT_SIZE)
@@ -127,7 +129,6 @@ fn wait(epfd: i32, events: usize, max: i32, deadline: Option<u64>) -> SysResult 
     if !user::in_range(events, max * EVENT_SIZE) {
         return Err(Errno::EFAULT);
     }
-    let instance = fd::usable(epfd)?;
     let epoll = instance.ops.downcast::<Epoll>().ok_or(Errno::EINVAL)?;
     epoll.wait(events, max, deadline)
 }
@@ -190,10 +191,13 @@ pub fn signalfd(fd: i32, mask: usize, size: usize) -> SysResult {
 
 /// signalfd4(2).
 pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: u32) -> SysResult {
-    if flags & !(abi::O_NONBLOCK | abi::O_CLOEXEC) != 0 || size != SET_SIZE {
+    if size != SET_SIZE {
         return Err(Errno::EINVAL);
     }
     let set: u64 = user::read(mask)?;
+    if flags & !(abi::O_NONBLOCK | abi::O_CLOEXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
     if fd == -1 {
         return install(
             Arc::new(SignalFd::new(set)),

@@ -29,10 +29,24 @@ pub fn futex(
         command,
         WAIT | WAKE | REQUEUE | CMP_REQUEUE | WAKE_OP | WAIT_BITSET | WAKE_BITSET
     );
+    // A wait that a signal without a handler interrupted goes on to the same deadline.
+    let restart = &task::current().restart;
+    let deadline = match command {
+        WAIT | WAIT_BITSET => match restart.take() {
+            // Looked at before everything else, as in Linux.
+            None => deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?,
+            interrupted => interrupted,
+        },
+        _ => None,
+    };
     if !known || op & CLOCK_REALTIME != 0 && command != WAIT_BITSET {
         return Err(Errno::ENOSYS);
     }
     if matches!(command, WAIT_BITSET | WAKE_BITSET) && val3 == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let negative = (val | timeout as u32) >> 31 != 0;
+    if matches!(command, REQUEUE | CMP_REQUEUE) && negative {
         return Err(Errno::EINVAL);
     }
     check(uaddr)?;
@@ -43,12 +57,6 @@ pub fn futex(
     match command {
         WAIT | WAIT_BITSET => {
             let bitset = if command == WAIT { u32::MAX } else { val3 };
-            // A wait that a signal without a handler interrupted goes on to the same deadline.
-            let restart = &task::current().restart;
-            let deadline = match restart.take() {
-                None => deadline(timeout, command == WAIT, op & CLOCK_REALTIME != 0)?,
-                interrupted => interrupted,
-            };
             let result = futex::wait(uaddr, val, deadline, bitset);
             if let (Err(Errno::ERESTART_RESTARTBLOCK), Some(deadline)) = (result, deadline) {
                 restart.note(deadline);
@@ -59,10 +67,10 @@ pub fn futex(
         WAKE_BITSET => Ok(futex::wake(uaddr, count(val), val3)),
         REQUEUE | CMP_REQUEUE => {
             check(uaddr2)?;
-            let (wake, moves) = (i32::try_from(val), i32::try_from(timeout as u32));
-            let (Ok(wake), Ok(moves)) = (wake, moves) else {
-                return Err(Errno::EINVAL);
-            };
+            if op & PRIVATE_FLAG == 0 {
+                user::read::<u32>(uaddr2)?;
+            }
+            let (wake, moves) = (val, timeout as u32);
             let expected = (command == CMP_REQUEUE).then_some(val3);
             let (woken, moved) =
                 futex::requeue(uaddr, uaddr2, wake as usize, moves as usize, expected)?;
@@ -77,7 +85,8 @@ fn check(address: usize) -> Result<(), Errno> {
     if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
-    if user::in_range(address, 4) {
+    // As Linux checks words: by where they begin.
+    if address <= user::USER_END {
         Ok(())
     } else {
         Err(Errno::EFAULT)

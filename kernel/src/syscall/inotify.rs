@@ -23,8 +23,9 @@ pub fn inotify_init1(flags: u32) -> SysResult {
 
 /// inotify_add_watch(2).
 pub fn inotify_add_watch(fd: i32, name: usize, mask: u32) -> SysResult {
-    Inotify::check_mask(mask)?;
+    Inotify::check_events(mask)?;
     let file = fd::usable(fd)?;
+    Inotify::check_mask(mask)?;
     let inotify = file.ops.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
     let follow = mask & abi::IN_DONT_FOLLOW == 0;
     let dentry = walk::lookup(abi::AT_FDCWD, path(name)?, follow)?;

@@ -1,7 +1,7 @@
 //! Memory: arguments (mmap(2) and its family).
 use crate::fs::fd;
 use crate::memory::kernel_table;
-use crate::memory::paging::PAGE;
+use crate::memory::paging::{HUGE_PAGE, PAGE};
 use crate::memory::remap::Move;
 use crate::memory::space::{
     Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, exceeds_memory, space,
@@ -38,18 +38,34 @@ pub fn mmap(
     fd: i32,
     offset: usize,
 ) -> SysResult {
-    if length == 0 || !offset.is_multiple_of(PAGE) {
+    if !offset.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
     let anonymous = flags & abi::MAP_ANONYMOUS != 0;
     if !anonymous {
         fd::usable(fd)?;
     }
+    if length == 0 {
+        return Err(Errno::EINVAL);
+    }
     if length > USER_END {
         return Err(Errno::ENOMEM);
     }
-    if !anonymous && offset > i64::MAX as usize - length {
-        return Err(Errno::EOVERFLOW);
+    let no_replace = flags & abi::MAP_FIXED_NOREPLACE != 0;
+    let fixed = flags & abi::MAP_FIXED != 0;
+    if fixed || no_replace {
+        // The place is looked at before the file and the kind, as in Linux.
+        space().check_place(addr, length, no_replace)?;
+    }
+    if !anonymous {
+        // Files and sockets have a largest offset; what has no size only must not wrap.
+        let largest = match fd::usable(fd)?.ops.stat()?.mode & abi::S_IFMT {
+            abi::S_IFREG | abi::S_IFSOCK => i64::MAX as usize,
+            _ => usize::MAX,
+        };
+        if offset > largest - length {
+            return Err(Errno::EOVERFLOW);
+        }
     }
     let grows_down = flags & abi::MAP_GROWSDOWN != 0;
     let shared = match flags & MAP_TYPE {
@@ -63,7 +79,11 @@ pub fn mmap(
     }
     // No huge page pool, as on a Linux that was given none.
     if flags & abi::MAP_HUGETLB != 0 {
-        return Err(Errno::ENOMEM);
+        return Err(if anonymous && !offset.is_multiple_of(HUGE_PAGE) {
+            Errno::EINVAL
+        } else {
+            Errno::ENOMEM
+        });
     }
     let no_reserve = flags & abi::MAP_NORESERVE != 0;
     let backing = if anonymous && shared {
@@ -77,14 +97,13 @@ pub fn mmap(
     } else {
         crate::fs::map_source(fd, prot, shared, offset as u64 / PAGE as u64)?
     };
-    let fixed = flags & abi::MAP_FIXED != 0;
     let start = space().map(Request {
         address: addr,
         length,
         protection: prot & PROT_KNOWN,
         shared,
         fixed,
-        no_replace: flags & abi::MAP_FIXED_NOREPLACE != 0,
+        no_replace,
         no_reserve,
         backing,
         name: "",
@@ -113,17 +132,22 @@ pub fn munmap(addr: usize, length: usize) -> SysResult {
 /// mprotect(2).
 pub fn mprotect(addr: usize, length: usize, prot: usize) -> SysResult {
     const KNOWN: u32 = PROT_KNOWN | abi::PROT_SEM | abi::PROT_GROWSDOWN | abi::PROT_GROWSUP;
-    if !addr.is_multiple_of(PAGE) {
+    const GROWS: usize = (abi::PROT_GROWSDOWN | abi::PROT_GROWSUP) as usize;
+    if prot & GROWS == GROWS || !addr.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL);
     }
     if length == 0 {
         return Ok(0);
     }
-    if !user::in_range(addr, length) {
+    let end = addr.wrapping_add(rounded(length));
+    if end <= addr {
         return Err(Errno::ENOMEM);
     }
     if prot & !(KNOWN as usize) != 0 {
         return Err(Errno::EINVAL);
+    }
+    if end > USER_END && prot & GROWS == 0 {
+        return Err(Errno::ENOMEM);
     }
     let prot = prot as u32;
     let (mut start, mut size) = (addr, length);
@@ -132,7 +156,6 @@ pub fn mprotect(addr: usize, length: usize, prot: usize) -> SysResult {
         abi::PROT_GROWSDOWN => {
             // The change reaches down to where the stack begins.
             let inner = space().lock();
-            let end = addr.checked_add(length).ok_or(Errno::ENOMEM)?;
             let mut areas = inner.areas_in(addr, end.min(USER_END));
             let (first, area) = areas.next().ok_or(Errno::ENOMEM)?;
             if !area.grows_down {
@@ -141,7 +164,10 @@ pub fn mprotect(addr: usize, length: usize, prot: usize) -> SysResult {
             (start, size) = (first, end - first);
         }
         // Nothing grows upwards on this machine.
-        _ => return Err(Errno::EINVAL),
+        _ if space().lock().covered_until(addr, end.min(USER_END)) > addr => {
+            return Err(Errno::EINVAL);
+        }
+        _ => return Err(Errno::ENOMEM),
     }
     space().protect(start, size, prot & PROT_KNOWN).map(|()| 0)
 }
@@ -213,6 +239,10 @@ pub fn madvise(addr: usize, length: usize, advice: u32) -> SysResult {
         abi::MADV_POPULATE_READ | abi::MADV_POPULATE_WRITE if mapped => {
             drop(inner);
             let write = advice == abi::MADV_POPULATE_WRITE;
+            let wanted = if write { PROT_WRITE } else { PROT_READ };
+            if !space().lock().allows(start, end, wanted) {
+                return Err(Errno::EINVAL);
+            }
             space()
                 .populate(start, end, write)
                 .map_err(|_| Errno::EFAULT)?;
@@ -238,20 +268,23 @@ pub fn mincore(addr: usize, length: usize, vec: usize) -> SysResult {
     for chunk in (0..length).step_by(PAGE * 256) {
         let (start, end) = (addr + chunk, addr + length.min(chunk + PAGE * 256));
         let mut bytes = [0u8; 256];
-        {
+        let mapped = {
             let inner = space().lock();
-            if inner.covered_until(start, end) != end {
-                return Err(Errno::ENOMEM);
-            }
-            for (index, page) in (start..end).step_by(PAGE).enumerate() {
+            let mapped = inner.covered_until(start, end);
+            for (index, page) in (start..mapped).step_by(PAGE).enumerate() {
                 let there = kernel_table().lookup(page).is_some() || inner.shows_resident(page);
                 bytes[index] = u8::from(there);
             }
-        }
+            mapped
+        };
+        // What comes before a hole is told first.
         user::copy_out(
             vec.wrapping_add(chunk / PAGE),
-            &bytes[..(end - start) / PAGE],
+            &bytes[..(mapped - start) / PAGE],
         )?;
+        if mapped != end {
+            return Err(Errno::ENOMEM);
+        }
     }
     Ok(0)
 }
@@ -262,12 +295,22 @@ pub fn mremap(old: usize, old_size: usize, new_size: usize, flags: u32, new: usi
     let fixed = flags & abi::MREMAP_FIXED != 0;
     let moves = flags & abi::MREMAP_MAYMOVE != 0;
     let leaves = flags & abi::MREMAP_DONTUNMAP != 0;
-    if flags & !KNOWN != 0
-        || (fixed || leaves) && !moves
-        || !old.is_multiple_of(PAGE)
-        || new_size == 0
+    let (old_length, new_length) = (rounded(old_size), rounded(new_size));
+    if flags & !KNOWN != 0 || !old.is_multiple_of(PAGE) || new_length == 0 || new_length > USER_END
     {
         return Err(Errno::EINVAL);
+    }
+    // The new address is looked at even where it is no more than a hint.
+    if fixed || leaves {
+        let overlaps = old.wrapping_add(old_length) > new && new.saturating_add(new_length) > old;
+        if new > USER_END - new_length
+            || !new.is_multiple_of(PAGE)
+            || !moves
+            || leaves && old_length != new_length
+            || overlaps
+        {
+            return Err(Errno::EINVAL);
+        }
     }
     let target = match (fixed, moves) {
         _ if leaves => Move::Leaving(fixed.then_some(new)),

@@ -23,10 +23,15 @@ pub fn creat(name: usize, mode: u32) -> SysResult {
 
 /// openat(2).
 pub fn openat(dirfd: i32, name: usize, flags: u32, mode: u32) -> SysResult {
+    let flags = match flags & abi::O_PATH {
+        0 => flags,
+        _ => flags & fs::open::BESIDE_PATH,
+    };
     open_with(dirfd, name, flags, mode, 0)
 }
 
 fn open_with(dirfd: i32, name: usize, flags: u32, mode: u32, resolve: u32) -> SysResult {
+    fs::open::check_flags(flags)?;
     let path = path(name)?;
     let descriptor = Reserved::new()?;
     let file = fs::open::open(dirfd, path, flags, mode, resolve)?;

@@ -50,7 +50,10 @@ pub fn readlinkat(dirfd: i32, name: usize, buf: usize, size: i32) -> SysResult {
     let path = path(name)?;
     let dentry = if path.is_empty() {
         // Of a link opened with O_PATH.
-        let file = fd::get(dirfd).map_err(|_| Errno::ENOENT)?;
+        if dirfd == abi::AT_FDCWD {
+            return Err(Errno::ENOENT);
+        }
+        let file = fd::get(dirfd)?;
         let dentry = file.ops.dentry().ok_or(Errno::ENOENT)?;
         if dentry.inode.kind() != abi::S_IFLNK {
             return Err(Errno::ENOENT);

@@ -62,7 +62,9 @@ fn buffers(
     if local.remaining() == 0 {
         return Ok(None);
     }
-    let remote = UserIo::vector(remote, remote_count)?;
+    // This number is no unsigned int.
+    let remote_count = u32::try_from(remote_count).map_err(|_| Errno::EINVAL)?;
+    let remote = UserIo::vector(remote, remote_count as usize)?;
     peer(pid)?;
     Ok(Some((local, remote)))
 }

@@ -72,6 +72,10 @@ fn poll_until(fds: usize, count: usize, deadline: Option<u64>) -> SysResult {
         }
         ready
     });
+    if !user::in_range(fds, count * POLLFD) {
+        // As on Linux, even where nothing is to be written.
+        return Err(Errno::EFAULT);
+    }
     for (index, entry) in entries.iter().enumerate() {
         let revents = entry.found.bits() as u16;
         user::write(fds.wrapping_add(index * POLLFD + REVENTS), &revents)?;

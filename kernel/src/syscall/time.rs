@@ -96,6 +96,10 @@ pub fn nanosleep(request: usize, left: usize) -> SysResult {
 
 /// clock_nanosleep(2). A sleep that a signal without a handler interrupted goes on to the same deadline.
 pub fn clock_nanosleep(clock: i32, flags: i32, request: usize, left: usize) -> SysResult {
+    if clock < 0 {
+        // A process's or a thread's: whose comes to light only after the time was looked at.
+        read_timespec(request)?;
+    }
     let by = Clock::for_timer(clock)?;
     // A thread cannot wait for its own time to pass.
     if clock == CLOCK_THREAD_CPUTIME_ID {

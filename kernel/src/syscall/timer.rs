@@ -55,9 +55,8 @@ pub fn alarm(seconds: u32) -> SysResult {
 }
 
 /// struct sigevent's head: value, signal, kind, thread.
-fn read_event(at: usize) -> Result<(Notify, u64), Errno> {
-    // struct sigevent is 64 bytes, all of which must be there.
-    let [value, signal_kind, tid, ..]: [u64; 8] = user::read(at)?;
+fn parse_event(event: [u64; 8]) -> Result<(Notify, u64), Errno> {
+    let [value, signal_kind, tid, ..] = event;
     let (signo, kind) = (signal_kind as i32, (signal_kind >> 32) as u32);
     let notify = match kind {
         abi::SIGEV_NONE => return Ok((Notify::Nothing, value)),
@@ -76,11 +75,13 @@ fn read_event(at: usize) -> Result<(Notify, u64), Errno> {
 
 /// timer_create(2).
 pub fn timer_create(clock: i32, event: usize, id: usize) -> SysResult {
-    let clock = Clock::for_timer(clock)?;
-    let event = match event {
+    // struct sigevent is 64 bytes, all of which must be there.
+    let event: Option<[u64; 8]> = match event {
         0 => None,
-        at => Some(read_event(at)?),
+        at => Some(user::read(at)?),
     };
+    let clock = Clock::for_timer(clock)?;
+    let event = event.map(parse_event).transpose()?;
     let made = posix::create(clock, event)?;
     if let Err(errno) = user::write(id, &made) {
         posix::delete(made)?;

@@ -141,9 +141,10 @@ pub fn requeue(
     move_count: usize,
     expected: Option<u32>,
 ) -> Result<(usize, usize), Errno> {
-    // Both words' pages now, so that the reads under the locks succeed unless somebody unmaps them meanwhile.
-    user::read::<u32>(address)?;
-    user::read::<u32>(target)?;
+    // The word's page now, so that the read under the locks succeeds unless somebody unmaps it meanwhile.
+    if expected.is_some() {
+        user::read::<u32>(address)?;
+    }
     let (from, to) = (bucket(address), bucket(target));
     // Two buckets: the lower address first.
     let (mut first, mut second) = if core::ptr::eq(from, to) {
