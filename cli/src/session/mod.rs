@@ -5,18 +5,20 @@
 
 mod control;
 mod files;
+mod qemu_log;
 mod signals;
 mod streams;
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use ringo_control::{CrashKind, DecodeError, ExitStatus, Note, Stream, ToGuest, ToHost};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
-use signal_hook::consts::{SIGCONT, SIGINT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
+use signal_hook::consts::{
+    SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH,
+};
 
 use crate::crash::Report;
 use crate::host::{self, Streams};
@@ -75,6 +77,8 @@ pub fn run<'t>(
         out_of_memory: false,
         wanted_another: false,
         nonsense: false,
+        asked_to_end: false,
+        dying: None,
     };
     let ending = session.until_end();
     let profile = session.profile.take();
@@ -114,24 +118,37 @@ struct Session<'t> {
     wanted_another: bool,
     /// The kernel sends what no kernel in its senses sends.
     nonsense: bool,
+    /// Somebody asked the program to end.
+    asked_to_end: bool,
+    /// The program has ended, and its output is on its way: how, and how far that was when it was looked at last.
+    dying: Option<(ExitStatus, [u64; 2])>,
 }
+
+/// How long a reader that takes nothing holds up the end of a program that was asked to end. On Linux not at all: what fits
+/// into a pipe is there, and the rest was never written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Session<'_> {
     fn until_end(&mut self) -> Result<Ending> {
         loop {
-            let (control, signalled, qemu) = {
+            let (late, control, signalled, qemu) = {
                 let mut fds = [
                     PollFd::new(self.guest.socket(), PollFlags::IN),
                     PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
                     PollFd::new(&self.vm.log, PollFlags::IN),
                 ];
-                match poll(&mut fds, None) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                let limit = self.patience().map(Timespec::try_from).transpose()?;
+                let late = match poll(&mut fds, limit.as_ref()) {
+                    Ok(ready) => ready == 0,
+                    Err(rustix::io::Errno::INTR) => false,
                     Err(error) => bail!("poll: {error}"),
-                }
+                };
                 let [a, b, c] = fds.map(|fd| !fd.revents().is_empty());
-                (a, b, c)
+                (late, a, b, c)
             };
+            if late && let Some(ending) = self.look_at_reader() {
+                return Ok(ending);
+            }
             if signalled {
                 for signal in self.signals.pending() {
                     if self.on_signal(signal) {
@@ -155,6 +172,21 @@ impl Session<'_> {
                 self.check_kvm()?;
             }
         }
+    }
+
+    /// How long the end may take without anything being read.
+    fn patience(&self) -> Option<Duration> {
+        let (status, _) = self.dying?;
+        let asked = self.asked_to_end || matches!(status, ExitStatus::Signal(_));
+        asked.then_some(PATIENCE)
+    }
+
+    /// Nothing happened for as long as there is patience: the end, unless something was read.
+    fn look_at_reader(&mut self) -> Option<Ending> {
+        let (status, before) = self.dying?;
+        let passed = self.streams.passed();
+        self.dying = Some((status, passed));
+        (passed == before).then_some(Ending::Exit(status))
     }
 
     /// True when the VM is to be given up.
@@ -187,6 +219,7 @@ impl Session<'_> {
     }
 
     fn deliver(&mut self, signal: u8) {
+        self.asked_to_end |= [SIGHUP, SIGINT, SIGQUIT, SIGTERM].contains(&i32::from(signal));
         if self.booted.is_some() {
             self.guest.send(&ToGuest::Signal(signal));
         } else {
@@ -230,6 +263,7 @@ impl Session<'_> {
                 }
             }
             ToHost::Exit(status) => return Some(Ending::Exit(status)),
+            ToHost::Ending(status) => self.dying = Some((status, self.streams.passed())),
             ToHost::Stats(json) => self.guest_stats = Some(json.to_vec()),
             ToHost::Log(line) => say!("kernel: {}", String::from_utf8_lossy(line)),
             ToHost::Crash(crash) => return Some(Ending::Crash(crash.into())),
@@ -335,79 +369,6 @@ impl Session<'_> {
         }
     }
 
-    /// False at its end.
-    fn read_qemu_log(&mut self) -> bool {
-        let mut buffer = [0; 4096];
-        match self.vm.log.read(&mut buffer) {
-            Ok(0) | Err(_) => false,
-            Ok(n) => {
-                if self.task.verbose {
-                    say_part!("{}", String::from_utf8_lossy(&buffer[..n]));
-                }
-                // A complaint repeated for ever is of no more use.
-                if self.qemu_said.len() < 1 << 16 {
-                    self.qemu_said.extend(&buffer[..n]);
-                }
-                true
-            }
-        }
-    }
-
-    /// When KVM cannot run an instruction, QEMU prints the registers, ends with a line of code bytes, and keeps the VM stopped
-    /// for ever.
-    fn check_kvm(&self) -> Result<()> {
-        let said = String::from_utf8_lossy(&self.qemu_said);
-        let failed = ["KVM internal error", "kvm run failed"]
-            .iter()
-            .any(|words| said.contains(words));
-        if failed
-            && let Some((registers, code)) = said.split_once("\nCode=")
-            && let Some((code, _)) = code.split_once('\n')
-        {
-            let at = registers.rsplit_once("\nRIP=").map_or("", |(_, rest)| {
-                rest.split(|c: char| !c.is_ascii_hexdigit())
-                    .next()
-                    .unwrap_or("")
-            });
-            let at = at.trim_start_matches('0');
-            // The bytes from the instruction on, whose first is in angles.
-            let code = code.split_once('<').map_or("", |(_, code)| code);
-            let code = code.replace('>', "");
-            let code = code.get(..23).unwrap_or(&code);
-            bail!("KVM can't run the instruction at 0x{at} ({code} ...): try --engine tcg");
-        }
-        Ok(())
-    }
-
-    fn why_qemu_ended(&mut self) -> anyhow::Error {
-        while self.read_qemu_log() {}
-        let status = match self.vm.wait() {
-            Ok(status) => status,
-            Err(error) => return error.into(),
-        };
-        let said = String::from_utf8_lossy(&self.qemu_said);
-        let lines = said
-            .lines()
-            .map(|l| l.trim())
-            .filter(|l| !l.is_empty() && !l.contains("warning:"));
-        let said: Vec<_> = lines.collect();
-        if !said.is_empty() {
-            return anyhow!("QEMU ended ({status}): {}", said.join("; "));
-        }
-        match status.code() {
-            // -no-reboot turns a triple fault into an orderly end.
-            Some(0) => anyhow!("the VM reset itself without a word; try again with -v"),
-            // isa-debug-exit: the value written, doubled, plus one. QEMU's own failures are 1, and have something to say.
-            Some(code) if code & 1 == 1 && code > 1 => {
-                anyhow!(
-                    "the kernel stopped without a word (code {}); try again with -v",
-                    code >> 1
-                )
-            }
-            _ => anyhow!("QEMU ended ({status}); try again with -v"),
-        }
-    }
-
     fn finish(mut self, ending: Ending) -> Result<u8> {
         let ended = Instant::now();
         let resident = if self.task.stats {
@@ -417,7 +378,11 @@ impl Session<'_> {
         };
         // What the guest has sent lies in our sockets by now.
         self.vm.kill();
-        if let Some(signal) = self.streams.drain(&mut self.signals)? {
+        if let Ending::Exit(status) = &ending {
+            self.dying = Some((*status, self.streams.passed()));
+        }
+        let patience = self.patience();
+        if let Some(signal) = self.streams.drain(&mut self.signals, patience)? {
             return Ok(128 + signal as u8);
         }
         self.files.finish();

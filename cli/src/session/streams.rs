@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use ringo_bundle::StreamKind;
 use ringo_control::{Stream, ToGuest, Written};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::control::Guest;
@@ -171,17 +171,27 @@ impl Threads {
         }
     }
 
-    /// Passes on all that has arrived. A signal on the way (the reader may never read) ends the wait and is returned.
-    pub fn drain(&self, signals: &mut Signals) -> Result<Option<i32>> {
+    /// How many bytes have been passed on to both outputs.
+    pub fn passed(&self) -> [u64; 2] {
+        [0, 1].map(|at| self.outputs[at].passed.load(Ordering::Acquire))
+    }
+
+    /// Passes on all that has arrived. A signal on the way (the reader may never read) ends the wait and is returned; so does,
+    /// with `patience`, a reader that takes nothing for so long.
+    pub fn drain(&self, signals: &mut Signals, patience: Option<Duration>) -> Result<Option<i32>> {
         // A socket shut down for reading still gives what it holds, then end of file.
         self.close(Stream::Stdout);
         self.close(Stream::Stderr);
+        let limit = patience.map(Timespec::try_from).transpose()?;
+        let mut passed = self.passed();
         loop {
             let mut fds = [
                 PollFd::new(&self.finished, PollFlags::IN),
                 PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
             ];
-            match poll(&mut fds, None) {
+            match poll(&mut fds, limit.as_ref()) {
+                Ok(0) if self.passed() == passed => return Ok(None),
+                Ok(0) => passed = self.passed(),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -92,6 +92,9 @@ pub enum ToHost<'a> {
     /// The program ended. The guest sends this when the device has given back every output buffer: what it took
     /// lies in the host's sockets, which are drained before the VM is killed. Nothing may follow.
     Exit(ExitStatus),
+    /// The program ended, and what it wrote is still on its way: `Exit` follows when it has arrived. Somebody who reads
+    /// nothing more may keep that from happening.
+    Ending(ExitStatus),
     /// The kernel's half of `--stats`: the members of a JSON object as text, braces included. Precedes `Exit`.
     Stats(&'a [u8]),
     /// A line for `-v` without its newline.
@@ -210,6 +213,7 @@ mod kind {
     pub const FILE: u8 = 0x11;
     pub const SAMPLES: u8 = 0x12;
     pub const TTY_CREDIT: u8 = 0x13;
+    pub const ENDING: u8 = 0x14;
 }
 
 impl<'a> Message<'a> for ToHost<'a> {
@@ -217,6 +221,7 @@ impl<'a> Message<'a> for ToHost<'a> {
         match self {
             ToHost::Booted { .. } => kind::BOOTED,
             ToHost::Exit(_) => kind::EXIT,
+            ToHost::Ending(_) => kind::ENDING,
             ToHost::Stats(_) => kind::STATS,
             ToHost::Log(_) => kind::LOG,
             ToHost::Crash(_) => kind::CRASH,
@@ -240,7 +245,7 @@ impl<'a> Message<'a> for ToHost<'a> {
     fn write_payload(&self, out: &mut Out<'_>) -> Result<(), NoSpace> {
         match *self {
             ToHost::Booted { since_entry_ns } => out.u64(since_entry_ns),
-            ToHost::Exit(status) => {
+            ToHost::Exit(status) | ToHost::Ending(status) => {
                 let (by_signal, number) = match status {
                     ExitStatus::Code(code) => (0, code),
                     ExitStatus::Signal(signal) => (1, signal),
@@ -290,10 +295,18 @@ impl<'a> Message<'a> for ToHost<'a> {
     }
 
     fn read_payload(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
-        if !(kind::BOOTED..=kind::TTY_CREDIT).contains(&kind) {
+        if !(kind::BOOTED..=kind::ENDING).contains(&kind) {
             return Err(DecodeError::UnknownKind(kind));
         }
         read(kind, &mut In(payload)).ok_or(DecodeError::Malformed(kind))
+    }
+}
+
+fn read_status(input: &mut In<'_>) -> Option<ExitStatus> {
+    match (input.u8()?, input.u8()?) {
+        (0, code) => Some(ExitStatus::Code(code)),
+        (1, signal) => Some(ExitStatus::Signal(signal)),
+        _ => None,
     }
 }
 
@@ -302,11 +315,8 @@ fn read<'a>(kind: u8, input: &mut In<'a>) -> Option<ToHost<'a>> {
         kind::BOOTED => ToHost::Booted {
             since_entry_ns: input.u64()?,
         },
-        kind::EXIT => ToHost::Exit(match (input.u8()?, input.u8()?) {
-            (0, code) => ExitStatus::Code(code),
-            (1, signal) => ExitStatus::Signal(signal),
-            _ => return None,
-        }),
+        kind::EXIT => ToHost::Exit(read_status(input)?),
+        kind::ENDING => ToHost::Ending(read_status(input)?),
         kind::STATS => ToHost::Stats(input.rest()),
         kind::LOG => ToHost::Log(input.rest()),
         kind::CRASH => ToHost::Crash(read_crash(input)?),

@@ -88,6 +88,7 @@ fn to_host() -> impl Strategy<Value = ToHost<'static>> {
         any::<u64>().prop_map(|since_entry_ns| ToHost::Booted { since_entry_ns }),
         any::<u8>().prop_map(|c| ToHost::Exit(ExitStatus::Code(c))),
         any::<u8>().prop_map(|s| ToHost::Exit(ExitStatus::Signal(s))),
+        any::<u8>().prop_map(|s| ToHost::Ending(ExitStatus::Signal(s))),
         (stream(), when(), termios()).prop_map(|(stream, when, termios)| ToHost::TermiosSet {
             stream,
             when,

@@ -12,8 +12,13 @@ const DEBUG_EXIT: u16 = 0xf4;
 /// The calling thread may block.
 pub fn exit(status: ExitStatus, stats: &str) -> ! {
     if let Some(console) = console() {
-        for stream in [ringo_control::Stream::Stdout, ringo_control::Stream::Stderr] {
-            console.output(stream).drain();
+        let outputs = [ringo_control::Stream::Stdout, ringo_control::Stream::Stderr]
+            .map(|stream| console.output(stream));
+        if !outputs.iter().all(|output| output.flush()) {
+            control::send(&ToHost::Ending(status));
+        }
+        for output in outputs {
+            output.drain();
         }
         if !stats.is_empty() {
             control::send(&ToHost::Stats(stats.as_bytes()));

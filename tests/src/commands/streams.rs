@@ -75,6 +75,7 @@ pub fn trials() -> Vec<Trial> {
         large_input(engine, 10)
     }));
     all.extend(on(KVM, "slow-reader", slow_reader));
+    all.extend(on(&Engine::ALL, "stuck-reader", stuck_reader));
     all.extend(on(KVM, "output-to-file", output_to_file));
     all.extend(on(KVM, "full-disk", full_disk));
     all.extend(on(KVM, "stdout-closed-by-program", closed_by_program));
@@ -234,6 +235,25 @@ fn slow_reader(engine: Engine) -> Result<()> {
     ensure!(total == 200 << 20, "{total} bytes arrived");
     let code = end_of(&mut child, Duration::from_secs(10))?;
     ensure!(code == 0, "exit code {code}");
+    Ok(())
+}
+
+/// A reader that takes nothing does not keep a program that was told to end, nor the command.
+fn stuck_reader(engine: Engine) -> Result<()> {
+    let mut command = start(engine, "console", &["give", "200"])?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut output = child.stdout.take().context("a pipe")?;
+    output.read_exact(&mut [0; 4096])?;
+    // Until all buffers on the way are full.
+    std::thread::sleep(Duration::from_secs(1));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    let code = end_of(&mut child, Duration::from_secs(20))?;
+    ensure!(code == 143, "exit code {code}");
+    // What was there is still to be read.
+    let read = std::io::copy(&mut output, &mut std::io::sink())?;
+    ensure!(read >= 4096, "{read} bytes were left");
     Ok(())
 }
 
