@@ -15,7 +15,7 @@
 //! holds only the address's waiters.
 use super::futex_queue::Waiters;
 use super::thread::Thread;
-use super::{WakeList, block, cancel_block, current, prepare_block};
+use super::{WakeList, block, cancel_block, current, prepare_block, wake as wake_thread};
 use crate::memory::user;
 use crate::sync::{SpinGuard, SpinLock};
 use crate::time;
@@ -104,6 +104,17 @@ fn withdraw(thread: &'static Thread) -> bool {
 
 /// FUTEX_WAKE and FUTEX_WAKE_BITSET: wakes up to `count` waiters of `address` that share a bit; gives how many.
 pub fn wake(address: usize, count: usize, bitset: u32) -> usize {
+    if count == 1 {
+        // What nearly all ask for, without a list.
+        let mut waiters = bucket(address).lock();
+        let Some(thread) = waiters.of(address, bitset).next() else {
+            return 0;
+        };
+        waiters.remove(thread);
+        drop(waiters);
+        wake_thread(thread);
+        return 1;
+    }
     let mut woken = WakeList::new();
     let mut waiters = bucket(address).lock();
     let taken = take(&mut waiters, address, count, bitset, &mut woken);
