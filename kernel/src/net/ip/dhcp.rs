@@ -2,7 +2,8 @@
 //!
 //! It runs when one of its packets came and when its timer fires, and never holds anybody up: the first question goes out while
 //! the program is being loaded. A lease is renewed by broadcast, when half and more of its time is over. In QEMU's user
-//! network, whose addresses are fixed, a server that stays silent is done without.
+//! network the addresses are fixed and taken at once; what a lease tells there is names, and a server that stays silent is
+//! done without.
 //! Lock: the client's, above the card's and the place's.
 use super::names::Names;
 use super::port::{self, Raw};
@@ -164,11 +165,15 @@ impl Dhcp {
         let Some(news) = news else { return };
         let (place, names) = match news {
             Some((place, names)) => (Some(place), names),
+            None if network.settings.user => return,
             None => (None, Names::default()),
         };
         *network.names.lock() = names;
         if place != network.place() {
             network.settle(place);
+        } else {
+            // For those who wait for names.
+            network.arrival.wake_all();
         }
     }
 
@@ -186,25 +191,30 @@ impl Dhcp {
     fn is_silent(&self, network: &Network) -> bool {
         network.settings.user
             && !self.heard.load(Ordering::Relaxed)
-            && network.address().is_none()
+            && !network.has_names()
             && time::now() > SILENCE
     }
 }
 
-/// The user network's addresses, without a lease.
-fn user() -> (Place, Names) {
-    let [address, router, server] = USER;
-    let place = Place {
+/// Our place in the user network.
+pub fn user_place() -> Place {
+    let [address, router, _] = USER;
+    Place {
         address,
         prefix: USER_PREFIX,
         router: Some(router),
-    };
+    }
+}
+
+/// What there is in the user network without a lease.
+fn user() -> (Place, Names) {
+    let [.., server] = USER;
     let servers = core::iter::once(IpAddr::V4(server)).collect();
     let names = Names {
         servers,
         ..Names::default()
     };
-    (place, names)
+    (user_place(), names)
 }
 
 /// What a lease says of names.

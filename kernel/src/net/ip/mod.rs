@@ -187,7 +187,13 @@ pub fn init(device: Device, settings: Settings) -> Result<(), VirtioError> {
             prefix,
             router: network.settings.gateway,
         })),
-        None => network.dhcp.run(network, None),
+        None => {
+            if network.settings.user {
+                // Known before anybody is asked: who connects to a published port at once is answered at once.
+                network.settle(Some(dhcp::user_place()));
+            }
+            network.dhcp.run(network, None);
+        }
     }
     network.nic.flush();
     Ok(())

@@ -29,9 +29,16 @@ pub struct Names {
 impl Network {
     /// Waits a little for a lease; a router's servers do as well, when a lease has had its time.
     fn await_servers(&self) -> Result<(), Errno> {
-        let enough = || self.address().is_some() || self.discovery.has_servers_alone();
+        // The user network's address is known before anybody has told names.
+        let told = || self.address().is_some() && (!self.settings.user || self.has_names());
+        let enough = || told() || self.discovery.has_servers_alone();
         let how = Wait::interruptible().deadline(Some(time::now() + PATIENCE));
         self.arrival.wait_until(how, || enough().then_some(()))
+    }
+
+    /// Whether a lease has told name servers, or there is nobody to tell.
+    pub(super) fn has_names(&self) -> bool {
+        !self.names.lock().servers.is_empty()
     }
 
     /// The lines of /proc/net/pnp.
