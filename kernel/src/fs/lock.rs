@@ -3,8 +3,8 @@
 //! There is one process, so its own (POSIX) record locks meet resistance only from locks of open file descriptions. An
 //! inode that never had a lock costs its files one load when they are closed. Blocked requests wait on the inode's queue
 //! and look again whenever a lock goes.
-use super::OpenFile;
 use super::ranges::{Owner, Range, Ranges};
+use super::{OpenFile, fd};
 use crate::memory::spare::Spare;
 use crate::memory::user;
 use crate::sync::{SpinLock, Wait, WaitQueue};
@@ -102,15 +102,21 @@ pub fn descriptor_closed(file: &OpenFile) {
 ///
 /// # Errors
 /// EINVAL, EWOULDBLOCK, ERESTARTSYS, ENOLCK; EBADF for what has no inode.
-pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
+pub fn flock(fd: i32, operation: u32) -> SysResult {
     // Locks of this kind never kept anybody out; since 6.0 Linux says yes and does nothing.
     if operation & abi::LOCK_MAND != 0 {
         return Ok(0);
     }
-    let exclusive = match operation & !abi::LOCK_NB {
+    let kind = operation & !abi::LOCK_NB;
+    if !matches!(kind, abi::LOCK_SH | abi::LOCK_EX | abi::LOCK_UN) {
+        return Err(Errno::EINVAL);
+    }
+    // The descriptor comes last.
+    let file = &*fd::usable(fd)?;
+    let exclusive = match kind {
         abi::LOCK_SH => false,
         abi::LOCK_EX => true,
-        abi::LOCK_UN => {
+        _ => {
             let Some(dentry) = file.ops.dentry() else {
                 return Ok(0);
             };
@@ -119,7 +125,6 @@ pub fn flock(file: &OpenFile, operation: u32) -> SysResult {
                 Ok(())
             });
         }
-        _ => return Err(Errno::EINVAL),
     };
     // A pipe, a socket or an event descriptor that has no name: whoever has it open shares this very open file, and with it the
     // lock.
@@ -156,7 +161,11 @@ fn request(file: &OpenFile, at: usize, of_file: bool) -> Result<(u32, Range), Er
         _ => return Err(Errno::EINVAL),
     };
     let (start, length) = (start.cast_signed(), length.cast_signed());
+    const MAX: u64 = i64::MAX as u64;
     let begin = from.checked_add_signed(start).ok_or(Errno::EINVAL)?;
+    if begin > MAX || length > 0 && (length - 1).cast_unsigned() > MAX - begin {
+        return Err(Errno::EOVERFLOW);
+    }
     let (first, last) = match length {
         0 => (begin, u64::MAX),
         1.. => (
@@ -194,7 +203,6 @@ fn request(file: &OpenFile, at: usize, of_file: bool) -> Result<(u32, Range), Er
 /// # Errors
 /// EINVAL, EBADF, EAGAIN, ERESTARTSYS, EFAULT, ENOLCK.
 pub fn set(file: &OpenFile, at: usize, of_file: bool, block: bool) -> SysResult {
-    let dentry = file.ops.dentry().ok_or(Errno::EBADF)?;
     let (kind, range) = request(file, at, of_file)?;
     match kind {
         abi::F_RDLCK if !file.readable() => return Err(Errno::EBADF),
@@ -202,6 +210,10 @@ pub fn set(file: &OpenFile, at: usize, of_file: bool, block: bool) -> SysResult 
         abi::F_RDLCK | abi::F_WRLCK | abi::F_UNLCK => {}
         _ => return Err(Errno::EINVAL),
     }
+    let Some(dentry) = file.ops.dentry() else {
+        // As with flock(2): there is no other open file whose lock could be in the way.
+        return Ok(0);
+    };
     dentry.inode.locks.acquire(block, |held| {
         let room = held.records.list().spare(2);
         room.map_err(|_| Errno::ENOLCK)?;
@@ -222,12 +234,18 @@ pub fn set(file: &OpenFile, at: usize, of_file: bool, block: bool) -> SysResult 
 /// # Errors
 /// EINVAL, EBADF, EFAULT.
 pub fn get(file: &OpenFile, at: usize, of_file: bool) -> SysResult {
-    let dentry = file.ops.dentry().ok_or(Errno::EBADF)?;
     let (kind, range) = request(file, at, of_file)?;
-    if !matches!(kind, abi::F_RDLCK | abi::F_WRLCK) {
-        return Err(Errno::EINVAL);
-    }
-    let conflict = dentry.inode.locks.held.lock().records.conflict(range);
+    // Those of open files may also ask for whatever there is, as if it were to be written.
+    let range = match kind {
+        abi::F_RDLCK | abi::F_WRLCK => range,
+        abi::F_UNLCK if of_file => Range {
+            exclusive: true,
+            ..range
+        },
+        _ => return Err(Errno::EINVAL),
+    };
+    let dentry = file.ops.dentry();
+    let conflict = dentry.and_then(|named| named.inode.locks.held.lock().records.conflict(range));
     let Some(other) = conflict else {
         user::write(at, &(abi::F_UNLCK as u16))?;
         return Ok(0);

@@ -78,6 +78,8 @@ pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
     let path_only = file.flags() & abi::O_PATH != 0;
     match cmd {
         abi::F_DUPFD | abi::F_DUPFD_CLOEXEC => {
+            // An unsigned int, as Linux takes it.
+            let arg = arg as u32 as usize;
             if arg >= fd::limit() {
                 return Err(Errno::EINVAL);
             }
@@ -107,12 +109,40 @@ pub fn fcntl(fd: i32, cmd: u32, arg: usize) -> SysResult {
         // Nobody is ever sent SIGIO: there is no owner.
         abi::F_GETOWN | abi::F_GETSIG => Ok(0),
         abi::F_SETSIG if arg > 64 => Err(Errno::EINVAL),
-        abi::F_SETOWN | abi::F_SETSIG => Ok(0),
+        abi::F_SETOWN => set_owner(0, arg as i32),
+        abi::F_SETSIG => Ok(0),
+        abi::F_GETOWN_EX => user::write(arg, &[0u32; 2]).map(|()| 0),
+        abi::F_SETOWN_EX => {
+            let [kind, id]: [u32; 2] = user::read(arg)?;
+            if kind > 2 {
+                return Err(Errno::EINVAL);
+            }
+            set_owner(kind, id.cast_signed())
+        }
+        // Hints about how long data lives: there are no disks that would want to know.
+        abi::F_GET_RW_HINT => user::write(arg, &0u64).map(|()| 0),
+        abi::F_SET_RW_HINT => match user::read::<u64>(arg)? {
+            0..=5 => Ok(0),
+            _ => Err(Errno::EINVAL),
+        },
         abi::F_NOTIFY if !is_directory(&file) => Err(Errno::ENOTDIR),
         abi::F_ADD_SEALS if !file.writable() => Err(Errno::EPERM),
         abi::F_GETLEASE => Ok(abi::F_UNLCK as usize),
         _ => file.ops.control(&file, cmd, arg),
     }
+}
+
+/// F_SETOWN and F_SETOWN_EX, whose kind 2 is a process group: whom no file ever tells must be somebody all the same.
+fn set_owner(kind: u32, id: i32) -> SysResult {
+    let id = match (kind, id) {
+        (0, i32::MIN) => return Err(Errno::EINVAL),
+        (0, id) => id.abs(),
+        (_, id) => id,
+    };
+    if id != 0 {
+        super::process::own(id)?;
+    }
+    Ok(0)
 }
 
 fn set_flags(file: &OpenFile, flags: u32) -> SysResult {
@@ -183,6 +213,5 @@ fn clone_file(to: &OpenFile, from: i32) -> SysResult {
 
 /// flock(2).
 pub fn flock(fd: i32, operation: u32) -> SysResult {
-    let file = fd::usable(fd)?;
-    lock::flock(&file, operation)
+    lock::flock(fd, operation)
 }

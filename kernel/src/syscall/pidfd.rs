@@ -30,10 +30,14 @@ pub fn pidfd_open(pid: i32, flags: u32) -> SysResult {
 
 /// pidfd_send_signal(2).
 pub fn pidfd_send_signal(pidfd: i32, signo: i32, info: usize, flags: u32) -> SysResult {
-    if flags != 0 {
+    // PIDFD_SIGNAL_THREAD, _THREAD_GROUP, _PROCESS_GROUP: one at most.
+    if !matches!(flags, 0 | 1 | 2 | 4) {
         return Err(Errno::EINVAL);
     }
     check(pidfd)?;
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
     if info != 0 {
         return super::signal::rt_sigqueueinfo(PID, signo, info);
     }

@@ -350,6 +350,11 @@ impl FileOps for Epoll {
         false
     }
 
+    /// It has requests of its own since 6.9, none of them provided.
+    fn ioctl(&self, _file: &OpenFile, _request: u32, _argument: usize) -> SysResult {
+        Err(Errno::EINVAL)
+    }
+
     fn poll(&self, _file: &OpenFile) -> PollEvents {
         let _interest = self.interest.lock();
         for _ in 0..self.core.ready_count() {

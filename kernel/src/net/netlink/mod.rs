@@ -362,9 +362,13 @@ impl Protocol for Netlink {
         Ok(())
     }
 
+    /// These sockets know neither FIONREAD nor TIOCOUTQ.
     fn readable_bytes(&self) -> SysResult {
-        let first = self.hears.mailbox.with_first(|first| first.0.len());
-        Ok(first.unwrap_or(0))
+        Err(Errno::ENOTTY)
+    }
+
+    fn unsent_bytes(&self) -> SysResult {
+        Err(Errno::ENOTTY)
     }
 
     fn close(&self, _common: &Common) {
