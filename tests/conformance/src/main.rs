@@ -78,6 +78,10 @@ struct Options {
     #[arg(long)]
     resume: bool,
 
+    /// Run nothing: write the page of what the pass has found so far
+    #[arg(long)]
+    report: bool,
+
     /// Run excluded tests, too
     #[arg(long)]
     all_tests: bool,
@@ -172,7 +176,8 @@ fn run(
     let used: &[Exclusion] = if options.all_tests { &[] } else { &own };
     let runner = Runner {
         bench,
-        pass: Pass::begin(options.resume)?,
+        pass: Pass::begin(options.resume || options.report)?,
+        report_only: options.report,
         sides: &sides,
         exclusions: used,
     };
@@ -250,6 +255,8 @@ struct Runner<'a> {
     pass: Pass,
     sides: &'a [Side],
     exclusions: &'a [Exclusion],
+    /// What was not run stays so.
+    report_only: bool,
 }
 
 impl Runner<'_> {
@@ -293,6 +300,10 @@ impl Runner<'_> {
             };
             if let Some(kept) = self.pass.find(package, side) {
                 cells.push((side, Ok(kept)));
+                continue;
+            }
+            if self.report_only {
+                cells.push((side, Err(report::NOT_RUN.to_owned())));
                 continue;
             }
             let own = Side::Linux { cpus };

@@ -13,6 +13,9 @@ use crate::kept::{Kept, first_line};
 use crate::packages::work;
 use crate::sides::{Bench, Side};
 
+/// Of what the pass has not come to.
+pub const NOT_RUN: &str = "not run";
+
 /// A package's verdict in each configuration, in the configurations' order.
 pub struct Row {
     pub package: String,
@@ -195,6 +198,7 @@ impl Report<'_> {
 fn cell_text(cell: &Result<Kept, String>) -> String {
     let verdict = match cell {
         Ok(kept) => &kept.verdict,
+        Err(why) if why == NOT_RUN => return why.clone(),
         Err(_) => return "could not be run".to_owned(),
     };
     let mut parts: Vec<String> = Vec::new();
