@@ -143,7 +143,8 @@ impl Case {
         self
     }
 
-    /// On Linux the program makes namespaces of its own to run in: a machine that does not let it skips the trial.
+    /// On Linux the program makes namespaces of its own to run in: a machine that does not let it skips the trial. So does one
+    /// with an older Linux, which refuses some bad arguments in another order than the one that Ringo follows.
     pub fn confined(mut self) -> Case {
         self.confined = true;
         self
@@ -291,7 +292,15 @@ impl Case {
                         (self.confined && !*NAMESPACES)
                             .then(|| "no namespaces can be made here".to_owned())
                     };
-                    let skip = engine.skip(&name).or_else(too_large).or_else(open);
+                    let old = || {
+                        (self.confined && !machine::linux_is_recent())
+                            .then(|| "this Linux is older than 6.12".to_owned())
+                    };
+                    let skip = engine
+                        .skip(&name)
+                        .or_else(too_large)
+                        .or_else(open)
+                        .or_else(old);
                     let (case, linux) = (self.clone(), linux.clone());
                     let work = move |attempt: Attempt| -> Result<()> {
                         let run = || case.on_linux(version).map_err(|e| format!("{e:#}"));

@@ -90,3 +90,12 @@ pub fn free_memory() -> u64 {
         .and_then(|n| n.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
 }
+
+/// Whether the host's Linux is 6.12 or newer.
+pub fn linux_is_recent() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|n| n.parse::<u32>().ok());
+    (number(), number()) >= (Some(6), Some(12))
+}

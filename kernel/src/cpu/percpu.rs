@@ -55,7 +55,7 @@ pub struct PerCpu {
     pub slice_end: AtomicU64,
     /// 0 busy, 1 idle and polling, 2 halted: who wants to wake this CPU needs an interrupt only for 2.
     pub idle: AtomicU8,
-    /// How long to poll before the next halt (ns): learnt, see task/sched.rs.
+    /// How long to poll before the next halt (ns): learnt, see task/idle.rs.
     pub poll_ns: Cell<u64>,
     /// How much before a timer's time a halt is ended (ns): learnt, too.
     pub halt_lead: Cell<u64>,

@@ -1,5 +1,5 @@
-//! The virtio console (virtio 1.2, 5.3) with the four ports of the `ringo` command: standard input, output, error, and
-//! control (crates/control has their numbers).
+//! The virtio console (virtio 1.2, 5.3) with the ports of the `ringo` command: standard input, output, error, control,
+//! and the controlling terminal where that is none of the streams (crates/control has their numbers).
 //!
 //! The command connects all of them before the VM starts and reports what becomes of their other ends over the control
 //! port, so the device's own control messages from the host say nothing new: its receive queue is left out. Output goes

@@ -3,9 +3,16 @@
 //! A descriptor number finds an [`OpenFile`] in the table of `fd.rs` without a lock; the open file holds flags and
 //! position and hands every operation to its [`FileOps`]: a RAM file, a pipe, a device, an epoll instance. Readiness is
 //! told through `poll.rs`'s [`PollQueue`].
-//! Names: `dentry.rs` (a name), `inode.rs` (what it stands for), `walk.rs` (from path to name), `open.rs`; file systems:
-//! `ram/`, `dev/`; `proc/` and `sys/` are generated, by `virtual_tree.rs` and `virtual_file.rs`. `populate.rs` makes the
-//! tree at boot. Standard streams: `stdio.rs`, `terminal.rs`.
+//!
+//! - Names: dentry.rs (a name), inode.rs (what it stands for), walk.rs (from path to name), open.rs, access.rs (who may),
+//!   tree.rs (root, working directory, mounts), xattr.rs; populate.rs makes the tree at boot.
+//! - File systems: ram/ above what lower.rs describes, which host/ brings from the host; cache.rs can give that up. dev/;
+//!   proc/ and sys/ are generated, by virtual_tree.rs, virtual_file.rs and text.rs. keep.rs sends to the host what stays.
+//! - Objects without a name (anon.rs): pipe/, epoll/, eventfd.rs, signalfd.rs, timerfd.rs, pidfd.rs, memfd.rs, inotify.rs,
+//!   which notify.rs tells. poller.rs: poll(2) and select(2).
+//! - Standard streams: stdio.rs, terminal.rs, host_stream.rs. lock.rs with ranges.rs: advisory locks.
+//!
+//! Order of locks: docs/architecture.md.
 pub mod access;
 pub mod anon;
 mod cache;

@@ -5,7 +5,9 @@
 //! - heap.rs with slabs.rs and mapped.rs, stack.rs: the kernel's own memory.
 //! - space.rs: the program's mappings (mmap and its family), with areas.rs, pages.rs and commit.rs; remap.rs: mremap;
 //!   grow.rs: stacks that grow; file_map.rs: mappings seen from files; fault.rs: page faults.
-//! - spare.rs: room for what a program makes long. user.rs: the one way to the program's memory.
+//! - spare.rs: room for what a program makes long. page.rs: a frame in the hands of a file. reclaim.rs: what is only kept
+//!   for later; report.rs: where the frames are when there are none.
+//! - user.rs: the one way to the program's memory; user_io.rs: its buffers; peek.rs: a look from inside an interrupt.
 //!
 //! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
 //! space's sleeping lock, then heap and frames (leaves).

@@ -4,12 +4,12 @@
 //! - socket.rs, protocol.rs, options.rs, message.rs: what all sockets have: the file, what is behind it, SOL_SOCKET, control
 //!   data.
 //! - events.rs, buffer.rs, stream.rs: who is told of what; memory; bytes from one socket to another.
-//! - tcp/, udp.rs, inet.rs: the Internet's protocols; table.rs: their ports.
+//! - tcp/, udp/, inet/: the Internet's protocols; table.rs: their ports. mailbox.rs: datagrams that wait to be read.
 //! - filter.rs: which datagrams a socket wants.
 //! - unix/: Unix sockets, by name or in pairs.
 //! - ip/: what leaves this machine and comes to it, by a network card.
 //! - groups.rs: who is in which group (multicast).
-//! - interface.rs: which addresses are this machine's; netlink.rs, generic.rs, device.rs: how programs ask for them.
+//! - interface.rs: which addresses are this machine's; netlink/, generic.rs, device.rs: how programs ask for them.
 //!
 //! What stays inside this machine never becomes a packet: the sender's system call puts bytes where the receiver's takes
 //! them, and wakes it. There is no thread, queue or lock of the network as a whole.

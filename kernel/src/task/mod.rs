@@ -6,6 +6,8 @@
 //! - credentials.rs: who a thread is. futex.rs, futex_queue.rs: futex(2). clone.rs: clone(2) and the end of a thread.
 //! - signal/: signals. restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
 //!   rest.rs: what is due during long calls. wake_list.rs: waking once a lock is free.
+//! - attributes.rs, limits.rs: what is kept and told of a thread's and the process's wishes; limits.rs enforces some.
+//!   robust.rs: futexes of threads that end. host.rs: threads that wait for the host.
 //! - profile.rs: samples on their way to the command.
 //!
 //! Lock order: process and signal locks, then a futex bucket or wait queue, then a run queue, then a timer queue.

@@ -4,6 +4,9 @@
 //! vDSO page (vdso.rs) without entering the kernel. It follows the host's clock (host_clock.rs, follow.rs).
 //! Timers (timer.rs) stand in a queue a CPU; there is no periodic tick: the hardware timer is armed for the next real
 //! deadline, and only before the CPU runs a thread or halts. An idle CPU that still polls looks at its queue itself.
+//!
+//! What programs see: clocks.rs and convert.rs (clock_gettime(2) and its structs), interval.rs (timers with intervals, of
+//! any clock), posix.rs (timer_create(2), setitimer(2)), cpu_alarm.rs (by CPU time). sampling.rs: when profiles look.
 mod clock;
 pub mod clocks;
 pub mod convert;

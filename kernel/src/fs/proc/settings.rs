@@ -152,7 +152,7 @@ static VM: Listing = Listing {
     numbered: None,
 };
 
-/// What F_SETPIPE_SZ gives anybody; see fs/pipe.rs.
+/// What F_SETPIPE_SZ gives anybody; see fs/pipe/.
 const PIPE_MAX: usize = crate::fs::pipe::MAX_SIZE;
 
 static FS: Listing = Listing {
