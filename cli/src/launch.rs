@@ -14,7 +14,7 @@ use crate::keep::{self, Keeper};
 use crate::network::{self, Mac, Net};
 use crate::profile::Collector;
 use crate::program::{self, Program};
-use crate::qemu::{self, Card, Link, engine, tap};
+use crate::qemu::{self, Card, Link, engine, published, tap};
 use crate::root::{self, Kind, Node, Source, Tree};
 use crate::session;
 
@@ -109,6 +109,7 @@ fn card(options: &RunOptions) -> Result<Option<Card>> {
     let tap = match options.network() {
         Net::None => return Ok(None),
         Net::User => {
+            options.publish.iter().try_for_each(published::check)?;
             let link = Link::User(options.publish.clone());
             let mac = options.mac;
             return Ok(Some(Card { link, mac }));

@@ -8,6 +8,7 @@ mod backlog;
 mod command;
 pub mod engine;
 pub mod linux;
+pub mod published;
 pub mod tap;
 
 use std::fs::File;

@@ -510,7 +510,7 @@ fn publish() -> Result<()> {
     one_line(
         &finish(command, Engine::Tcg)?,
         125,
-        &["forwarding", &port.to_string()],
+        &["in use", &port.to_string()],
     )
 }
 
