@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use ringo_control::{Kept, Place};
@@ -81,6 +81,14 @@ pub fn parse(wanted: &OsStr, same_places: bool) -> Result<Root> {
         Some(at) => PathBuf::from(OsStr::from_bytes(&bytes[at + 1..])),
         None => real.clone(),
     };
+    ensure!(
+        !inside.components().any(|part| part == Component::ParentDir),
+        "--write {shown}: write the place in the VM without `..`"
+    );
+    let is_made_up = |root: &&str| split.is_some() && inside.starts_with(root);
+    if let Some(root) = ["/proc", "/sys", "/dev"].into_iter().find(is_made_up) {
+        bail!("--write {shown}: {root} is the kernel's own, and no files are written there");
+    }
     Root::directory(&real, inside).with_context(named)
 }
 
@@ -299,10 +307,7 @@ impl Keeper {
         self.drop_current();
         let (directory, name) = self.locate(place)?;
         may_be_replaced(&directory, &name)?;
-        let temporary = temporary_name(self.files);
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&directory, &*temporary, flags, Mode::from_raw_mode(0o600))?;
+        let (file, temporary) = make_temporary(&directory, self.files)?;
         self.current = Some(Current {
             directory,
             temporary,
@@ -313,6 +318,21 @@ impl Keeper {
             shown: self.shown(place),
         });
         Ok(())
+    }
+}
+
+/// A new file, and its name. One that is there already was left by a command that was killed, whose number ours has now.
+fn make_temporary(directory: &OwnedFd, first: u64) -> io::Result<(OwnedFd, OsString)> {
+    const TRIES: u64 = 1000;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o600);
+    let mut number = first;
+    loop {
+        let name = temporary_name(number);
+        match rustix::fs::openat(directory, &*name, flags, mode) {
+            Err(Errno::EXIST) if number - first < TRIES => number += 1,
+            made => return Ok((made?, name)),
+        }
     }
 }
 
@@ -416,6 +436,28 @@ fn discarded(count: u32, names: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_that_are_no_directories_of_files_are_refused() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let shown = directory.path().display();
+        let root = |at: &str| parse(OsStr::new(&format!("{shown}:{at}")), false);
+        assert!(root("/out").is_ok());
+        for at in ["/a/../b", "/proc/x", "/dev", "/sys/kernel"] {
+            assert!(root(at).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_file_that_was_left_is_passed_over() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let left = directory.path().join(temporary_name(0));
+        std::fs::write(&left, "left").expect("a file");
+        let opened: OwnedFd = File::open(directory.path()).expect("it is there").into();
+        let (_, name) = make_temporary(&opened, 0).expect("another name");
+        assert_ne!(directory.path().join(name), left);
+        assert_eq!(std::fs::read(&left).expect("it is there"), b"left");
+    }
 
     #[test]
     fn what_go_test_asks_for_is_known() {

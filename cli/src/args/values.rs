@@ -16,9 +16,9 @@ impl FromStr for Size {
         let (number, suffix) = text.split_at(digits);
         let shift = match suffix.to_ascii_lowercase().as_str() {
             "" | "b" => 0,
-            "k" | "kb" | "kib" => 10,
-            "m" | "mb" | "mib" => 20,
-            "g" | "gb" | "gib" => 30,
+            "k" | "ki" | "kb" | "kib" => 10,
+            "m" | "mi" | "mb" | "mib" => 20,
+            "g" | "gi" | "gb" | "gib" => 30,
             "t" | "tb" | "tib" => 40,
             _ => return Err("write it as 64M or 2G".into()),
         };
@@ -86,6 +86,7 @@ mod tests {
             ("2G", 2 << 30),
             ("65536k", 64 << 20),
             ("1GiB", 1 << 30),
+            ("2Gi", 2 << 30),
         ] {
             assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
         }

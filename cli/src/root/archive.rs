@@ -2,8 +2,10 @@
 //!
 //! Contents go into the bundle while the archive is read, once, front to back. A file that a later entry replaces leaves its
 //! bytes behind, unused; archives in which that matters are rare. A small archive may unpack to anything, so the bundle's limit
-//! is looked at while it is read, for names as well as for contents.
+//! is looked at while it is read, for names as well as for contents; and the headers of one entry, which the reader takes
+//! into memory whole, must not be longer than [`HEADERS`].
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
@@ -16,6 +18,29 @@ use super::{Kind, Node, Source, Tree};
 
 /// PATH_MAX.
 const LONGEST: usize = 4095;
+/// What an entry's headers may take: names, and extended ones with attributes that we do not read.
+const HEADERS: u64 = 1 << 20;
+
+/// A reader that ends in an error where headers are too long.
+struct Bounded<'a, R> {
+    inner: R,
+    /// Bytes that may still be read.
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left.get() == 0 {
+            let why = "the headers of one entry are longer than 1 MiB";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let most = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
+        let length = buffer.len().min(most);
+        let read = self.inner.read(&mut buffer[..length])?;
+        self.left.set(self.left.get() - read as u64);
+        Ok(read)
+    }
+}
 
 /// Reads an archive into a tree and its contents into the bundle.
 pub fn read(path: &Path, writer: &mut Writer<File>, left_out: &mut Vec<Vec<u8>>) -> Result<Tree> {
@@ -41,8 +66,15 @@ fn entries(
 ) -> Result<Tree> {
     let mut tree = Tree::default();
     let mut names = 0;
-    let mut archive = tar::Archive::new(input);
+    let left = Cell::new(HEADERS);
+    let bounded = Bounded {
+        inner: input,
+        left: &left,
+    };
+    let mut archive = tar::Archive::new(bounded);
     for entry in archive.entries()? {
+        // Contents may be as long as they like; behind them, headers again.
+        left.set(u64::MAX);
         // What the reader quotes of a file that is no archive helps nobody.
         let mut entry = entry
             .map_err(|error| match error.kind() {
@@ -69,6 +101,7 @@ fn entries(
             None if is_special(entry.header().entry_type()) => left_out.push(path),
             None => {}
         }
+        left.set(HEADERS);
     }
     Ok(tree)
 }
@@ -109,4 +142,26 @@ fn target(entry: &tar::Entry<'_, impl Read>) -> Result<Vec<u8>> {
         .link_name_bytes()
         .context("a link without a target")?
         .into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_end_is_not_read() {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(EntryType::GNULongName);
+        header.set_size(64 << 20);
+        header.set_cksum();
+        let left = Cell::new(HEADERS);
+        let bounded = Bounded {
+            inner: header.as_bytes().chain(io::repeat(b'a')),
+            left: &left,
+        };
+        let mut archive = tar::Archive::new(bounded);
+        let first = archive.entries().expect("a reader").next();
+        let error = first.expect("an entry").err().expect("too long");
+        assert!(error.to_string().contains("1 MiB"), "{error}");
+    }
 }
