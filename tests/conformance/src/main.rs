@@ -225,6 +225,11 @@ fn sides(options: &Options, left_out: &mut Vec<String>) -> Vec<Side> {
     } else {
         options.engine.clone()
     };
+    for engine in [Engine::Kvm, Engine::Tcg] {
+        if !engines.contains(&engine) {
+            left_out.push(format!("Not run in this pass: {}.", engine.name()));
+        }
+    }
     let mut all = Vec::new();
     for engine in engines {
         let kvm = || {
