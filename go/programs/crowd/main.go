@@ -9,28 +9,22 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"ringo.dev/go/internal/prog"
+	"ringo.dev/go/internal/testnet"
 )
 
 const (
-	inside  = "CROWD_INSIDE"
-	host    = "192.0.2.1/24"
-	guest   = "192.0.2.2/24"
 	echoes  = "192.0.2.2:7000"
 	figures = "192.0.2.2:7001"
 	// The length of a question, and of its answer.
@@ -53,80 +47,16 @@ func main() {
 	prog.Check(len(os.Args) > 2 && os.Args[1] == "run", "crowd serve, or crowd run COMMAND")
 	flags.Parse(os.Args[2:])
 	prog.Check(flags.NArg() > 0, "no command")
-	if os.Getenv(inside) == "" {
-		again()
+	if testnet.Enter() {
 		return
 	}
-	end := network(flags.Args())
-	await()
+	testnet.IP("link set lo up")
+	end := testnet.Start(flags.Args())
+	testnet.IP("address add " + testnet.Host + " dev vm0")
+	testnet.IP("link set vm0 up")
+	testnet.Await(echoes)
 	measure(*silent, *busy, *long)
 	end()
-}
-
-// again runs this program in a network namespace of its own, as its root.
-func again() {
-	command := exec.Command("/proc/self/exe", os.Args[1:]...)
-	command.Env = append(os.Environ(), inside+"=1")
-	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	if os.Getuid() != 0 {
-		command.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-		command.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		command.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
-	}
-	if err := command.Run(); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-}
-
-func ip(words string) {
-	said, err := exec.Command("ip", strings.Fields(words)...).CombinedOutput()
-	prog.Check(err == nil, "ip %s: %s", words, said)
-}
-
-// network makes the interface and starts the server at its other end. What it gives ends the server.
-func network(command []string) func() {
-	ip("link set lo up")
-	server := exec.Command(command[0], command[1:]...)
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	server.Stdout, server.Stderr = os.Stderr, os.Stderr
-	if command[0] == "linux" {
-		self, err := os.Executable()
-		prog.Must(err)
-		script := "until ip link set veth1 up 2>/dev/null; do sleep 0.05; done; ip address add " + guest + " dev veth1; exec " + self + " serve"
-		server.Path, server.Args = "/bin/sh", []string{"sh", "-c", script}
-		server.Err = nil
-		server.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
-	} else {
-		ip("tuntap add vm0 mode tap")
-	}
-	if command[0] == "linux" {
-		prog.Must(server.Start())
-		ip(fmt.Sprintf("link add vm0 type veth peer name veth1 netns %d", server.Process.Pid))
-	}
-	ip("address add " + host + " dev vm0")
-	ip("link set vm0 up")
-	if server.Process == nil {
-		prog.Must(server.Start())
-	}
-	return func() {
-		server.Process.Signal(syscall.SIGTERM)
-		server.Wait()
-	}
-}
-
-// await waits for the server.
-func await() {
-	var err error
-	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(50 * time.Millisecond) {
-		var c net.Conn
-		if c, err = net.DialTimeout("tcp", echoes, 5*time.Second); err == nil {
-			c.Close()
-			return
-		}
-	}
-	prog.Must(err)
 }
 
 func serve() {
@@ -144,7 +74,7 @@ func serve() {
 	}
 	go listen(":7001", func(c net.Conn) {
 		debug.FreeOSMemory()
-		fmt.Fprintln(c, inUse())
+		fmt.Fprintln(c, testnet.MemoryInUse())
 	})
 	listen(":7000", func(c net.Conn) {
 		text := make([]byte, length)
@@ -158,26 +88,6 @@ func serve() {
 			}
 		}
 	})
-}
-
-// inUse is the machine's memory in use, in KiB.
-func inUse() (used int) {
-	file, err := os.Open("/proc/meminfo")
-	prog.Must(err)
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		var count int
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
-			fmt.Sscan(value, &count)
-			switch name {
-			case "MemTotal":
-				used += count
-			case "MemFree":
-				used -= count
-			}
-		}
-	}
-	return used
 }
 
 // used asks the server for that.

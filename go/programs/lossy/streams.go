@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -10,12 +9,12 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"ringo.dev/go/internal/prog"
+	"ringo.dev/go/internal/testnet"
 )
 
 // A request is what the first bytes of a connection say: which streams go each way, how long they are.
@@ -99,7 +98,7 @@ func serve() {
 			}
 			if r.Seed == memory {
 				debug.FreeOSMemory()
-				fmt.Fprintln(c, inUse())
+				fmt.Fprintln(c, testnet.MemoryInUse())
 				return
 			}
 			if err := both(c, r.Seed+1, r.Seed, r.Down, r.Up); err != nil {
@@ -110,26 +109,6 @@ func serve() {
 			io.WriteString(c, "!")
 		}()
 	}
-}
-
-// inUse is the machine's memory in use, in KiB.
-func inUse() (used int) {
-	file, err := os.Open("/proc/meminfo")
-	prog.Must(err)
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		var count int
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
-			fmt.Sscan(value, &count)
-			switch name {
-			case "MemTotal":
-				used += count
-			case "MemFree":
-				used -= count
-			}
-		}
-	}
-	return used
 }
 
 func ask(r request) (*net.TCPConn, error) {
