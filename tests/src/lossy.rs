@@ -11,7 +11,7 @@ use crate::execute::run;
 use crate::go;
 use crate::machine::{Engine, ringo};
 use crate::trial::trial;
-use crate::wire::NAMESPACES;
+use crate::wire::no_networks;
 
 /// For how long streams are exchanged.
 const TIME: &str = "5s";
@@ -28,9 +28,7 @@ pub fn trials() -> Vec<Trial> {
     ];
     let each = |(engine, cpus, machine): (Engine, usize, &'static str)| {
         let name = format!("{}-{cpus}/lossy/streams", engine.name());
-        let skip = engine
-            .skip(&name)
-            .or_else(|| (!*NAMESPACES).then(|| "no networks can be made here".to_owned()));
+        let skip = engine.skip(&name).or_else(no_networks);
         trial(name, skip, false, move |_| streams(engine, cpus, machine))
     };
     machines.into_iter().map(each).collect()
@@ -47,10 +45,15 @@ fn streams(engine: Engine, cpus: usize, machine: &str) -> Result<()> {
         .args(["--ip", "192.0.2.2/24"])
         .arg(program)
         .arg("serve");
-    let outcome = run(command, b"", LIMIT * engine.patience())?;
+    ends_with(command, "every byte was right\n", LIMIT * engine.patience())
+}
+
+/// Runs clients with their server; they say that all was well, and nothing else.
+pub fn ends_with(command: Command, said: &str, limit: Duration) -> Result<()> {
+    let outcome = run(command, b"", limit)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     ensure!(
-        !outcome.late && outcome.code == 0 && outcome.stdout == b"every byte was right\n",
+        !outcome.late && outcome.code == 0 && outcome.stdout == said.as_bytes(),
         "exit code {}{}\n{}{}",
         outcome.code,
         if outcome.late { ", late" } else { "" },

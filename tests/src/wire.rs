@@ -33,9 +33,7 @@ pub fn trials() -> Vec<Trial> {
     for (engine, cpus) in machines {
         for scene in SCENES.split_whitespace() {
             let name = format!("{}-{cpus}/wire/{scene}", engine.name());
-            let skip = engine
-                .skip(&name)
-                .or_else(|| (!*NAMESPACES).then(|| "no networks can be made here".to_owned()));
+            let skip = engine.skip(&name).or_else(no_networks);
             all.push(trial(name, skip, false, move |attempt| {
                 compare(engine, cpus, scene, attempt)
             }));
@@ -52,6 +50,11 @@ pub static NAMESPACES: LazyLock<bool> = LazyLock::new(|| {
         .output();
     made.is_ok_and(|output| output.status.success())
 });
+
+/// Why trials with networks of their own are skipped here, if they are.
+pub fn no_networks() -> Option<String> {
+    (!*NAMESPACES).then(|| "no networks can be made here".to_owned())
+}
 
 /// What a scene says on Linux.
 type Said = Arc<OnceLock<std::result::Result<Outcome, String>>>;
