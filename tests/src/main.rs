@@ -26,6 +26,7 @@ mod lossy;
 mod machine;
 mod malformed;
 mod overlay;
+mod processors;
 mod table;
 mod third;
 mod trial;
@@ -43,6 +44,7 @@ fn main() {
     trials.extend(wire::trials());
     trials.extend(lossy::trials());
     trials.extend(crowd::trials());
+    trials.extend(processors::trials());
     trials.extend(malformed::trials());
     trials.extend(crashes::trials());
     trials.extend(icount::trials());

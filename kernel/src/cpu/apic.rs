@@ -212,26 +212,17 @@ pub fn reset_others() {
 /// When the other CPUs were reset.
 static RESET: AtomicU64 = AtomicU64::new(0);
 
-/// The start-up interrupts to every other CPU; `page` is the trampoline's page number below 256. The second one is for
-/// CPUs that missed the first.
-pub fn start_others(page: u8, started: impl Fn() -> bool) {
-    wait_until(RESET.load(Ordering::Relaxed) + 200_000, || false);
-    for _ in 0..2 {
-        command(
-            0,
-            TO_OTHERS | DELIVER_START | LEVEL_ASSERT | u32::from(page),
-        );
-        wait_until(time::now() + 400_000, &started);
-        if started() {
-            return;
-        }
-    }
-}
-
-fn wait_until(deadline: u64, done: impl Fn() -> bool) {
-    while time::now() < deadline && !done() {
+/// A start-up interrupt to the CPU whose APIC is `destination`, or to every other CPU; `page` is the trampoline's page
+/// number below 256.
+pub fn start_up(destination: Option<u32>, page: u8) {
+    while time::now() < RESET.load(Ordering::Relaxed) + 200_000 {
         core::hint::spin_loop();
     }
+    let to = if destination.is_some() { 0 } else { TO_OTHERS };
+    command(
+        destination.unwrap_or(0),
+        to | DELIVER_START | LEVEL_ASSERT | u32::from(page),
+    );
 }
 
 /// Stops all other CPUs wherever they are, as a panic does.

@@ -2,7 +2,7 @@
 //! of booting.
 use super::load::{self, LoadError};
 use super::stack;
-use crate::cpu::smp;
+use crate::cpu::{percpu, smp};
 use crate::drivers::{self, virtio, virtio::Device};
 use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
@@ -91,12 +91,7 @@ pub fn start() {
         Ok(devices) => devices,
         Err(reason) => drivers::power::fail(reason),
     };
-    let cpus = others.finish();
-    klog!(
-        "{cpus} CPUs, {} frames free, {} us after entry",
-        memory::frames::counts().0,
-        time::now() / 1000
-    );
+    others.finish();
     if let Err(error) = start_program(boot, devices) {
         drivers::power::fail(&alloc::format!("{error}"));
     }
@@ -118,6 +113,12 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
         Bundle::parse(bytes).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
     let config = bundle.config();
     drivers::control::set_verbose(config.flags.contains(Flags::VERBOSE));
+    klog!(
+        "{} CPUs, {} frames free, {} us after entry",
+        percpu::cpu_count(),
+        memory::frames::counts().0,
+        time::now() / 1000
+    );
     time::report();
     super::stats::set_wanted(config.flags.contains(Flags::STATS));
     task::profile::start(config.profile_hertz);

@@ -1,7 +1,7 @@
 //! The clock: TSC to nanoseconds.
 //!
 //! cpu/tsc.rs has the arithmetic, and how it is changed while everybody reads it. The frequency comes from the hypervisor
-//! where it tells (the paravirtual interface, kvmclock, or CPUID leaf 0x40000010), else from CPUID leaf 0x15, else from
+//! where it tells (the paravirtual interface or kvmclock), else from CPUID leaf 0x15, else from
 //! 10 ms of the PIT (cpu/calibrate.rs). From then on the clock follows the host's (host_clock.rs): its rate is trimmed, and the
 //! wall clock, which starts at what the hypervisor or the command said, is set when it is off by much.
 use super::vdso;

@@ -217,7 +217,7 @@ impl Functions {
             return Err(VirtioError::NoQueue);
         }
         common.write(common::QUEUE_SIZE, size);
-        common.write(common::QUEUE_MSIX, 0u16);
+        self.name_entry(common::QUEUE_MSIX)?;
         for (register, address) in common::QUEUE_ADDRESSES.into_iter().zip(addresses) {
             common.write(register, address as u32);
             common.write(register + 4, (address as u64 >> 32) as u32);
@@ -248,7 +248,16 @@ impl Functions {
         table.write(12, 0u32);
         let control = self.slot.read(self.msix);
         self.slot.write(self.msix, control | MSIX_ENABLE);
-        self.common.write(common::MSIX_CONFIG, 0u16);
-        Ok(())
+        self.name_entry(common::MSIX_CONFIG)
+    }
+
+    /// Writes MSI-X entry 0 to a register of what shall raise it. A device that cannot spare what it needs for that shows
+    /// another value (virtio 1.2, 4.1.5.1.2).
+    fn name_entry(&self, register: usize) -> Result<(), VirtioError> {
+        self.common.write(register, 0u16);
+        match self.common.read::<u16>(register) {
+            0 => Ok(()),
+            _ => Err(VirtioError::NoInterrupt),
+        }
     }
 }

@@ -27,6 +27,7 @@ mod mmio {
     pub const DRIVER_FEATURES: usize = 0x20;
     pub const DRIVER_FEATURES_SELECT: usize = 0x24;
     pub const QUEUE_SELECT: usize = 0x30;
+    pub const QUEUE_SIZE_MAX: usize = 0x34;
     pub const QUEUE_SIZE: usize = 0x38;
     pub const QUEUE_READY: usize = 0x44;
     pub const QUEUE_NOTIFY: usize = 0x50;
@@ -216,6 +217,10 @@ impl Device {
         match &self.kind {
             Kind::Mmio { registers, .. } => {
                 registers.write(mmio::QUEUE_SELECT, u32::from(index));
+                // 0: there is no such queue (virtio 1.2, 4.2.3.2).
+                if registers.read::<u32>(mmio::QUEUE_SIZE_MAX) < u32::from(size) {
+                    return Err(VirtioError::NoQueue);
+                }
                 registers.write(mmio::QUEUE_SIZE, u32::from(size));
                 for (register, address) in mmio::QUEUE_ADDRESSES.into_iter().zip(addresses) {
                     registers.write(register, address as u32);
