@@ -98,7 +98,7 @@ pub fn trap(frame: &TrapFrame) -> ! {
 }
 
 fn stop(kind: CrashKind, reason: &Text, frame: Option<&TrapFrame>) -> ! {
-    let me = this_cpu().id.get() + 1;
+    let me = this_cpu().id() + 1;
     let first = STOPPING.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst);
     match first {
         Ok(_) => {}

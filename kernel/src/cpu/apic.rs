@@ -27,7 +27,6 @@ const DIVIDE_BY_1: u32 = 0b1011;
 
 const DELIVER_INIT: u32 = 5 << 8;
 const DELIVER_START: u32 = 6 << 8;
-const DELIVER_NMI: u32 = 4 << 8;
 const LEVEL_ASSERT: u32 = 1 << 14;
 const TO_OTHERS: u32 = 3 << 18;
 
@@ -197,7 +196,7 @@ pub fn send_ipi(target: &PerCpu, vector: u8) {
 
 /// Interrupts all other online CPUs.
 pub fn send_ipi_to_others(vector: u8) {
-    let me = this_cpu().id.get();
+    let me = this_cpu().id();
     for id in (0..cpu_count().min(MAX_CPUS)).filter(|&id| id != me) {
         send_ipi(cpu(id), vector);
     }
@@ -227,6 +226,5 @@ pub fn start_up(destination: Option<u32>, page: u8) {
 
 /// Stops all other CPUs wherever they are, as a panic does.
 pub fn stop_others() {
-    let _ = DELIVER_NMI;
     send_ipi_to_others(interrupts::STOP);
 }

@@ -66,7 +66,7 @@ pub fn init_this_cpu() {
 
 #[inline]
 fn vif() -> &'static VifPage {
-    &VIF_PAGES[this_cpu().id.get()]
+    &VIF_PAGES[this_cpu().id()]
 }
 
 /// Lets interrupts in; one that waits already needs a trap to get noticed.

@@ -31,8 +31,8 @@ pub struct PerCpu {
     /// Address of the paravirtual interface page (kvm.rs), 0 without.
     pub vif: AtomicUsize,
 
-    /// 0, 1, 2... in the order of starting.
-    pub id: Cell<usize>,
+    /// See [`PerCpu::id`].
+    id: AtomicUsize,
     /// The local APIC's id.
     pub apic_id: AtomicU32,
     /// Vectors 32.. that arrived while in the kernel, a bit each.
@@ -96,7 +96,8 @@ impl Transfers {
     }
 }
 
-// SAFETY: the Cells are only used by the owning CPU (through `this_cpu`), in code that is never preempted.
+// SAFETY: the Cells are only used by the owning CPU (through `this_cpu`), in code that is never preempted; what others
+// read is atomic.
 unsafe impl Sync for PerCpu {}
 
 /// Offsets that assembly uses.
@@ -131,7 +132,7 @@ impl PerCpu {
             current: Cell::new(None),
             syscalls: AtomicU64::new(0),
             vif: AtomicUsize::new(0),
-            id: Cell::new(0),
+            id: AtomicUsize::new(0),
             apic_id: AtomicU32::new(0),
             noted_vectors: [const { AtomicU64::new(0) }; 4],
             run_queue: RunQueue::new(),
@@ -162,12 +163,18 @@ impl PerCpu {
         let this = core::ptr::from_ref(self) as usize;
         self.this.store(this, Ordering::Relaxed);
         self.in_kernel.store(1, Ordering::Relaxed);
-        self.id.set(id);
+        self.id.store(id, Ordering::Relaxed);
         self.timers.begin();
         self.timer_armed.set(u64::MAX);
         for never in [&self.cpu_alarm, &self.sample_due, &self.slice_end] {
             never.store(u64::MAX, Ordering::Relaxed);
         }
+    }
+
+    /// 0, 1, 2... in the order of starting. Whoever found this CPU through [`cpu_count`] sees what it was set to.
+    #[inline]
+    pub fn id(&self) -> usize {
+        self.id.load(Ordering::Relaxed)
     }
 
     /// The thread that runs here.
@@ -220,15 +227,16 @@ pub fn cpu(id: usize) -> &'static PerCpu {
     &CPUS[id]
 }
 
-/// How many CPUs are online; their ids are below it.
+/// How many CPUs are online; their ids are below it. Pairs with [`go_online`]: what such a CPU did before that is seen.
 #[inline]
 pub fn cpu_count() -> usize {
-    COUNT.load(Ordering::Relaxed)
+    COUNT.load(Ordering::SeqCst)
 }
 
-/// One more CPU is online.
-pub fn set_cpu_count(count: usize) {
-    COUNT.store(count, Ordering::Release);
+/// The calling CPU is online from now on; CPUs come one after the other. It misses no TLB flush that begins later, and
+/// has to catch up with those that began before ([`super::tlb::catch_up`]).
+pub fn go_online() {
+    COUNT.store(this_cpu().id() + 1, Ordering::SeqCst);
 }
 
 /// This CPU's data.

@@ -83,7 +83,7 @@ pub fn on_interrupt(frame: &TrapFrame, from_program: bool) {
         return;
     }
     let cpu = this_cpu();
-    let Some(ring) = ring(cpu.id.get()) else {
+    let Some(ring) = ring(cpu.id()) else {
         return;
     };
     let now = msr::rdtsc();
@@ -202,7 +202,7 @@ impl Ring {
             top = peek::program_word(entered.rsp as usize).unwrap_or(0);
         }
         let tid = u64::from(thread.tid().cast_unsigned());
-        let cpu_id = cpu.id.get() as u64;
+        let cpu_id = cpu.id() as u64;
         let head = kernel as u64 | (count as u64) << 8 | cpu_id << 16 | tid << 32;
         for (offset, word) in [head, 1, top].into_iter().enumerate() {
             self.word(start.wrapping_add(offset))

@@ -1,7 +1,7 @@
 //! Starting the other CPUs: INIT to all, early, so that other work passes the time it takes; then a start-up interrupt to
 //! one after the other, each when the one before runs. Started all at once they would wait at the gate of boot.rs, and on a
 //! host with fewer CPUs each of them would have its turn before the one that shall pass: 64 CPUs on two took 15 s so.
-use super::percpu::{MAX_CPUS, set_cpu_count};
+use super::percpu::{self, MAX_CPUS};
 use super::{apic, fpu, gdt, msr, port, tlb};
 use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
@@ -107,7 +107,6 @@ impl Others {
                 break;
             }
             running = id + 1;
-            set_cpu_count(running);
         }
         if self.wanted > 1 {
             // Who comes now is not wanted: it opens the gate for the next one and halts for good.
@@ -141,12 +140,14 @@ fn call_in(id: u32) {
 pub fn enter() -> ! {
     memory::use_kernel_tables();
     init_this_cpu();
-    tlb::catch_up();
     if task::init_cpu().is_err() {
         klog!("no memory for another CPU's idle thread");
         ARRIVED.store(FAILED, Ordering::SeqCst);
         super::trap::halt_forever();
     }
+    // In this order: a flush either waits for this CPU or is one that it catches up with.
+    percpu::go_online();
+    tlb::catch_up();
     ARRIVED.store(RUNS, Ordering::SeqCst);
     super::interrupts::unmask();
     task::idle_forever()

@@ -33,7 +33,7 @@ fn flush(counts: impl Fn(&PerCpu) -> bool) {
     fence(Ordering::SeqCst);
     let behind = |id: &usize| {
         let other = cpu(*id);
-        *id != me.id.get()
+        *id != me.id()
             && other.tlb_generation.load(Ordering::SeqCst) < generation
             && counts(other)
     };

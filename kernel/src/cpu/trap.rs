@@ -314,7 +314,7 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
         cpu.in_kernel.store(1, Ordering::Relaxed);
         cpu.keep_vectors.store(1, Ordering::Relaxed);
         if vector == 14 {
-            FAULT_ADDRESS[cpu.id.get()].store(kvm::fault_address(), Ordering::Relaxed);
+            FAULT_ADDRESS[cpu.id()].store(kvm::fault_address(), Ordering::Relaxed);
         }
         let stack = frame_address(task::current().stack_top());
         // SAFETY: the thread was in the program, so its kernel stack is empty.
@@ -340,7 +340,7 @@ extern "C" fn classify(frame: &mut TrapFrame) -> Verdict {
     let rip = frame.rip as usize;
     if crate::memory::user::may_fault(rip) || super::fpu::fixup(rip).is_some() {
         if vector == 14 {
-            FAULT_ADDRESS[cpu.id.get()].store(kvm::fault_address(), Ordering::Relaxed);
+            FAULT_ADDRESS[cpu.id()].store(kvm::fault_address(), Ordering::Relaxed);
         }
         return Verdict {
             stack: move_to_kernel_stack(frame),
@@ -386,7 +386,7 @@ fn fatal_vector(frame: &mut TrapFrame, here: usize) -> Verdict {
 
 /// Second half of a trap from the program, on the thread's kernel stack.
 extern "C" fn from_program(frame: &mut TrapFrame) {
-    let address = FAULT_ADDRESS[this_cpu().id.get()].load(Ordering::Relaxed);
+    let address = FAULT_ADDRESS[this_cpu().id()].load(Ordering::Relaxed);
     interrupts::unmask();
     if frame.vector < 32 {
         task::signal::fault::exception(frame, address as usize);
@@ -396,7 +396,7 @@ extern "C" fn from_program(frame: &mut TrapFrame) {
 
 /// Second half of a trap from the kernel, on the interrupted kernel stack: 2 is a copy routine's fault.
 extern "C" fn from_kernel(frame: &mut TrapFrame, action: u64) -> usize {
-    let address = FAULT_ADDRESS[this_cpu().id.get()].load(Ordering::Relaxed);
+    let address = FAULT_ADDRESS[this_cpu().id()].load(Ordering::Relaxed);
     if action == SERVE_KERNEL_FAULT {
         interrupts::unmask();
         let served =

@@ -1,7 +1,7 @@
 //! The end of the VM: the command learns how it ended, and ends QEMU.
 use super::console::console;
 use super::control;
-use crate::cpu::port;
+use crate::cpu::{apic, port};
 use ringo_control::{Addresses, Crash, CrashKind, ExitStatus, ToHost};
 
 /// QEMU's debug console, where words go that come before the control port, and its exit device.
@@ -32,8 +32,10 @@ pub fn exit(status: ExitStatus, stats: &str) -> ! {
     crate::cpu::trap::halt_forever()
 }
 
-/// Ends because Ringo could not do what was asked; the text tells the user why.
+/// Ends because Ringo could not do what was asked; the text tells the user why. The other CPUs are stopped first: one that
+/// went on might end the VM in another way, or hold the control port.
 pub fn fail(reason: &str) -> ! {
+    apic::stop_others();
     last_words(CrashKind::Refused, reason, 0, &[], &[])
 }
 
@@ -51,7 +53,7 @@ fn last_words(kind: CrashKind, reason: &str, bias: u64, kernel: &[u64], program:
     };
     console.control.send_last(&ToHost::Crash(Crash {
         kind,
-        cpu: crate::cpu::percpu::this_cpu().id.get() as u32,
+        cpu: crate::cpu::percpu::this_cpu().id() as u32,
         reason: reason.as_bytes(),
         program_bias: bias,
         kernel: Addresses::Words(kernel),

@@ -52,7 +52,7 @@ fn class(length: usize) -> Option<usize> {
 }
 
 fn here() -> &'static Lists {
-    HERE[this_cpu().id.get()].call_once(Lists::new)
+    HERE[this_cpu().id()].call_once(Lists::new)
 }
 
 impl Buffer {

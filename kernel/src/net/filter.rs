@@ -132,7 +132,7 @@ impl Slot {
                 LOOPBACK_INDEX => LOOPBACK,
                 _ => ETHERNET,
             },
-            cpu: percpu::this_cpu().id.get() as u32,
+            cpu: percpu::this_cpu().id() as u32,
             random: || random::word() as u32,
         });
         // The header is always kept.

@@ -264,7 +264,7 @@ pub fn sched_rr_get_interval(pid: i32, at: usize) -> SysResult {
 /// getcpu(2).
 pub fn getcpu(cpu: usize, node: usize, _cache: usize) -> SysResult {
     if cpu != 0 {
-        let id = crate::cpu::percpu::this_cpu().id.get() as u32;
+        let id = crate::cpu::percpu::this_cpu().id() as u32;
         user::write(cpu, &id)?;
     }
     if node != 0 {

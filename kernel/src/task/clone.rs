@@ -90,7 +90,7 @@ fn start(thread: &'static Thread, registers: &TrapFrame) {
     );
     thread
         .last_cpu
-        .store(this_cpu().id.get() as u32, Ordering::Relaxed);
+        .store(this_cpu().id() as u32, Ordering::Relaxed);
     thread.set_state(State::Runnable);
     sched::enqueue(thread);
 }

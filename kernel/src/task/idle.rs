@@ -29,7 +29,7 @@ const PATIENCE_NS: u64 = 5_000;
 /// Waits until there is a thread to run, and takes it. `now` is when that began.
 pub fn idle(now: u64) -> &'static Thread {
     let cpu = this_cpu();
-    let bit = 1u64 << cpu.id.get();
+    let bit = 1u64 << cpu.id();
     time::sampling::pause(cpu);
     let mut poll_until = now + cpu.poll_ns.get();
     // Since when a thread was seen to wait for another CPU at every look.
@@ -142,7 +142,7 @@ fn look_for_work(cpu: &'static PerCpu) -> Option<&'static Thread> {
 
 /// The other CPUs, the next one first.
 pub fn others(cpu: &PerCpu) -> impl Iterator<Item = &'static PerCpu> {
-    let (count, id) = (cpu_count(), cpu.id.get());
+    let (count, id) = (cpu_count(), cpu.id());
     (1..count).map(move |step| percpu::cpu((id + step) % count))
 }
 

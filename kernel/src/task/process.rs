@@ -140,7 +140,7 @@ pub fn exit_group(status: ExitStatus) -> ! {
         // Another thread is at it.
         park()
     }
-    let me = percpu::this_cpu().id.get();
+    let me = percpu::this_cpu().id();
     for id in (0..percpu::cpu_count()).filter(|&id| id != me) {
         interrupts::poke(percpu::cpu(id));
     }

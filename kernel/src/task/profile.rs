@@ -30,7 +30,7 @@ pub fn start(hertz: u32) {
 /// Passes this CPU's samples on if they fill a message.
 #[inline]
 pub fn pass_on() {
-    if let Some(ring) = sampler::ring(this_cpu().id.get())
+    if let Some(ring) = sampler::ring(this_cpu().id())
         && ring.len() >= MESSAGE
         && let Some(_sending) = SENDING.try_lock()
     {

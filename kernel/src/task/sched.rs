@@ -183,7 +183,7 @@ pub fn enqueue(thread: &'static Thread) {
 /// Whether the thread may run on that CPU.
 #[inline]
 pub fn allowed(thread: &Thread, cpu: &PerCpu) -> bool {
-    thread.affinity.load(Ordering::Relaxed) >> cpu.id.get() & 1 != 0
+    thread.affinity.load(Ordering::Relaxed) >> cpu.id() & 1 != 0
 }
 
 /// Where a thread shall go that may not run here: to an idle CPU of its mask, else where the fewest wait.
@@ -336,7 +336,7 @@ fn switch(thread: &'static Thread, next: &'static Thread) {
     }
     next.on_cpu.store(true, Ordering::Relaxed);
     let cpu = this_cpu();
-    next.last_cpu.store(cpu.id.get() as u32, Ordering::Relaxed);
+    next.last_cpu.store(cpu.id() as u32, Ordering::Relaxed);
     next.set_state(State::Running);
     cpu.set_current(next);
     cpu.switched_from.set(Some(thread));

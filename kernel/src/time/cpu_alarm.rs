@@ -132,7 +132,7 @@ pub fn rearmed(thread: Option<&Thread>) {
     let here = this_cpu();
     arm_for_current(here);
     program_hardware();
-    for id in (0..cpu_count()).filter(|&id| id != here.id.get()) {
+    for id in (0..cpu_count()).filter(|&id| id != here.id()) {
         let cpu = percpu::cpu(id);
         let concerned = match thread {
             Some(thread) => {

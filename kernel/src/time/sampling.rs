@@ -38,7 +38,7 @@ pub fn on_timer(cpu: &PerCpu) {
     if period == 0 {
         return;
     }
-    if let Some(ring) = sampler::ring(cpu.id.get()) {
+    if let Some(ring) = sampler::ring(cpu.id()) {
         ring.settle(period_ticks(period));
         // Not if the timer was early, or fired for something else: then it is armed for the same time again.
         if ring.is_taken() && cpu.sample_due.load(Ordering::Relaxed) != u64::MAX {
@@ -59,7 +59,7 @@ fn set_next(cpu: &PerCpu) {
 
 fn set_due(cpu: &PerCpu, due: u64) {
     cpu.sample_due.store(due, Ordering::Relaxed);
-    if let Some(ring) = sampler::ring(cpu.id.get()) {
+    if let Some(ring) = sampler::ring(cpu.id()) {
         ring.set_due(match due {
             u64::MAX => u64::MAX,
             _ => ns_to_tsc_deadline(due),

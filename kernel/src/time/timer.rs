@@ -168,7 +168,7 @@ impl SleepTimer {
     pub fn arm(&self, thread: &'static Thread, earliest: u64, latest: u64) {
         let cpu = this_cpu();
         self.latest.store(latest, Ordering::Relaxed);
-        self.cpu.store(cpu.id.get(), Ordering::Relaxed);
+        self.cpu.store(cpu.id(), Ordering::Relaxed);
         let target = Target::Thread(thread);
         cpu.timers
             .insert(earliest, latest, u64::from(thread.index), target);
@@ -206,7 +206,7 @@ impl Timer {
         let target = Target::Callback(self.callback.clone());
         let mut armed = self.armed.lock();
         // In one step, or two that arm it would leave two entries.
-        if let Some((before, on)) = armed.replace((deadline, cpu.id.get())) {
+        if let Some((before, on)) = armed.replace((deadline, cpu.id())) {
             cpu::percpu::cpu(on).timers.remove(before, self.id);
         }
         cpu.timers.insert(deadline, deadline, self.id, target);

@@ -49,7 +49,7 @@ fn new_stream() -> ChaCha20Rng {
 
 /// Fills `bytes`.
 pub fn fill(bytes: &mut [u8]) {
-    let id = percpu::this_cpu().id.get() % STREAMS;
+    let id = percpu::this_cpu().id() % STREAMS;
     let mut stream = STREAM[id].lock();
     give(stream.get_or_insert_with(new_stream), bytes);
 }

@@ -12,7 +12,7 @@ pub mod percpu {
 
     /// As in the kernel, as far as the included files look.
     pub struct PerCpu {
-        pub id: Cell<usize>,
+        id: usize,
         pub pending: AtomicU8,
         current: Cell<Option<&'static Thread>>,
         pub run_queue: RunQueue,
@@ -47,7 +47,7 @@ pub mod percpu {
             // Nobody looks before it is done.
             core::drain_own();
             Self {
-                id: Cell::new(id),
+                id,
                 pending: AtomicU8::new(0),
                 current: Cell::new(None),
                 run_queue: RunQueue::new(),
@@ -69,6 +69,10 @@ pub mod percpu {
                 raised: shuttle::sync::Condvar::new(),
                 terminator: Cell::new(None),
             }
+        }
+
+        pub fn id(&self) -> usize {
+            self.id
         }
 
         pub fn current(&self) -> &'static Thread {

@@ -78,7 +78,7 @@ pub fn hand_over(from: &'static Thread, to: &'static Thread) {
         resume_unwind(Box::new(Over));
     }
     let dead = from.state() == State::Dead;
-    give(to, cpu.id.get());
+    give(to, cpu.id());
     if dead {
         resume_unwind(Box::new(Over));
     }
@@ -106,7 +106,7 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> &'static Thread {
         body();
         end(thread);
     });
-    let cpu = percpu::this_cpu().id.get() as u32;
+    let cpu = percpu::this_cpu().id() as u32;
     thread
         .last_cpu
         .store(cpu, core::sync::atomic::Ordering::Relaxed);

@@ -167,7 +167,7 @@ fn a_thread_leaves_a_cpu_where_it_may_not_stay() {
                 for cpu in [target, 1 - target] {
                     current().affinity.store(1 << cpu, Ordering::Relaxed);
                     task::move_to_allowed_cpu();
-                    assert_eq!(this_cpu().id.get(), cpu);
+                    assert_eq!(this_cpu().id(), cpu);
                     assert_eq!(current().state(), State::Running);
                 }
             });
@@ -184,7 +184,7 @@ fn a_late_wake_up_does_not_disturb_a_thread_that_moves() {
                 for cpu in [target, 1 - target] {
                     current().affinity.store(1 << cpu, Ordering::Relaxed);
                     task::move_to_allowed_cpu();
-                    assert_eq!(this_cpu().id.get(), cpu);
+                    assert_eq!(this_cpu().id(), cpu);
                 }
             }));
         }
@@ -218,7 +218,7 @@ fn threads_that_change_places_do_not_wait_for_one_another() {
                         .affinity
                         .store(1 << (1 - target), Ordering::Relaxed);
                     task::move_to_allowed_cpu();
-                    assert_eq!(this_cpu().id.get(), 1 - target);
+                    assert_eq!(this_cpu().id(), 1 - target);
                 })
             })
             .collect();
@@ -246,7 +246,7 @@ fn a_pinned_thread_lets_other_cpus_halt_and_is_run_by_one_that_may() {
             current().affinity.store(1 << 2, Ordering::Relaxed);
             task::move_to_allowed_cpu();
             sleep_until(&sleeping, &once);
-            assert_eq!(this_cpu().id.get(), 2);
+            assert_eq!(this_cpu().id(), 2);
             done.store(true, Ordering::SeqCst);
         });
         spawn(move || {
@@ -266,7 +266,7 @@ fn a_thread_that_another_confines_moves_before_it_goes_on() {
             let moved = Arc::new(AtomicBool::new(false));
             let told = moved.clone();
             let thread = spawn(move || {
-                while this_cpu().id.get() != 2 {
+                while this_cpu().id() != 2 {
                     if !computes {
                         // Wherever it is when it is told: asleep, about to sleep, being woken.
                         let deadline = time::now() + 5000;
