@@ -10,7 +10,7 @@
 //! total length          end of the archive
 //! ```
 //!
-//! Promises. [`Bundle::parse`] checks every offset, length, path and enumeration once and never panics; afterwards
+//! Guarantees. [`Contents::parse`] checks every offset, length, path and enumeration once and never panics; afterwards
 //! iteration can't fail. Entries come parents first; a path has no leading slash, no empty, `.` or `..` component;
 //! the empty path is the root directory itself (for its mode). No two entries share data pages, except that the program's
 //! data may be that of one entry: the kernel may make the pages a file's own. Cost: parsing is one pass over the metadata.
@@ -68,53 +68,94 @@ impl core::fmt::Display for BundleError {
 
 impl core::error::Error for BundleError {}
 
-/// A checked archive.
+/// Where the parts of an archive are, as its first page tells.
 #[derive(Clone, Copy, Debug)]
-pub struct Bundle<'a> {
-    bytes: &'a [u8],
-    config: Config<'a>,
-    entries: &'a [u8],
-    entry_count: u64,
+pub struct Header {
+    flags: Flags,
+    total: u64,
     metadata_offset: u64,
+    metadata_len: u64,
 }
 
-impl<'a> Bundle<'a> {
-    /// Checks the whole archive. `bytes` may be longer than it (a loader rounds up to pages).
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, BundleError> {
-        let mut header = Cursor(bytes);
-        if header.array::<8>() != Some(MAGIC) {
+impl Header {
+    /// Reads it from the archive's first bytes; `available` says how many there are in all.
+    pub fn read(first: &[u8], available: u64) -> Result<Self, BundleError> {
+        let mut cursor = Cursor(first);
+        if cursor.array::<8>() != Some(MAGIC) {
             return Err(BundleError::NotABundle);
         }
-        let version = header.u32().ok_or(BundleError::Truncated)?;
+        let version = cursor.u32().ok_or(BundleError::Truncated)?;
         if version != VERSION {
             return Err(BundleError::Version(version));
         }
-        let mut fields = || Some((header.u32()?, header.u64()?, header.u64()?, header.u64()?));
+        let mut fields = || Some((cursor.u32()?, cursor.u64()?, cursor.u64()?, cursor.u64()?));
         let (flags, total, metadata_offset, metadata_len) =
             fields().ok_or(BundleError::Truncated)?;
-        let bytes = usize::try_from(total)
-            .ok()
-            .and_then(|n| bytes.get(..n))
-            .ok_or(BundleError::Truncated)?;
-        let metadata = slice(bytes, metadata_offset, metadata_len).ok_or(BundleError::Truncated)?;
-        let space = entry::DataSpace {
-            end: metadata_offset,
-        };
+        let end = metadata_offset.checked_add(metadata_len);
+        if total > available || end.is_none_or(|end| end > total) {
+            return Err(BundleError::Truncated);
+        }
+        // Else the last file's last page would be the metadata's, too.
+        if !metadata_offset.is_multiple_of(PAGE) {
+            return Err(BundleError::BadConfig);
+        }
+        Ok(Self {
+            flags: Flags(flags),
+            total,
+            metadata_offset,
+            metadata_len,
+        })
+    }
 
+    /// Length of the archive in bytes.
+    pub fn total_len(&self) -> u64 {
+        self.total
+    }
+
+    /// Where the data ends and the metadata begins.
+    pub fn metadata_offset(&self) -> u64 {
+        self.metadata_offset
+    }
+
+    /// Length of the metadata in bytes.
+    pub fn metadata_len(&self) -> u64 {
+        self.metadata_len
+    }
+
+    /// Where the bytes of [`Config::entropy`] are, so that their taker can wipe them. None if there are none.
+    pub fn entropy_offset(&self) -> Option<u64> {
+        (self.metadata_len >= config::ENTROPY_OFFSET + 32)
+            .then_some(self.metadata_offset + config::ENTROPY_OFFSET)
+    }
+}
+
+/// The metadata of an archive, checked. Holds no reference to the files' data, which may change hands meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    config: Config<'a>,
+    entries: &'a [u8],
+    entry_count: u64,
+}
+
+impl<'a> Contents<'a> {
+    /// Checks the archive whose header this is and whose metadata are `metadata`.
+    pub fn parse(header: &Header, metadata: &'a [u8]) -> Result<Self, BundleError> {
+        let metadata = slice(metadata, 0, header.metadata_len).ok_or(BundleError::Truncated)?;
+        let space = entry::DataSpace {
+            end: header.metadata_offset,
+        };
         let mut cursor = Cursor(metadata);
         let config =
-            Config::read(&mut cursor, Flags(flags), &space).ok_or(BundleError::BadConfig)?;
+            Config::read(&mut cursor, header.flags, &space).ok_or(BundleError::BadConfig)?;
         let entry_count = cursor.u64().ok_or(BundleError::BadConfig)?;
         let entries = cursor.0;
         for index in 0..entry_count {
             Entry::read(&mut cursor, &space).ok_or(BundleError::BadEntry(index))?;
         }
         Ok(Self {
-            bytes,
             config,
             entries,
             entry_count,
-            metadata_offset,
         })
     }
 
@@ -128,14 +169,52 @@ impl<'a> Bundle<'a> {
         Entries::new(self.entries, self.entry_count)
     }
 
-    /// Where the bytes of [`Config::entropy`] are, so that their taker can wipe them.
-    pub fn entropy_offset(&self) -> u64 {
-        self.metadata_offset + config::ENTROPY_OFFSET
+    /// How many [`Contents::entries`] there are.
+    pub fn entry_count(&self) -> u64 {
+        self.entry_count
+    }
+}
+
+/// A checked archive with its files' data.
+#[derive(Clone, Copy, Debug)]
+pub struct Bundle<'a> {
+    bytes: &'a [u8],
+    header: Header,
+    contents: Contents<'a>,
+}
+
+impl<'a> Bundle<'a> {
+    /// Checks the whole archive. `bytes` may be longer than it (a loader rounds up to pages).
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BundleError> {
+        let header = Header::read(bytes, bytes.len() as u64)?;
+        let bytes = slice(bytes, 0, header.total).ok_or(BundleError::Truncated)?;
+        let metadata = slice(bytes, header.metadata_offset, header.metadata_len)
+            .ok_or(BundleError::Truncated)?;
+        Ok(Self {
+            bytes,
+            header,
+            contents: Contents::parse(&header, metadata)?,
+        })
+    }
+
+    /// Where its parts are.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Arguments, environment, terminals: what exec(2) and the parent would have given.
+    pub fn config(&self) -> &Config<'a> {
+        self.contents.config()
+    }
+
+    /// The tree, parents before children.
+    pub fn entries(&self) -> Entries<'a> {
+        self.contents.entries()
     }
 
     /// How many [`Bundle::entries`] there are.
     pub fn entry_count(&self) -> u64 {
-        self.entry_count
+        self.contents.entry_count()
     }
 
     /// The bytes of a file, without the zero tail of its last page.
@@ -146,18 +225,7 @@ impl<'a> Bundle<'a> {
 
     /// The program's executable file.
     pub fn program(&self) -> &'a [u8] {
-        self.data(self.config.program.data)
-    }
-
-    /// Length of the archive in bytes.
-    pub fn total_len(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// Where the data ends and the metadata begins: once the tree has been read, pages from here on (and the header's
-    /// page) can be freed.
-    pub fn metadata_offset(&self) -> u64 {
-        self.metadata_offset
+        self.data(self.config().program.data)
     }
 }
 

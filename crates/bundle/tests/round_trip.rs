@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn damaged_metadata_never_panics(changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut bytes = archive(&BTreeMap::from([("a/b".to_owned(), b"x".to_vec())]));
-        let start = Bundle::parse(&bytes).expect("valid").metadata_offset() as usize;
+        let start = Bundle::parse(&bytes).expect("valid").header().metadata_offset() as usize;
         for (position, value) in changes {
             let at = start + position.index(bytes.len() - start);
             bytes[at] = value;
@@ -148,7 +148,7 @@ proptest! {
 fn entropy_is_where_its_offset_says() {
     let bytes = archive(&BTreeMap::from([("a".to_owned(), b"x".to_vec())]));
     let bundle = Bundle::parse(&bytes).expect("valid");
-    let at = bundle.entropy_offset() as usize;
+    let at = bundle.header().entropy_offset().expect("there is some") as usize;
     assert_eq!(bytes[at..at + 32], bundle.config().entropy);
     assert_eq!(bytes[at - 8..at], bundle.config().started_ns.to_le_bytes());
 }

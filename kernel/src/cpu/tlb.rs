@@ -33,9 +33,7 @@ fn flush(counts: impl Fn(&PerCpu) -> bool) {
     fence(Ordering::SeqCst);
     let behind = |id: &usize| {
         let other = cpu(*id);
-        *id != me.id()
-            && other.tlb_generation.load(Ordering::SeqCst) < generation
-            && counts(other)
+        *id != me.id() && other.tlb_generation.load(Ordering::SeqCst) < generation && counts(other)
     };
     for id in (0..count).filter(behind) {
         apic::send_ipi(cpu(id), interrupts::TLB_FLUSH);

@@ -58,12 +58,13 @@ pub use poll::{PollEvents, PollQueue};
 
 use crate::drivers::virtio::Device;
 use crate::memory::file_map::ReadOnly;
+use crate::memory::page::BundleFrames;
 use crate::memory::space::Backing;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use inode::Content;
 use ringo_abi::Errno;
-use ringo_bundle::{Bundle, Flags};
+use ringo_bundle::{Contents, Flags};
 
 /// Why there is no tree.
 #[derive(Debug)]
@@ -76,23 +77,23 @@ pub enum InitError {
     Streams(Errno),
 }
 
-/// Makes what the program finds at its start: the tree of the bundle, which lies at `bundle_phys`, and descriptors 0 to 2.
+/// Makes what the program finds at its start: the tree of the bundle, whose data are `frames`, and descriptors 0 to 2.
 /// `devices` are those that hold files.
 ///
 /// # Errors
 /// What cannot be made.
 pub fn init(
-    bundle: &Bundle<'static>,
-    bundle_phys: usize,
+    contents: &Contents<'static>,
+    frames: BundleFrames,
     devices: Vec<Device>,
 ) -> Result<(), InitError> {
-    let config = bundle.config();
+    let config = contents.config();
     let root = if config.flags.contains(Flags::HOST_ROOT) {
         Some(host::mount(devices, config.uid).map_err(InitError::Host)?)
     } else {
         None
     };
-    populate::tree(bundle, bundle_phys, root).map_err(InitError::Tree)?;
+    populate::tree(contents, frames, root).map_err(InitError::Tree)?;
     keep::init(config);
     stdio::init(config).map_err(InitError::Streams)?;
     terminal::publish().map_err(InitError::Streams)

@@ -5,11 +5,12 @@ use super::inode::{Content, Inode, Owner};
 use super::ram::{self, Directory, FileData};
 use super::walk::{self, How, Last};
 use super::{Dentry, dev, proc, sys, tree};
+use crate::memory::page::BundleFrames;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
-use ringo_bundle::{Bundle, Entry, Kind};
+use ringo_bundle::{Contents, Entry, Kind};
 
 /// A directory that belongs to the tree's file system.
 fn directory(mode: u32) -> Arc<Inode> {
@@ -52,8 +53,8 @@ impl Failure {
 /// # Errors
 /// The first thing that could not be made.
 pub fn tree(
-    bundle: &Bundle<'static>,
-    phys: usize,
+    contents: &Contents<'static>,
+    frames: BundleFrames,
     host: Option<Arc<Dentry>>,
 ) -> Result<(), Failure> {
     let of_host = host.is_some();
@@ -66,8 +67,8 @@ pub fn tree(
     tree::set_root(root.clone());
     // What is put into a directory changes its date.
     let mut directories: Vec<(Arc<Inode>, i64)> = Vec::new();
-    for entry in bundle.entries() {
-        let inode = add(&root, &entry, phys).map_err(Failure::at(entry.path))?;
+    for entry in contents.entries() {
+        let inode = add(&root, &entry, frames).map_err(Failure::at(entry.path))?;
         if inode.is_directory() {
             let room = directories.try_reserve(1).map_err(|_| Errno::ENOMEM);
             room.map_err(Failure::at(entry.path))?;
@@ -76,10 +77,10 @@ pub fn tree(
             inode.date(entry.mtime_ns);
         }
     }
-    let config = bundle.config();
+    let config = contents.config();
     let program = config.program;
-    let (file, added) =
-        add_program(&root, program.path, phys, program.data).map_err(Failure::at(program.path))?;
+    let (file, added) = add_program(&root, program.path, frames, program.data)
+        .map_err(Failure::at(program.path))?;
     if added {
         file.inode.date(config.started_ns.cast_signed());
     }
@@ -143,7 +144,7 @@ fn place<'a>(root: &Arc<Dentry>, path: &'a [u8]) -> Result<(Arc<Dentry>, &'a [u8
     Ok((parent, name))
 }
 
-fn add(root: &Arc<Dentry>, entry: &Entry<'_>, phys: usize) -> Result<Arc<Inode>, Errno> {
+fn add(root: &Arc<Dentry>, entry: &Entry<'_>, frames: BundleFrames) -> Result<Arc<Inode>, Errno> {
     let owner = |kind: u32| Owner {
         mode: kind | entry.mode,
         uid: entry.uid,
@@ -164,7 +165,7 @@ fn add(root: &Arc<Dentry>, entry: &Entry<'_>, phys: usize) -> Result<Arc<Inode>,
         Kind::File(data) => Inode::new(
             &ram::ROOT,
             owner(abi::S_IFREG),
-            Content::File(FileData::in_bundle(phys + data.offset as usize, data.len)),
+            Content::File(FileData::in_bundle(frames.from(data.offset), data.len)),
         ),
         Kind::Symlink(target) => Inode::new(
             &ram::ROOT,
@@ -184,7 +185,7 @@ fn add(root: &Arc<Dentry>, entry: &Entry<'_>, phys: usize) -> Result<Arc<Inode>,
 fn add_program(
     root: &Arc<Dentry>,
     path: &[u8],
-    phys: usize,
+    frames: BundleFrames,
     data: ringo_bundle::Data,
 ) -> Result<(Arc<Dentry>, bool), Errno> {
     let found = walk::walk(root.clone(), path.to_vec(), How::follow(true));
@@ -193,7 +194,7 @@ fn add_program(
     {
         return Ok((dentry.clone(), false));
     }
-    let content = Content::File(FileData::in_bundle(phys + data.offset as usize, data.len));
+    let content = Content::File(FileData::in_bundle(frames.from(data.offset), data.len));
     let inode = Inode::new(&ram::ROOT, Owner::root(abi::S_IFREG | 0o755), content);
     let dentry = match found {
         Ok(walk::Found {

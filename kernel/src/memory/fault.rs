@@ -5,6 +5,7 @@
 //! few pages. File pages are the file's own frames, given with those around them that are in memory;
 //! a private one is copied when written (its mapping is read-only until then). A fault that finds no memory kills the
 //! program as the OOM killer would: the runtime asked for its heap beforehand (space.rs).
+use super::page::Page;
 use super::paging::{HUGE_PAGE, Mapped, Mapping, PAGE, WRITABLE};
 use super::space::{
     AddressSpace, Area, Backing, Inner, MapSource, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
@@ -64,13 +65,15 @@ impl AddressSpace {
         loop {
             let outcome = self.try_fault(address, write, fetch, &mut block);
             if let HugeBlock::Used(phys) = block {
-                frames::clear(phys, frames::MAX_ORDER);
+                // SAFETY: the block is this fault's.
+                unsafe { frames::clear(phys, frames::MAX_ORDER) };
                 block = HugeBlock::Zero(phys);
                 continue;
             }
             if let HugeBlock::Zero(phys) = block {
                 // Somebody else was faster, or the area went meanwhile.
-                frames::free(phys, frames::MAX_ORDER);
+                // SAFETY: as above, and mapped nowhere.
+                unsafe { frames::free(phys, frames::MAX_ORDER) };
             }
             return outcome;
         }
@@ -143,14 +146,14 @@ impl Inner {
                     // The page may be there already, but not the table for it.
                     frames::check_spare().map_err(|_| OUT_OF_MEMORY)?;
                     let index = first + ((page - start) / PAGE) as u64;
-                    let frame = source
-                        .frame(index)
+                    let shown = source
+                        .page(index)
                         .map_err(|errno| match errno {
                             Errno::ENOMEM => OUT_OF_MEMORY,
                             _ => BUS_ADRERR,
                         })?
                         .ok_or(BUS_ADRERR)?;
-                    self.give_file_page(page, frame, write, &area)?;
+                    self.give_file_page(page, shown, write, &area)?;
                     if !write {
                         self.give_file_pages_around(page, start, source, *first, &area);
                     }
@@ -175,8 +178,8 @@ impl Inner {
         for neighbour in (from..to).step_by(PAGE) {
             let index = first + ((neighbour - start) / PAGE) as u64;
             if kernel_table().lookup(neighbour).is_none()
-                && let Some(frame) = source.frame_at_hand(index)
-                && self.give_file_page(neighbour, frame, false, area).is_err()
+                && let Some(shown) = source.page_at_hand(index)
+                && self.give_file_page(neighbour, shown, false, area).is_err()
             {
                 return;
             }
@@ -248,7 +251,8 @@ impl Inner {
     fn give_small(&mut self, page: usize, flags: u64, area: &Area) -> Result<(), FaultSignal> {
         let phys = frames::alloc_spare_zeroed(0).ok_or(OUT_OF_MEMORY)?;
         if !kernel_table().map(page, phys, flags) {
-            frames::release(phys);
+            // SAFETY: ours, and mapped nowhere.
+            unsafe { frames::release(phys) };
             return Err(OUT_OF_MEMORY);
         }
         self.anonymous += 1;
@@ -256,28 +260,27 @@ impl Inner {
         Ok(())
     }
 
-    /// Maps a file's frame, of which a reference comes with it; a write to a private mapping gets a copy.
+    /// Maps a file's page; a write to a private mapping gets a copy.
     fn give_file_page(
         &mut self,
         page: usize,
-        frame: usize,
+        shown: Page,
         write: bool,
         area: &Area,
     ) -> Result<(), FaultSignal> {
         let flags = page_flags(area.protection);
-        let (phys, flags) = if area.shared {
-            (frame, flags)
+        let (shown, flags) = if area.shared {
+            (shown, flags)
         } else if write {
-            let copy = copy_frame(frame);
-            frames::release(frame);
-            (copy.ok_or(OUT_OF_MEMORY)?, flags)
+            (shown.copy().map_err(|_| OUT_OF_MEMORY)?, flags)
         } else {
-            (frame, flags & !WRITABLE)
+            (shown, flags & !WRITABLE)
         };
-        if !kernel_table().map(page, phys, flags) {
-            frames::release(phys);
+        if !kernel_table().map(page, shown.phys(), flags) {
             return Err(OUT_OF_MEMORY);
         }
+        // The mapping's reference from now on.
+        shown.into_phys();
         self.count(page, 1, area);
         Ok(())
     }
@@ -308,7 +311,8 @@ impl Inner {
         // The old translation allowed less; other CPUs may still have it, and the old frame may be reused.
         tlb::flush_all();
         if !own {
-            frames::release(mapping.phys);
+            // SAFETY: the old mapping's reference, which no CPU reaches any more.
+            unsafe { frames::release(mapping.phys) };
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Mappings of files, seen from the files: who may write, what a hole or a shorter end takes away, what can be given up.
 use super::frames;
+use super::page::Page;
 use super::paging::PAGE;
 use super::space::{AddressSpace, Area, Backing, Inner, MapSource};
 use alloc::sync::Arc;
@@ -10,12 +11,12 @@ use ringo_abi::Errno;
 pub struct ReadOnly(pub Arc<dyn MapSource>);
 
 impl MapSource for ReadOnly {
-    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
-        self.0.frame(index)
+    fn page(&self, index: u64) -> Result<Option<Page>, Errno> {
+        self.0.page(index)
     }
 
-    fn frame_at_hand(&self, index: u64) -> Option<usize> {
-        self.0.frame_at_hand(index)
+    fn page_at_hand(&self, index: u64) -> Option<Page> {
+        self.0.page_at_hand(index)
     }
 
     fn is_over_lower(&self) -> bool {

@@ -31,14 +31,19 @@ pub const NO_FRAME: u32 = u32::MAX;
 const NONE: u32 = NO_FRAME;
 const FREE: u32 = 0x100;
 const ZERO: u32 = 0x200;
+/// Of the bundle, in use, and never the allocator's so far.
+const ADOPTED: u32 = 0x400;
+/// The allocator had it: so that it is not adopted.
+const USED: u32 = 0x800;
 
 /// A frame's metadata. All zero for a frame that was never used.
 #[repr(C)]
 struct FrameInfo {
     next: u32,
     previous: u32,
-    /// Order of the block that begins here, FREE, ZERO; guarded by the allocator's lock.
-    state: u32,
+    /// Order of the block that begins here, FREE, ZERO, ADOPTED, USED. Those of free blocks are written under the allocator's lock, which
+    /// also covers looks at other blocks' ([`Allocator::give`]); their owners write theirs without ([`split_block`]).
+    state: AtomicU32,
     references: AtomicU32,
 }
 
@@ -76,6 +81,20 @@ pub struct Block {
 
 fn info(frame: u32) -> *mut FrameInfo {
     (INFOS.load(Ordering::Relaxed) as *mut FrameInfo).wrapping_add(frame as usize)
+}
+
+/// # Safety
+/// `frame` is one of RAM.
+unsafe fn state(frame: u32) -> u32 {
+    // SAFETY: its info lies in the array.
+    unsafe { (*info(frame)).state.load(Ordering::Relaxed) }
+}
+
+/// # Safety
+/// As [`state`]; and the frame is free and the allocator's lock held, or it is the caller's.
+unsafe fn set_state(frame: u32, state: u32) {
+    // SAFETY: as above.
+    unsafe { (*info(frame)).state.store(state, Ordering::Relaxed) };
 }
 
 /// Takes over `regions` of free memory (physical start and end), of which the array of infos takes its part. Once.
@@ -132,7 +151,7 @@ impl Allocator {
         unsafe {
             (*info(frame)).next = head;
             (*info(frame)).previous = NONE;
-            (*info(frame)).state = order as u32 | FREE | if zero { ZERO } else { 0 };
+            set_state(frame, order as u32 | FREE | if zero { ZERO } else { 0 });
             if head != NONE {
                 (*info(head)).previous = frame;
             }
@@ -145,7 +164,7 @@ impl Allocator {
             let frame = self.lists[from];
             self.unlink(frame, from);
             // SAFETY: as in `unlink`.
-            let zero = unsafe { (*info(frame)).state } & ZERO != 0;
+            let zero = unsafe { state(frame) } & ZERO != 0;
             self.split(frame, from, order, zero);
             return Some((frame, zero));
         }
@@ -189,13 +208,13 @@ impl Allocator {
                 break;
             }
             // SAFETY: as in `unlink`.
-            let state = unsafe { (*info(buddy)).state };
+            let state = unsafe { state(buddy) };
             if state & !ZERO != order as u32 | FREE {
                 break;
             }
             self.unlink(buddy, order);
             // SAFETY: as in `unlink`.
-            unsafe { (*info(buddy)).state = 0 };
+            unsafe { set_state(buddy, USED) };
             frame &= !(1 << order);
             order += 1;
         }
@@ -220,7 +239,7 @@ pub fn alloc(order: usize) -> Option<Block> {
     allocator.change_free(-(1 << order));
     // SAFETY: the block is ours now.
     unsafe {
-        (*info(frame)).state = order as u32;
+        set_state(frame, order as u32 | USED);
         (*info(frame)).references.store(1, Ordering::Relaxed);
     }
     Some(Block {
@@ -342,26 +361,36 @@ pub fn alloc_unpromised_zeroed(order: usize) -> Option<usize> {
 
 fn fill(block: Block, order: usize) -> usize {
     if !block.zero {
-        clear(block.phys, order);
+        // SAFETY: it was just given to us.
+        unsafe { clear(block.phys, order) };
     }
     block.phys
 }
 
-/// Zeroes a block of the caller's.
-pub fn clear(phys: usize, order: usize) {
+/// Zeroes a block.
+///
+/// # Safety
+/// It is the caller's, and nobody else uses it.
+pub unsafe fn clear(phys: usize, order: usize) {
     // SAFETY: it lies in the direct map, and is the caller's.
     unsafe { core::ptr::write_bytes(phys_to_virt(phys) as *mut u8, 0, FRAME << order) };
 }
 
 /// Gives a block back.
-pub fn free(phys: usize, order: usize) {
+///
+/// # Safety
+/// It is the caller's, as [`alloc`] gave it or after its frames' last references went, and nobody uses it any more.
+pub unsafe fn free(phys: usize, order: usize) {
     let mut allocator = ALLOCATOR.lock();
     allocator.change_free(1 << order);
     allocator.give((phys / FRAME) as u32, order);
 }
 
 /// One more reference to a single frame.
-pub fn retain(phys: usize) {
+///
+/// # Safety
+/// A frame of RAM that counts references, of which the caller has one or keeps one alive; or one that never becomes free.
+pub unsafe fn retain(phys: usize) {
     // SAFETY: a frame of RAM.
     unsafe {
         (*info((phys / FRAME) as u32))
@@ -370,16 +399,34 @@ pub fn retain(phys: usize) {
     };
 }
 
-/// Gives each of `count` frames from `phys` on, which the allocator never had (the bundle's), a first reference: released
-/// for the last time, they join the others.
-pub fn adopt(phys: usize, count: usize) {
-    for index in 0..count {
-        retain(phys + index * FRAME);
+/// A reference to a frame that did not come from the allocator (the bundle's): the first one, or one more while there is
+/// one. Released for the last time it joins the others, and cannot be adopted any more: then this gives false.
+///
+/// # Safety
+/// It is a frame of RAM that nobody uses but by such references.
+pub unsafe fn adopt(phys: usize) -> bool {
+    let info = info((phys / FRAME) as u32);
+    // SAFETY: a frame of RAM.
+    let (state, references) = unsafe { (&(*info).state, &(*info).references) };
+    match state.compare_exchange(0, ADOPTED, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => {
+            references.store(1, Ordering::Release);
+            true
+        }
+        Err(ADOPTED) => references
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |count| {
+                (count != 0).then_some(count + 1)
+            })
+            .is_ok(),
+        Err(_) => false,
     }
 }
 
 /// One reference less to a single frame; the last one frees it.
-pub fn release(phys: usize) {
+///
+/// # Safety
+/// The caller has the reference, and does not use the frame by it any more.
+pub unsafe fn release(phys: usize) {
     // SAFETY: a frame of RAM.
     let before = unsafe {
         (*info((phys / FRAME) as u32))
@@ -387,7 +434,8 @@ pub fn release(phys: usize) {
             .fetch_sub(1, Ordering::AcqRel)
     };
     if before == 1 {
-        free(phys, 0);
+        // SAFETY: that was the last reference.
+        unsafe { free(phys, 0) };
     }
 }
 
@@ -413,8 +461,11 @@ pub struct Owner {
 }
 
 /// What the owner of the block that begins at `frame` keeps there.
+///
+/// # Safety
+/// The block is the caller's, who holds its own lock for what it keeps.
 #[inline]
-pub fn owner(frame: u32) -> Owner {
+pub unsafe fn owner(frame: u32) -> Owner {
     // SAFETY: the frame is the caller's, so that nobody else uses its info but for `state`.
     unsafe {
         let info = info(frame);
@@ -427,8 +478,11 @@ pub fn owner(frame: u32) -> Owner {
 }
 
 /// Sets [`Owner::next`] and [`Owner::previous`].
+///
+/// # Safety
+/// As [`owner`].
 #[inline]
-pub fn set_links(frame: u32, next: u32, previous: u32) {
+pub unsafe fn set_links(frame: u32, next: u32, previous: u32) {
     // SAFETY: as in `owner`.
     unsafe {
         (*info(frame)).next = next;
@@ -437,19 +491,25 @@ pub fn set_links(frame: u32, next: u32, previous: u32) {
 }
 
 /// Sets [`Owner::value`].
+///
+/// # Safety
+/// As [`owner`].
 #[inline]
-pub fn set_value(frame: u32, value: u32) {
+pub unsafe fn set_value(frame: u32, value: u32) {
     // SAFETY: as in `owner`.
     unsafe { (*info(frame)).references.store(value, Ordering::Relaxed) };
 }
 
 /// Makes 2^`order` frames of one block into single frames with a reference each.
-pub fn split_block(phys: usize, order: usize) {
+///
+/// # Safety
+/// The block is the caller's; so are the references then.
+pub unsafe fn split_block(phys: usize, order: usize) {
     let first = (phys / FRAME) as u32;
     for frame in first..first + (1 << order) {
         // SAFETY: the block is the caller's.
         unsafe {
-            (*info(frame)).state = 0;
+            set_state(frame, USED);
             (*info(frame)).references.store(1, Ordering::Relaxed);
         }
     }

@@ -64,7 +64,8 @@ unsafe impl GlobalAlloc for Heap {
             None => {
                 let order = order(&layout);
                 FRAMES.fetch_sub(1 << order, Ordering::Relaxed);
-                frames::free(virt_to_phys(object), order);
+                // SAFETY: the same.
+                unsafe { frames::free(virt_to_phys(object), order) };
             }
         }
     }

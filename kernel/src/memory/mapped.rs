@@ -110,11 +110,13 @@ fn give(at: usize, end: usize) -> Option<usize> {
             FRAMES.fetch_add(HUGE_PAGE / PAGE, Ordering::Relaxed);
             return Some(HUGE_PAGE);
         }
-        frames::free(block.phys, frames::MAX_ORDER);
+        // SAFETY: ours, and mapped nowhere.
+        unsafe { frames::free(block.phys, frames::MAX_ORDER) };
     }
     let block = frames::alloc(0)?;
     if !kernel_table().map(at, block.phys, flags) {
-        frames::free(block.phys, 0);
+        // SAFETY: as above.
+        unsafe { frames::free(block.phys, 0) };
         return None;
     }
     FRAMES.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +135,8 @@ fn unmap(start: usize, end: usize) {
             (0, 1)
         };
         FRAMES.fetch_sub(pages, Ordering::Relaxed);
-        frames::free(mapping.phys, order);
+        // SAFETY: the block's, hidden from all CPUs above.
+        unsafe { frames::free(mapping.phys, order) };
         Edit::Unmap
     });
 }

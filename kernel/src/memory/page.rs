@@ -3,8 +3,8 @@
 //! The program may have the same frame mapped and change it at any time, so bytes are only ever copied, by the routines
 //! that copy to and from the program or by plain copies; nothing holds a reference to them.
 use super::frames::{self, FRAME};
-use super::phys_to_virt;
 use super::user::UserIo;
+use super::{KERNEL_BASE, kernel_phys, phys_to_virt};
 use core::num::NonZeroU32;
 use ringo_abi::Errno;
 
@@ -46,16 +46,42 @@ impl Page {
         Self::from_phys(block.phys).ok_or(Errno::ENOMEM)
     }
 
-    /// A frame of the bundle that nobody has adopted before (or only by this).
-    pub fn adopt(phys: usize) -> Option<Self> {
-        frames::adopt(phys, 1);
+    /// A page of the kernel's own image, to be shown to the program. It never becomes free.
+    pub fn of_kernel<T: Sync>(place: &'static T) -> Option<Self> {
+        let address = core::ptr::from_ref(place) as usize;
+        if address < KERNEL_BASE || !address.is_multiple_of(FRAME) || size_of::<T>() != FRAME {
+            return None;
+        }
+        let phys = kernel_phys(address);
+        // SAFETY: a frame of the image, which counts references like others, but keeps one that nobody gives back.
+        unsafe {
+            if frames::references(phys) == 0 {
+                frames::retain(phys);
+            }
+            frames::retain(phys);
+        }
         Self::from_phys(phys)
     }
 
-    /// The frames of a block of 2^`order`, one by one. The block is the caller's.
-    pub fn split(phys: usize, order: usize) -> impl Iterator<Item = Self> {
-        frames::split_block(phys, order);
+    /// The frames of a block of 2^`order`, one by one.
+    ///
+    /// # Safety
+    /// The block is the caller's, who gives it away.
+    pub unsafe fn split(phys: usize, order: usize) -> impl Iterator<Item = Self> {
+        // SAFETY: the caller's promise.
+        unsafe { frames::split_block(phys, order) };
         (0..1 << order).filter_map(move |index| Self::from_phys(phys + index * FRAME))
+    }
+
+    /// A page of its own with the same bytes, for a fault, which kills the program if it is refused.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn copy(&self) -> Result<Self, Errno> {
+        let block = frames::alloc_spare(0).ok_or(Errno::ENOMEM)?;
+        let copy = Self::from_phys(block.phys).ok_or(Errno::ENOMEM)?;
+        copy.copy_part(self, 0, FRAME);
+        Ok(copy)
     }
 
     /// Where it is.
@@ -116,10 +142,49 @@ impl Page {
     }
 }
 
+/// Frames of the bundle, from one on: nobody's until somebody takes a [`Page`] of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BundleFrames {
+    phys: usize,
+}
+
+impl BundleFrames {
+    /// None.
+    pub const EMPTY: Self = Self { phys: 0 };
+
+    /// Those from `phys` on.
+    ///
+    /// # Safety
+    /// The bundle lies there, and nobody uses its frames but by this, as far as pages are taken.
+    pub const unsafe fn new(phys: usize) -> Self {
+        Self { phys }
+    }
+
+    /// Those from `offset` bytes behind the first on.
+    pub const fn from(self, offset: u64) -> Self {
+        Self {
+            phys: self.phys + offset as usize,
+        }
+    }
+
+    /// Where the first one is.
+    pub const fn phys(self) -> usize {
+        self.phys
+    }
+
+    /// A reference to a frame; none if it had one and the last was given back.
+    pub fn page(self, index: u64) -> Option<Page> {
+        let phys = self.phys + index as usize * FRAME;
+        // SAFETY: as `new` was told.
+        unsafe { frames::adopt(phys) }.then(|| Page::from_phys(phys))?
+    }
+}
+
 impl Clone for Page {
     #[inline]
     fn clone(&self) -> Self {
-        frames::retain(self.phys());
+        // SAFETY: our own reference keeps it.
+        unsafe { frames::retain(self.phys()) };
         Self(self.0)
     }
 }
@@ -127,6 +192,7 @@ impl Clone for Page {
 impl Drop for Page {
     #[inline]
     fn drop(&mut self) {
-        frames::release(self.phys());
+        // SAFETY: our own reference.
+        unsafe { frames::release(self.phys()) };
     }
 }

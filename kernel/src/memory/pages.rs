@@ -74,10 +74,12 @@ impl Inner {
                 let phys = (frame & !HUGE) as usize * PAGE;
                 if frame & HUGE != 0 {
                     self.resident -= HUGE_PAGE / PAGE;
-                    paging::free_divisible(phys);
+                    // SAFETY: it was mapped here, and no CPU reaches it any more.
+                    unsafe { paging::free_divisible(phys) };
                 } else {
                     self.resident -= 1;
-                    frames::release(phys);
+                    // SAFETY: as above: the mapping's reference.
+                    unsafe { frames::release(phys) };
                 }
             }
             any |= changed;

@@ -141,7 +141,8 @@ impl PageTable {
             // SAFETY: a fresh table.
             unsafe { entry(table, index).write_volatile((phys + index * PAGE) as u64 | flags) };
         }
-        frames::split_block(phys, frames::MAX_ORDER);
+        // SAFETY: the page is the address space's, whose lock is held.
+        unsafe { frames::split_block(phys, frames::MAX_ORDER) };
         // SAFETY: as in `walk_to`.
         unsafe { slot.write_volatile(table as u64 | PRESENT | WRITABLE | USER) };
         table
@@ -183,7 +184,10 @@ impl PageTable {
         };
         // SAFETY: as in `walk_to`.
         unsafe { slot.write_volatile(phys as u64 | flags | PRESENT | USER | HUGE) };
-        frames::set_links((phys / PAGE) as u32, (kept / PAGE) as u32, frames::NO_FRAME);
+        // SAFETY: the block is the address space's, whose lock is held.
+        unsafe {
+            frames::set_links((phys / PAGE) as u32, (kept / PAGE) as u32, frames::NO_FRAME);
+        }
         mapped
     }
 
@@ -210,7 +214,8 @@ impl PageTable {
                     if let Some(directory) = self.walk_to(block, 1) {
                         // SAFETY: as in `walk_to`.
                         unsafe { entry(directory, index(block, 1)).write_volatile(0) };
-                        retired::retire(table);
+                        // SAFETY: no entry leads to it any more.
+                        unsafe { retired::retire(table) };
                     }
                 }
                 Ok(_) => {}
@@ -410,19 +415,32 @@ impl PageTable {
 
 /// The frame that is kept for the table of a huge page of the program's.
 fn kept_table(phys: usize) -> usize {
-    frames::owner((phys / PAGE) as u32).next as usize * PAGE
+    // SAFETY: the page is the address space's, whose lock is held.
+    unsafe { frames::owner((phys / PAGE) as u32).next as usize * PAGE }
 }
 
 /// Makes single frames of a huge page of the program's that is not mapped any more. What was kept may have been a table.
-pub fn divide(phys: usize) {
-    retired::retire(kept_table(phys));
-    frames::split_block(phys, frames::MAX_ORDER);
+///
+/// # Safety
+/// [`PageTable::map_divisible`] mapped it, and it is the caller's now: no CPU reaches it.
+pub unsafe fn divide(phys: usize) {
+    // SAFETY: the caller's promise; what was kept goes with the page.
+    unsafe {
+        retired::retire(kept_table(phys));
+        frames::split_block(phys, frames::MAX_ORDER);
+    }
 }
 
 /// Frees a huge page of the program's that is not mapped any more.
-pub fn free_divisible(phys: usize) {
-    retired::retire(kept_table(phys));
-    frames::free(phys, frames::MAX_ORDER);
+///
+/// # Safety
+/// As [`divide`].
+pub unsafe fn free_divisible(phys: usize) {
+    // SAFETY: as above.
+    unsafe {
+        retired::retire(kept_table(phys));
+        frames::free(phys, frames::MAX_ORDER);
+    }
 }
 
 /// What came of [`PageTable::map_divisible`].

@@ -197,7 +197,8 @@ impl Inner {
                     return Edit::Stop;
                 }
                 if mapping.huge {
-                    paging::divide(mapping.phys);
+                    // SAFETY: it is taken out here, under the lock; its frames are the new mappings'.
+                    unsafe { paging::divide(mapping.phys) };
                 }
                 for offset in (0..pages * PAGE).step_by(PAGE) {
                     batch.push((

@@ -15,7 +15,10 @@ const SOME: usize = 16;
 static WAITING: SpinLock<ArrayVec<usize, SOME>> = SpinLock::new(ArrayVec::new_const());
 
 /// Takes over the frame (physical address) of a table that no entry leads to any more.
-pub fn retire(table: usize) {
+///
+/// # Safety
+/// The frame is the caller's, and nothing but what CPUs still remember leads to it.
+pub unsafe fn retire(table: usize) {
     let full = {
         let mut waiting = WAITING.lock();
         waiting.push(table);
@@ -26,6 +29,7 @@ pub fn retire(table: usize) {
     };
     tlb::flush_kernel();
     for table in full {
-        frames::free(table, 0);
+        // SAFETY: ours, and no CPU remembers it.
+        unsafe { frames::free(table, 0) };
     }
 }

@@ -77,6 +77,22 @@ pub unsafe fn free(class: usize, object: usize) {
     SLABS[class].lock().free(object);
 }
 
+/// What a frame of ours keeps.
+fn owner(frame: u32) -> Owner {
+    // SAFETY: frames in our lists, and those that hold our objects, are ours; their class's lock is held.
+    unsafe { frames::owner(frame) }
+}
+
+fn set_links(frame: u32, next: u32, previous: u32) {
+    // SAFETY: as in `owner`.
+    unsafe { frames::set_links(frame, next, previous) };
+}
+
+fn set_value(frame: u32, value: u32) {
+    // SAFETY: as in `owner`.
+    unsafe { frames::set_value(frame, value) };
+}
+
 /// The frames of one class that have free objects.
 struct Slabs {
     /// The first of them.
@@ -120,7 +136,7 @@ impl Slabs {
             self.add_frame(size)?;
         }
         let frame = self.first;
-        let owner = frames::owner(frame);
+        let owner = owner(frame);
         let mut slab = Slab::of(&owner);
         let object = phys_to_virt(frame as usize * FRAME) + usize::from(slab.free);
         if slab.used == 0 {
@@ -132,13 +148,13 @@ impl Slabs {
         if slab.free == FULL {
             self.unlink(&owner);
         }
-        frames::set_value(frame, slab.value());
+        set_value(frame, slab.value());
         Some(object)
     }
 
     fn free(&mut self, object: usize) {
         let frame = (virt_to_phys(object) / FRAME) as u32;
-        let owner = frames::owner(frame);
+        let owner = owner(frame);
         let mut slab = Slab::of(&owner);
         let was_full = slab.free == FULL;
         // SAFETY: the object is the caller's, who gives it back.
@@ -150,10 +166,11 @@ impl Slabs {
                 self.unlink(&owner);
             }
             FRAMES.fetch_sub(1, Ordering::Relaxed);
-            frames::free(frame as usize * FRAME, 0);
+            // SAFETY: a frame of ours, with no object in use and in no list any more.
+            unsafe { frames::free(frame as usize * FRAME, 0) };
             return;
         }
-        frames::set_value(frame, slab.value());
+        set_value(frame, slab.value());
         self.unused += usize::from(slab.used == 0);
         if was_full {
             self.link(frame);
@@ -173,32 +190,32 @@ impl Slabs {
             free = (index * size) as u16;
         }
         let frame = (block.phys / FRAME) as u32;
-        frames::set_value(frame, Slab { used: 0, free }.value());
+        set_value(frame, Slab { used: 0, free }.value());
         self.unused += 1;
         self.link(frame);
         Some(())
     }
 
     fn link(&mut self, frame: u32) {
-        frames::set_links(frame, self.first, NO_FRAME);
+        set_links(frame, self.first, NO_FRAME);
         if self.first != NO_FRAME {
-            let next = frames::owner(self.first).next;
-            frames::set_links(self.first, next, frame);
+            let next = owner(self.first).next;
+            set_links(self.first, next, frame);
         }
         self.first = frame;
     }
 
     /// Takes the frame with these links out of the list.
-    fn unlink(&mut self, owner: &Owner) {
-        if owner.previous == NO_FRAME {
-            self.first = owner.next;
+    fn unlink(&mut self, gone: &Owner) {
+        if gone.previous == NO_FRAME {
+            self.first = gone.next;
         } else {
-            let before = frames::owner(owner.previous).previous;
-            frames::set_links(owner.previous, owner.next, before);
+            let before = owner(gone.previous).previous;
+            set_links(gone.previous, gone.next, before);
         }
-        if owner.next != NO_FRAME {
-            let after = frames::owner(owner.next).next;
-            frames::set_links(owner.next, after, owner.previous);
+        if gone.next != NO_FRAME {
+            let after = owner(gone.next).next;
+            set_links(gone.next, after, gone.previous);
         }
     }
 }

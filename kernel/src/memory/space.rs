@@ -11,6 +11,7 @@
 //!
 //! One sleeping lock over areas and tables; taken by faults, too. Cost: O(log areas) a call and O(pages mapped) to unmap.
 use super::frames;
+use super::page::Page;
 use super::paging::{NO_EXECUTE, PAGE, WRITABLE};
 use super::{report, user::USER_END};
 use crate::sync::{SleepGuard, SleepMutex};
@@ -37,13 +38,13 @@ pub(super) const TOP: usize = 0x7fff_0000_0000;
 
 /// What a file gives to mappings of it.
 pub trait MapSource: Send + Sync {
-    /// The physical frame of page `index`, retained for the caller; None past the end of the file (SIGBUS).
+    /// Page `index`; None past the end of the file (SIGBUS).
     ///
     /// # Errors
     /// ENOMEM, EIO.
-    fn frame(&self, index: u64) -> Result<Option<usize>, Errno>;
-    /// The frame of page `index` as [`MapSource::frame`] gives it, if the page is in memory.
-    fn frame_at_hand(&self, _index: u64) -> Option<usize> {
+    fn page(&self, index: u64) -> Result<Option<Page>, Errno>;
+    /// Page `index`, if it is in memory.
+    fn page_at_hand(&self, _index: u64) -> Option<Page> {
         None
     }
     /// Whether its pages can be read again from somewhere when they were given up.

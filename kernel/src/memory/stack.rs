@@ -55,7 +55,8 @@ impl KernelStack {
             }
             let frame = frames::alloc_spare(0).ok_or(Errno::ENOMEM)?;
             if !kernel_table().map(at, frame.phys, WRITABLE | NO_EXECUTE) {
-                frames::release(frame.phys);
+                // SAFETY: ours, and mapped nowhere.
+                unsafe { frames::release(frame.phys) };
                 return Err(Errno::ENOMEM);
             }
         }

@@ -4,11 +4,12 @@ use super::load::{self, LoadError};
 use super::stack;
 use crate::cpu::{percpu, smp};
 use crate::drivers::{self, virtio, virtio::Device};
+use crate::memory::page::BundleFrames;
 use crate::memory::{self, phys_to_virt};
 use crate::{klog, task, time};
 use alloc::vec::Vec;
 use arrayvec::ArrayVec;
-use ringo_bundle::{Bundle, Flags};
+use ringo_bundle::{BundleError, Contents, Flags, Header, PAGE};
 use ringo_control::ToHost;
 use ringo_net::settings::Settings;
 use spin::Once;
@@ -97,21 +98,49 @@ pub fn start() {
     }
 }
 
-/// Overwrites the host's randomness at `phys` in the bundle: whoever finds it could compute what it made.
-fn wipe(phys: usize) {
-    // SAFETY: inside the parsed bundle, in the direct map; nobody reads these bytes again.
-    unsafe { (phys_to_virt(phys) as *mut [u8; 32]).write_volatile([0; 32]) };
+/// Bytes of the bundle.
+///
+/// # Safety
+/// They lie in the bundle, and nobody writes them while the slice is used.
+unsafe fn bundle_bytes<'a>(phys: usize, length: u64) -> &'a [u8] {
+    // SAFETY: the bundle is in the direct map; else the caller's promise.
+    unsafe { core::slice::from_raw_parts(phys_to_virt(phys) as *const u8, length as usize) }
+}
+
+/// Takes the host's randomness at `phys` out of the bundle: whoever found it there could compute what it made.
+fn take_entropy(phys: usize) -> [u8; 32] {
+    let place = phys_to_virt(phys) as *mut [u8; 32];
+    // SAFETY: inside the bundle, in the direct map; no reference leads there yet.
+    unsafe {
+        let entropy = place.read_volatile();
+        place.write_volatile([0; 32]);
+        entropy
+    }
+}
+
+/// Takes the bundle apart: its metadata, which stay as they are for ever, the frames of its files' data, which become the
+/// files' own, and the host's randomness.
+fn open_bundle(
+    (phys, length): (usize, usize),
+) -> Result<(Contents<'static>, BundleFrames, [u8; 32]), BundleError> {
+    let first = (length as u64).min(PAGE);
+    // SAFETY: the bundle's header, which nobody writes.
+    let header = Header::read(unsafe { bundle_bytes(phys, first) }, length as u64)?;
+    let at = header.entropy_offset().ok_or(BundleError::BadConfig)?;
+    let entropy = take_entropy(phys + at as usize);
+    let metadata = phys + header.metadata_offset() as usize;
+    // SAFETY: inside of the bundle, as `Header::read` checked. Data ends where these bytes begin, so that no file gets them.
+    let metadata: &'static [u8] = unsafe { bundle_bytes(metadata, header.metadata_len()) };
+    let contents = Contents::parse(&header, metadata)?;
+    // SAFETY: files' data do not reach into the metadata, as `Contents::parse` checked; only files take pages.
+    Ok((contents, unsafe { BundleFrames::new(phys) }, entropy))
 }
 
 /// Loads the bundle's program and makes its first thread runnable.
 fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError> {
-    let (phys, length) = boot.bundle;
-    // SAFETY: the bundle lies in the direct map, is reserved, and is not written but by its owner, page by page.
-    let bytes: &'static [u8] =
-        unsafe { core::slice::from_raw_parts(phys_to_virt(phys) as *const u8, length) };
-    let bundle =
-        Bundle::parse(bytes).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
-    let config = bundle.config();
+    let (contents, frames, entropy) =
+        open_bundle(boot.bundle).map_err(|error| LoadError::Bundle(alloc::format!("{error}")))?;
+    let config = contents.config();
     drivers::control::set_verbose(config.flags.contains(Flags::VERBOSE));
     klog!(
         "{} CPUs, {} frames free, {} us after entry",
@@ -125,24 +154,23 @@ fn start_program(boot: &BootInfo, devices: Vec<Device>) -> Result<(), LoadError>
     if !time::host_clock::ask_hypervisor() {
         time::set_realtime(config.started_ns);
     }
-    crate::fs::dev::random::seed(&config.entropy);
-    wipe(phys + bundle.entropy_offset() as usize);
+    crate::fs::dev::random::seed(&entropy);
     task::process().set_up(config);
     let (mut cards, devices): (Vec<_>, Vec<_>) = devices
         .into_iter()
         .partition(|device| device.id == virtio::kind::NET);
-    crate::fs::init(&bundle, phys, devices)?;
+    crate::fs::init(&contents, frames, devices)?;
     if let Some(card) = cards.pop()
         && let Err(error) = crate::net::ip::init(card, Settings::read(config.network))
     {
         klog!("the network card cannot be used: {error:?}");
     }
     let program = config.program;
-    let loaded = load::load(
-        bundle.program(),
-        phys + program.data.offset as usize,
-        program.path,
-    )?;
+    let image = frames.from(program.data.offset);
+    // SAFETY: inside of the bundle, as was checked. Whoever writes to the program gets copies of these pages, and no file
+    // with the same data is written before the program runs.
+    let bytes = unsafe { bundle_bytes(image.phys(), program.data.len) };
+    let loaded = load::load(bytes, image, program.path)?;
     let (patched, found) = super::site_counts();
     klog!(
         "{patched}/{found} system-call sites rewritten, {} us after entry",

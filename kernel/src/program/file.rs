@@ -1,43 +1,39 @@
 //! The executable's bytes in the bundle as a source of mappings: its frames are used where they lie.
 use crate::fs::tree;
-use crate::memory::frames;
+use crate::memory::frames::FRAME;
+use crate::memory::page::{BundleFrames, Page};
 use crate::memory::space::MapSource;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
 
 /// Page-aligned bytes in the bundle.
 pub struct BundleFile {
-    phys: usize,
-    length: usize,
+    frames: BundleFrames,
+    /// All of it, so that what is mapped, or a file's, never becomes free.
+    pages: Vec<Page>,
     path: Vec<u8>,
 }
 
 impl BundleFile {
-    /// `length` bytes at `phys`, page-aligned, which are nobody else's.
-    pub fn new(phys: usize, length: usize, path: &[u8]) -> Self {
-        frames::adopt(phys, length.div_ceil(frames::FRAME));
+    /// The first `length` bytes of these frames.
+    pub fn new(frames: BundleFrames, length: usize, path: &[u8]) -> Self {
+        let pages = length.div_ceil(FRAME) as u64;
         Self {
-            phys,
-            length,
+            frames,
+            pages: (0..pages).map_while(|index| frames.page(index)).collect(),
             path: path.to_vec(),
         }
     }
 }
 
 impl MapSource for BundleFile {
-    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
-        let offset = usize::try_from(index)
-            .ok()
-            .and_then(|index| index.checked_mul(frames::FRAME));
-        let Some(offset) = offset.filter(|&offset| offset < self.length) else {
-            return Ok(None);
-        };
-        frames::retain(self.phys + offset);
-        Ok(Some(self.phys + offset))
+    fn page(&self, index: u64) -> Result<Option<Page>, Errno> {
+        let index = usize::try_from(index).ok();
+        Ok(index.and_then(|index| self.pages.get(index)).cloned())
     }
 
     fn id(&self) -> usize {
-        self.phys
+        self.frames.phys()
     }
 
     fn name(&self) -> Vec<u8> {

@@ -7,6 +7,7 @@
 use super::file::BundleFile;
 use super::sites;
 use crate::fs::InitError;
+use crate::memory::page::BundleFrames;
 use crate::memory::paging::PAGE;
 use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
 use crate::memory::user;
@@ -105,11 +106,11 @@ impl From<Errno> for LoadError {
     }
 }
 
-/// Maps the executable in `bytes`, which lies at `phys` in the bundle, and rewrites its system calls.
+/// Maps the executable in `bytes`, whose frames in the bundle are `frames`, and rewrites its system calls.
 ///
 /// # Errors
 /// A bad file, or too little memory.
-pub fn load(bytes: &'static [u8], phys: usize, path: &[u8]) -> Result<&'static Loaded, LoadError> {
+pub fn load(bytes: &[u8], frames: BundleFrames, path: &[u8]) -> Result<&'static Loaded, LoadError> {
     let image = Image::parse(bytes).map_err(LoadError::Elf)?;
     let (lowest, _) = image.span();
     let bias = if image.kind == ImageKind::StaticPie && lowest < LOWEST_BASE {
@@ -117,7 +118,7 @@ pub fn load(bytes: &'static [u8], phys: usize, path: &[u8]) -> Result<&'static L
     } else {
         0
     };
-    let source = Arc::new(BundleFile::new(phys, bytes.len(), path));
+    let source = Arc::new(BundleFile::new(frames, bytes.len(), path));
     let found = sites::find(&image, bias)?;
     let written = written_pages(&image, bias, &found);
     for segment in image.segments() {

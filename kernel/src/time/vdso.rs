@@ -4,8 +4,7 @@
 //! Both pages are the kernel's own memory, shown to the program read-only. The kernel's own clock reads the same words.
 use crate::cpu;
 use crate::cpu::tsc::Words;
-use crate::memory::frames;
-use crate::memory::kernel_phys;
+use crate::memory::page::Page;
 use crate::memory::paging::PAGE;
 use crate::memory::space::{Backing, MapSource, PROT_EXEC, PROT_READ, Request, space};
 use alloc::sync::Arc;
@@ -44,15 +43,12 @@ pub fn words() -> &'static Words {
 struct Source;
 
 impl MapSource for Source {
-    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
-        let page = match index {
-            0 => &raw const PAGES.data as usize,
-            1 => &raw const PAGES.image as usize,
-            _ => return Ok(None),
-        };
-        let phys = kernel_phys(page);
-        frames::retain(phys);
-        Ok(Some(phys))
+    fn page(&self, index: u64) -> Result<Option<Page>, Errno> {
+        Ok(match index {
+            0 => Page::of_kernel(&PAGES.data),
+            1 => Page::of_kernel(&PAGES.image),
+            _ => None,
+        })
     }
 
     fn id(&self) -> usize {
@@ -86,8 +82,6 @@ pub fn map() -> Option<usize> {
         let bytes = <[u8; 8]>::try_from(bytes).unwrap_or_default();
         word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
     }
-    // The kernel's own reference: they never become free.
-    frames::adopt(kernel_phys(&raw const PAGES.data as usize), 2);
     let source: Arc<dyn MapSource> = Arc::new(Source);
     let request = |address, protection, name| Request {
         address,

@@ -16,15 +16,15 @@ pub fn run(bytes: &[u8]) {
 
 /// What the kernel takes for granted of a checked archive.
 fn check(bytes: &[u8], bundle: &Bundle<'_>) {
-    let total = bundle.total_len();
-    assert!(total <= bytes.len() as u64 && bundle.metadata_offset() <= total);
+    let total = bundle.header().total_len();
+    assert!(total <= bytes.len() as u64 && bundle.header().metadata_offset() <= total);
     // Whole pages of data become files; the metadata's are given back.
     let data = |data: Data| {
         let found = bundle.data(data);
         assert_eq!(found.len() as u64, data.len);
         assert!(data.offset.is_multiple_of(PAGE));
         assert!(data.len == 0 || data.offset >= PAGE);
-        assert!(data.offset + data.len <= bundle.metadata_offset());
+        assert!(data.offset + data.len <= bundle.header().metadata_offset());
     };
     let config = bundle.config();
     data(config.program.data);

@@ -56,7 +56,8 @@ impl DmaBuffer {
     pub fn into_pages(self) -> impl Iterator<Item = Page> {
         let (phys, order) = (self.phys, self.order);
         core::mem::forget(self);
-        Page::split(phys, order)
+        // SAFETY: a block of our own, given away here.
+        unsafe { Page::split(phys, order) }
     }
 
     /// Where the device finds it.
@@ -88,6 +89,7 @@ impl DmaBuffer {
 
 impl Drop for DmaBuffer {
     fn drop(&mut self) {
-        frames::free(self.phys, self.order);
+        // SAFETY: a block of our own, which no device has.
+        unsafe { frames::free(self.phys, self.order) };
     }
 }

@@ -10,7 +10,7 @@ use super::pages::{Base, Pages, Slot};
 use super::seals::{self, Seals};
 use crate::fs::lower::LowerFile;
 use crate::memory::frames::{self, FRAME};
-use crate::memory::page::Page;
+use crate::memory::page::{BundleFrames, Page};
 use crate::memory::space::space;
 use crate::memory::user::UserIo;
 use crate::sync::{SleepMutex, SpinLock};
@@ -41,7 +41,7 @@ pub struct FileData {
 impl FileData {
     /// An empty file.
     pub const fn new() -> Self {
-        Self::in_bundle(0, 0)
+        Self::in_bundle(BundleFrames::EMPTY, 0)
     }
 
     /// `size` bytes of the lower file.
@@ -52,9 +52,9 @@ impl FileData {
         }
     }
 
-    /// `size` bytes at `phys`, page-aligned, which are nobody else's, with zeros up to the page's end.
-    pub const fn in_bundle(phys: usize, size: u64) -> Self {
-        Self::based(Base::Bundle(phys), size)
+    /// `size` bytes of the bundle, page-aligned, with zeros up to the page's end.
+    pub const fn in_bundle(frames: BundleFrames, size: u64) -> Self {
+        Self::based(Base::Bundle(frames), size)
     }
 
     const fn based(base: Base, size: u64) -> Self {
@@ -401,14 +401,14 @@ impl FileData {
         matches!(self.pages.lock().get(index), Slot::Page(_))
     }
 
-    /// As [`FileData::frame`], of a page that is in memory.
-    pub fn frame_at_hand(&self, index: u64) -> Option<usize> {
+    /// As [`FileData::page_to_map`], of a page that is in memory.
+    pub fn page_at_hand(&self, index: u64) -> Option<Page> {
         let mut pages = self.pages.lock();
         if index >= self.size().div_ceil(PAGE) {
             return None;
         }
         match pages.get(index) {
-            Slot::Page(page) => Some(page.into_phys()),
+            Slot::Page(page) => Some(page),
             Slot::Hole | Slot::Below => None,
         }
     }
@@ -428,23 +428,23 @@ impl FileData {
         !self.written_unseen.load(Ordering::Acquire)
     }
 
-    /// The frame of page `index` for a mapping, retained; a hole becomes a page. None past the end.
+    /// Page `index` for a mapping; a hole becomes a page. None past the end.
     ///
     /// # Errors
     /// ENOMEM; EIO, EACCES where it has to be fetched.
-    pub fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
+    pub fn page_to_map(&self, index: u64) -> Result<Option<Page>, Errno> {
         loop {
             let mut pages = self.pages.lock();
             if index >= self.size().div_ceil(PAGE) {
                 return Ok(None);
             }
             match pages.get(index) {
-                Slot::Page(page) => return Ok(Some(page.into_phys())),
+                Slot::Page(page) => return Ok(Some(page)),
                 Slot::Hole => {
                     let page = Page::zeroed_for_fault()?;
                     pages.put(index, page.clone());
                     pages.count += 1;
-                    return Ok(Some(page.into_phys()));
+                    return Ok(Some(page));
                 }
                 Slot::Below => {}
             }

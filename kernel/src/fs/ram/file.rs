@@ -5,6 +5,7 @@ use super::seals;
 use crate::fs::inode::Content;
 use crate::fs::{Dentry, FileOps, OpenFile, Stat, cache, file, memfd, notify};
 use crate::memory::frames::FRAME;
+use crate::memory::page::Page;
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
 use alloc::sync::Arc;
@@ -254,8 +255,8 @@ impl FileOps for Dentry {
 }
 
 impl MapSource for Dentry {
-    fn frame(&self, index: u64) -> Result<Option<usize>, Errno> {
-        self.data()?.frame(index)
+    fn page(&self, index: u64) -> Result<Option<Page>, Errno> {
+        self.data()?.page_to_map(index)
     }
 
     fn id(&self) -> usize {
@@ -270,8 +271,8 @@ impl MapSource for Dentry {
         (self.inode.file_system.device, self.inode.number)
     }
 
-    fn frame_at_hand(&self, index: u64) -> Option<usize> {
-        self.data().ok()?.frame_at_hand(index)
+    fn page_at_hand(&self, index: u64) -> Option<Page> {
+        self.data().ok()?.page_at_hand(index)
     }
 
     fn is_over_lower(&self) -> bool {

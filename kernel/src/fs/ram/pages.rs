@@ -3,8 +3,8 @@
 //! A missing page is a hole, or it comes from where the file came from ([`Base`]): pages of the bundle are taken where
 //! they lie; those of a lower file have to be fetched (fetch.rs) and, as long as nothing wrote to them, may be given back.
 //! Whoever fills a page through its reference asks for it by [`Pages::get_to_write`], which ends that.
-use crate::memory::frames::{self, FRAME};
-use crate::memory::page::Page;
+use crate::memory::frames;
+use crate::memory::page::{BundleFrames, Page};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -75,8 +75,8 @@ impl Drop for Chunk {
 /// Where the pages come from that are not in the map.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Base {
-    /// The bundle, from this physical address on.
-    Bundle(usize),
+    /// The bundle.
+    Bundle(BundleFrames),
     /// The lower file.
     Lower,
 }
@@ -132,10 +132,10 @@ impl Pages {
         if index >= self.base_pages {
             return Slot::Hole;
         }
-        let Base::Bundle(phys) = self.base else {
+        let Base::Bundle(frames) = self.base else {
             return Slot::Below;
         };
-        match Page::adopt(phys + index as usize * FRAME) {
+        match frames.page(index) {
             Some(page) => {
                 self.put(index, page.clone());
                 Slot::Page(page)
@@ -243,8 +243,8 @@ impl Pages {
 
     /// Frees a page of the bundle that nobody asked for.
     fn free_below(&self, index: u64) {
-        if let Base::Bundle(phys) = self.base {
-            drop(Page::adopt(phys + index as usize * FRAME));
+        if let Base::Bundle(frames) = self.base {
+            drop(frames.page(index));
         }
     }
 
@@ -381,7 +381,7 @@ pub struct Removed {
 
 impl Drop for Removed {
     fn drop(&mut self) {
-        let Base::Bundle(phys) = self.base else {
+        let Base::Bundle(frames) = self.base else {
             return;
         };
         for number in self.numbers.clone() {
@@ -393,7 +393,7 @@ impl Drop for Removed {
             let pages = (first..self.end).take(CHUNK);
             for (slot, index) in pages.enumerate() {
                 if chunk.is_none_or(|chunk| !chunk.has(slot)) {
-                    drop(Page::adopt(phys + index as usize * FRAME));
+                    drop(frames.page(index));
                 }
             }
         }
