@@ -6,18 +6,15 @@
 //! and a reference count for frames that files and mappings share; what owns a block may use both ([`Owner`]). One lock;
 //! O(log) orders a call.
 //!
-//! A few frames are kept for the kernel's own tables and heap ([`reserve`]), which cannot do without. What the program
-//! would be killed for want of, or is refused a call for, leaves only those: it is "spare" ([`alloc_spare`]). What may be
-//! refused without harm (data in RAM files, huge pages, the next step of a heap) also leaves what the address space has
-//! promised ([`promise`]) to pages that were not touched so far: it is "unpromised" ([`alloc_unpromised`]). A promise is
-//! a reason to say no in time, not to kill while memory is free. Pages that were promised, touched and given back count for
-//! the next promise only ([`expect`]). Whoever keeps something in the kernel's heap for the program, data above all, asks
-//! [`has_spare`] or [`check_spare`] first: then what cannot fail has the reserve.
+//! Who may take the last of them is told by budget.rs.
 //! After Knuth 2.5 and Linux mm/page_alloc.c.
-use super::{phys_to_virt, reclaim};
+pub use super::budget::{
+    are_spare_now, came_back, check_spare, check_unpromised, expect, fulfil, has_spare,
+    has_uncommitted, has_unpromised, promise, promised, reserve,
+};
+use super::phys_to_virt;
 use crate::sync::SpinLock;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use ringo_abi::Errno;
 
 /// Bytes of a frame.
 pub const FRAME: usize = 4096;
@@ -33,7 +30,7 @@ const FREE: u32 = 0x100;
 const ZERO: u32 = 0x200;
 /// Of the bundle, in use, and never the allocator's so far.
 const ADOPTED: u32 = 0x400;
-/// The allocator had it: so that it is not adopted.
+/// The allocator had it.
 const USED: u32 = 0x800;
 
 /// A frame's metadata. All zero for a frame that was never used.
@@ -41,8 +38,9 @@ const USED: u32 = 0x800;
 struct FrameInfo {
     next: u32,
     previous: u32,
-    /// Order of the block that begins here, FREE, ZERO, ADOPTED, USED. Those of free blocks are written under the allocator's lock, which
-    /// also covers looks at other blocks' ([`Allocator::give`]); their owners write theirs without ([`split_block`]).
+    /// Order of the block that begins here, FREE, ZERO, ADOPTED, USED. Those of free blocks are written under the
+    /// allocator's lock, which also covers looks at other blocks' ([`Allocator::give`]); their owners write theirs without
+    /// ([`split_block`]).
     state: AtomicU32,
     references: AtomicU32,
 }
@@ -65,8 +63,6 @@ static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
 /// `Allocator`'s numbers, for a look without the lock.
 static FREE_FRAMES: AtomicUsize = AtomicUsize::new(0);
 static TOTAL_FRAMES: AtomicUsize = AtomicUsize::new(0);
-static PROMISED: AtomicUsize = AtomicUsize::new(0);
-static EXPECTED: AtomicUsize = AtomicUsize::new(0);
 /// Address of the FrameInfo of frame 0.
 static INFOS: AtomicUsize = AtomicUsize::new(0);
 
@@ -246,92 +242,6 @@ pub fn alloc(order: usize) -> Option<Block> {
         phys: frame as usize * FRAME,
         zero,
     })
-}
-
-/// Frames that are kept for the kernel itself.
-pub fn reserve() -> usize {
-    (TOTAL_FRAMES.load(Ordering::Relaxed) / 64).clamp(64, 2048)
-}
-
-/// Keeps `pages` frames for pages that will be touched.
-pub fn promise(pages: usize) {
-    PROMISED.fetch_add(pages, Ordering::Relaxed);
-}
-
-/// Fewer are kept: they were given, or are not wanted any more.
-pub fn fulfil(pages: usize) {
-    lower(&PROMISED, pages);
-}
-
-/// Promised pages were touched and given back, and may be touched again.
-pub fn expect(pages: usize) {
-    EXPECTED.fetch_add(pages, Ordering::Relaxed);
-}
-
-/// Of those, so many were, or will not be.
-pub fn came_back(pages: usize) {
-    lower(&EXPECTED, pages);
-}
-
-fn lower(counter: &AtomicUsize, by: usize) {
-    let _ = counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-        Some(count.saturating_sub(by))
-    });
-}
-
-/// Frames that are kept for promised pages.
-pub fn promised() -> usize {
-    PROMISED.load(Ordering::Relaxed)
-}
-
-/// Frames that promised pages would take which were given back.
-pub fn expected() -> usize {
-    EXPECTED.load(Ordering::Relaxed)
-}
-
-/// Whether `count` frames are free beside `kept`, after what can be fetched again was given back if need be.
-fn has(count: usize, kept: usize) -> bool {
-    let missing = || (kept + count).saturating_sub(FREE_FRAMES.load(Ordering::Relaxed));
-    match missing() {
-        0 => true,
-        many => reclaim::reclaim(many) > 0 && missing() == 0,
-    }
-}
-
-/// Whether `count` frames are free beside the kernel's reserve.
-pub fn has_spare(count: usize) -> bool {
-    has(count, reserve())
-}
-
-/// The same for who holds a spin lock: nothing is given back to make it true.
-pub fn are_spare_now(count: usize) -> bool {
-    reserve() + count <= FREE_FRAMES.load(Ordering::Relaxed)
-}
-
-/// Whether `count` frames are free beside the reserve and what was promised.
-pub fn has_unpromised(count: usize) -> bool {
-    has(count, reserve() + promised())
-}
-
-/// Whether `count` frames are free beside the reserve, what was promised and what is expected again: for one more promise.
-pub fn has_uncommitted(count: usize) -> bool {
-    has(count, reserve() + promised() + expected())
-}
-
-/// Whether there is anything beside the kernel's reserve.
-///
-/// # Errors
-/// ENOMEM if not.
-pub fn check_spare() -> Result<(), Errno> {
-    has_spare(1).then_some(()).ok_or(Errno::ENOMEM)
-}
-
-/// Whether there is anything beside the reserve and what was promised.
-///
-/// # Errors
-/// ENOMEM if not.
-pub fn check_unpromised() -> Result<(), Errno> {
-    has_unpromised(1).then_some(()).ok_or(Errno::ENOMEM)
 }
 
 /// As [`alloc`], but leaves the kernel's reserve alone (but for what other CPUs take in the same moment).
@@ -515,10 +425,19 @@ pub unsafe fn split_block(phys: usize, order: usize) {
     }
 }
 
+/// Free frames.
+#[inline]
+pub fn free_count() -> usize {
+    FREE_FRAMES.load(Ordering::Relaxed)
+}
+
+/// All frames.
+#[inline]
+pub fn total_count() -> usize {
+    TOTAL_FRAMES.load(Ordering::Relaxed)
+}
+
 /// (free, total) frames.
 pub fn counts() -> (usize, usize) {
-    (
-        FREE_FRAMES.load(Ordering::Relaxed),
-        TOTAL_FRAMES.load(Ordering::Relaxed),
-    )
+    (free_count(), total_count())
 }

@@ -1,7 +1,7 @@
 //! Memory: frames, page tables, the kernel's heap and stacks, the program's address space.
 //!
-//! - frames.rs: physical memory, reference counts. paging.rs: page tables; retired.rs: those that go. kernel_map.rs: the
-//!   kernel's mappings.
+//! - frames.rs: physical memory, reference counts; budget.rs: who may take the last of it.
+//! - paging.rs: page tables; retired.rs: those that go. kernel_map.rs: the kernel's mappings.
 //! - heap.rs with slabs.rs and mapped.rs, stack.rs: the kernel's own memory.
 //! - space.rs: the program's mappings (mmap and its family), with areas.rs, pages.rs and commit.rs; remap.rs: mremap;
 //!   grow.rs: stacks that grow; file_map.rs: mappings seen from files; fault.rs: page faults.
@@ -12,6 +12,7 @@
 //! One address space, one top-level table: the lower half is the program's, the upper the kernel's. Locks: the address
 //! space's sleeping lock, then heap and frames (leaves).
 mod areas;
+mod budget;
 mod commit;
 pub mod fault;
 pub mod file_map;
