@@ -340,23 +340,6 @@ func pipeStdout() {
 	fmt.Fprintln(os.Stderr, "not reached", err)
 }
 
-func errorsOfKill() {
-	fmt.Println(prog.Name(syscall.Kill(os.Getpid(), 0)))
-	fmt.Println(prog.Name(syscall.Kill(0, 0)))
-	fmt.Println(prog.Name(syscall.Kill(os.Getpid(), 65)))
-	fmt.Println(prog.Name(syscall.Kill(os.Getpid(), -1)))
-	fmt.Println(prog.Name(syscall.Kill(999999, 0)))
-	fmt.Println(prog.Name(syscall.Tgkill(os.Getpid(), 999999, 0)))
-	fmt.Println(prog.Name(syscall.Tgkill(0, 1, 0)))
-	fmt.Println(prog.Name(syscall.Tgkill(os.Getpid(), syscall.Gettid(), 65)))
-	p, err := os.FindProcess(os.Getpid())
-	prog.Must(err)
-	fmt.Println(prog.Name(p.Signal(syscall.Signal(0))))
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGUSR2)
-	fmt.Println(prog.Name(p.Signal(syscall.SIGUSR2)), <-c)
-}
-
 func altstack() {
 	runtime.LockOSThread()
 	type stack struct {

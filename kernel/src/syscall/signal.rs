@@ -140,6 +140,11 @@ fn check_signal(signo: i32) -> Result<(), Errno> {
     }
 }
 
+/// Whether `pid` names the process: by its own number or, as Linux has it, that of any of its threads.
+fn names_process(pid: i32) -> bool {
+    pid == PID || pid > 0 && task::thread::by_tid(pid).is_some()
+}
+
 /// kill(2): there is one process, alone in its group.
 pub fn kill(pid: i32, signo: i32) -> SysResult {
     // The parent is there, as whoever watches it sees (signal 0), but beyond the VM.
@@ -148,7 +153,7 @@ pub fn kill(pid: i32, signo: i32) -> SysResult {
         return if signo == 0 { Ok(0) } else { Err(Errno::EPERM) };
     }
     // -1 is everybody else: nobody.
-    if !matches!(pid, 0 | PID) && pid != -PID {
+    if pid != 0 && pid != -PID && !names_process(pid) {
         return Err(Errno::ESRCH);
     }
     check_signal(signo)?;
@@ -202,7 +207,7 @@ pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> SysResult {
         return Err(Errno::EPERM);
     }
     check_signal(signo)?;
-    if pid != PID {
+    if !names_process(pid) {
         return Err(Errno::ESRCH);
     }
     if signo != 0 {

@@ -44,14 +44,15 @@ pub fn setitimer(which: u32, new: usize, old: usize) -> SysResult {
     Ok(0)
 }
 
-/// alarm(2): gives the seconds that were left.
+/// alarm(2): gives the seconds that were left, to the nearest, but not 0 while there was an alarm.
 pub fn alarm(seconds: u32) -> SysResult {
     let setting = Setting {
         first: u64::from(seconds) * SECOND,
         interval: 0,
     };
     let before = posix::itimer(0)?.set(setting, false);
-    Ok(before.first.div_ceil(SECOND) as usize)
+    let rounded = before.first.saturating_add(SECOND / 2) / SECOND;
+    Ok(rounded.max(u64::from(before.first > 0)) as usize)
 }
 
 /// struct sigevent's head: value, signal, kind, thread.
