@@ -236,7 +236,7 @@ fn signals() -> Vec<Case> {
     let mut all = acts(
         "signals",
         "ignore context realtime thread mask wait itimer posix-timer pipe-error errors altstack restart self-interrupt queue pause \
-         handlers sleepers proc-status",
+         handlers sleepers proc-status numbers",
     );
     all.extend(
         (1..=31)

@@ -24,7 +24,7 @@ func main() {
 		"realtime": realtime, "thread": thread, "mask": mask, "wait": waitFor, "itimer": itimer, "posix-timer": posixTimer,
 		"pipe-error": pipeError, "pipe-stdout": pipeStdout, "errors": errorsOfKill, "altstack": altstack, "restart": restart,
 		"self-interrupt": selfInterrupt, "wait-for": waitForSignal, "queue": queue, "stop-notify": stopNotify, "pause": pause,
-		"own-end": ownEnd, "handlers": handlers, "concurrent": concurrent, "sleepers": sleepers, "proc-status": procStatus,
+		"own-end": ownEnd, "numbers": numbers, "handlers": handlers, "concurrent": concurrent, "sleepers": sleepers, "proc-status": procStatus,
 	})
 }
 

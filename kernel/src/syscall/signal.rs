@@ -145,6 +145,14 @@ fn names_process(pid: i32) -> bool {
     pid == PID || pid > 0 && task::thread::by_tid(pid).is_some()
 }
 
+/// Whether a thread may claim the kernel's or kill(2)'s word for a signal that it sends: only to its own number.
+fn may_claim(info: &SigInfo, to: i32) -> Result<(), Errno> {
+    if (info.code >= 0 || info.code == SI_TKILL) && to != current().tid() {
+        return Err(Errno::EPERM);
+    }
+    Ok(())
+}
+
 /// kill(2): there is one process, alone in its group.
 pub fn kill(pid: i32, signo: i32) -> SysResult {
     // The parent is there, as whoever watches it sees (signal 0), but beyond the VM.
@@ -202,14 +210,11 @@ fn read_info(signo: i32, at: usize) -> Result<SigInfo, Errno> {
 /// rt_sigqueueinfo(2).
 pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> SysResult {
     let info = read_info(signo, info)?;
-    if pid != PID && (info.code >= 0 || info.code == SI_TKILL) {
-        // To another one may not say that the kernel or kill(2) sent it.
-        return Err(Errno::EPERM);
-    }
-    check_signal(signo)?;
+    may_claim(&info, pid)?;
     if !names_process(pid) {
         return Err(Errno::ESRCH);
     }
+    check_signal(signo)?;
     if signo != 0 {
         send_by_call(None, info)?;
     }
@@ -222,10 +227,11 @@ pub fn rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize) -> SysRes
         return Err(Errno::EINVAL);
     }
     let info = read_info(signo, info)?;
-    check_signal(signo)?;
+    may_claim(&info, tid)?;
     let thread = task::thread::by_tid(tid)
         .filter(|_| tgid == PID)
         .ok_or(Errno::ESRCH)?;
+    check_signal(signo)?;
     if signo != 0 {
         send_by_call(Some(thread), info)?;
     }
