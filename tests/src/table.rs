@@ -452,7 +452,7 @@ fn network() -> Vec<Case> {
 
 /// Calls on each kind of descriptor, with good and bad arguments: some thousand combinations a family.
 fn objects() -> Vec<Case> {
-    "files attributes events maps control"
+    "files attributes events maps control sockets"
         .split_whitespace()
         .map(|family| ours("objects", family).confined().code(0))
         .collect()

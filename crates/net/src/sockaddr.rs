@@ -16,6 +16,64 @@ const NL_SIZE: usize = 12;
 /// Where sun_path begins.
 const FAMILY_SIZE: usize = 2;
 
+/// An address as a call brings it. What is wrong with it, and when that is told, is each protocol's matter.
+#[derive(Clone)]
+pub struct Given {
+    bytes: [u8; MAX],
+    length: usize,
+}
+
+impl Given {
+    /// Has `fill` bring its bytes.
+    ///
+    /// # Errors
+    /// EINVAL when it is longer than any; `fill`'s.
+    pub fn read(
+        length: u32,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), Errno>,
+    ) -> Result<Self, Errno> {
+        let (mut bytes, length) = ([0; MAX], length as usize);
+        match bytes.get_mut(..length).ok_or(Errno::EINVAL)? {
+            [] => {}
+            part => fill(part)?,
+        }
+        Ok(Self { bytes, length })
+    }
+
+    /// How long it is.
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it says nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// AF_*, if it is long enough to say.
+    pub fn family(&self) -> Option<u32> {
+        let family: [u8; FAMILY_SIZE] = bytes(&self.bytes[..self.length], 0).ok()?;
+        Some(u16::from_ne_bytes(family).into())
+    }
+
+    /// See [`decode`].
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn decode(&self) -> Result<Address, Errno> {
+        decode(&self.bytes[..self.length])
+    }
+
+    /// As [`decode`], taken for an address of AF_INET (`v6`: AF_INET6), whatever family it names.
+    ///
+    /// # Errors
+    /// EINVAL when it is too short for one.
+    pub fn decode_inet(&self, v6: bool) -> Result<SocketAddr, Errno> {
+        let from = &self.bytes[..self.length];
+        if v6 { decode_v6(from) } else { decode_v4(from) }
+    }
+}
+
 /// The name of a Unix socket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub enum UnixName {
@@ -61,24 +119,8 @@ pub fn decode(from: &[u8]) -> Result<Address, Errno> {
     let family = u16::from_ne_bytes(bytes(from, 0)?);
     let address = match u32::from(family) {
         abi::AF_UNSPEC => Address::Unspecified,
-        abi::AF_INET => {
-            if from.len() < IN_SIZE {
-                return Err(Errno::EINVAL);
-            }
-            let port = u16::from_be_bytes(bytes(from, 2)?);
-            let ip = Ipv4Addr::from(bytes::<4>(from, 4)?);
-            Address::Inet(SocketAddrV4::new(ip, port).into())
-        }
-        abi::AF_INET6 => {
-            if from.len() < IN6_SIZE_OLD {
-                return Err(Errno::EINVAL);
-            }
-            let port = u16::from_be_bytes(bytes(from, 2)?);
-            let flow = u32::from_be_bytes(bytes(from, 4)?);
-            let ip = Ipv6Addr::from(bytes::<16>(from, 8)?);
-            let scope = bytes(from, 24).map_or(0, u32::from_ne_bytes);
-            Address::Inet(SocketAddrV6::new(ip, port, flow, scope).into())
-        }
+        abi::AF_INET => Address::Inet(decode_v4(from)?),
+        abi::AF_INET6 => Address::Inet(decode_v6(from)?),
         abi::AF_UNIX => Address::Unix(decode_unix(from)?),
         abi::AF_NETLINK => {
             if from.len() < NL_SIZE {
@@ -92,6 +134,26 @@ pub fn decode(from: &[u8]) -> Result<Address, Errno> {
         _ => Address::Other(family),
     };
     Ok(address)
+}
+
+fn decode_v4(from: &[u8]) -> Result<SocketAddr, Errno> {
+    if from.len() < IN_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let port = u16::from_be_bytes(bytes(from, 2)?);
+    let ip = Ipv4Addr::from(bytes::<4>(from, 4)?);
+    Ok(SocketAddrV4::new(ip, port).into())
+}
+
+fn decode_v6(from: &[u8]) -> Result<SocketAddr, Errno> {
+    if from.len() < IN6_SIZE_OLD {
+        return Err(Errno::EINVAL);
+    }
+    let port = u16::from_be_bytes(bytes(from, 2)?);
+    let flow = u32::from_be_bytes(bytes(from, 4)?);
+    let ip = Ipv6Addr::from(bytes::<16>(from, 8)?);
+    let scope = bytes(from, 24).map_or(0, u32::from_ne_bytes);
+    Ok(SocketAddrV6::new(ip, port, flow, scope).into())
 }
 
 fn decode_unix(from: &[u8]) -> Result<UnixName, Errno> {

@@ -23,10 +23,10 @@ func sockets() []call {
 		return both(halves(16), halves(0), halves(1), halves(128), halves(1<<31), halves(0xffffffff))
 	}
 	flags := values(0x40, 0, 1, 2, 0x20, 0x42, 0x4000, 0x8000, 0x10000, 0x40000000, 1<<31)
-	kinds := values(1, 2, 3, 4, 5, 6, 0, 7, 10, 1|0x800, 1|0x80000, 1|0x1000, 1<<32|1, all)
+	kinds := values(1, 2, 3, 4, 5, 6, 0, 7, 9, 1|0x800, 1|0x80000, 1|0x1000, 1<<32|1, all)
 	names, values4 := values(1, 2, 3, 4, 6, 7, 8, 9, 13, 16, 17, 20, 21, 28, 30, 38, 39, 0, 99, all), values(4, 0, 1, 3, 8, 16, 1<<31, all)
 	return []call{
-		{"socket", syscall.SYS_SOCKET, []slot{values(2, 1, 10, 16, 0, 17, 3, 45, 46, 99, all, 1<<32|2), kinds, values(0, 6, 17, 1, 58, 132, 255, 256, all)}, closing},
+		{"socket", syscall.SYS_SOCKET, []slot{values(2, 1, 10, 16, 0, 100, 3, 45, 46, 99, all, 1<<32|2), kinds, values(0, 6, 17, 1, 58, 132, 255, 256, all)}, closing},
 		{"socketpair", syscall.SYS_SOCKETPAIR, []slot{values(1, 2, 10, 16, 0, 99, all), kinds, values(0, 1, 6, all), room(8)}, both8},
 		{"bind", syscall.SYS_BIND, []slot{any(), in(four(0x7f000001, 0), four(0x01020304, 0), six[:26], words(0, 0), words(99, 0), words(16, 0), append(words(1)[:2], "f\x00"...), append(words(1)[:2], "missing/x\x00"...)), lengths}, nil},
 		{"connect", syscall.SYS_CONNECT, []slot{any(), addresses(), lengths}, nil},
@@ -43,7 +43,7 @@ func sockets() []call {
 		{"sendmmsg", 307, []slot{any(), messages(), values(1, 0, 1<<31, all), flags}, nil},
 		{"recvmmsg", 299, []slot{any(), messages(), values(1, 0, 1<<31, all), values(0x40, 0x42, 0x10040), optional(in(words(0, 0), words(0, 1000000000), words(1<<63, 0)))}, nil},
 		{"getsockopt", syscall.SYS_GETSOCKOPT, []slot{any(), values(1, 6, 0, 41, 17, 99, all), names, room(16), both(halves(4), halves(0), halves(1), halves(3), halves(8), halves(1<<31), halves(0xffffffff))}, nil},
-		{"setsockopt", syscall.SYS_SETSOCKOPT, []slot{any(), values(1, 6, 0, 41, 17, 99, all), values(2, 9, 13, 20, 21, 1, 3, 4, 10, 17, 28, 30, 38, 39, 99, all), in(words(1, 0), words(0, 0), words(all64, all64), words(0, 1000000)), values4}, nil},
+		{"setsockopt", syscall.SYS_SETSOCKOPT, []slot{any(), values(1, 6, 0, 41, 17, 99, all), values(2, 9, 13, 20, 21, 5, 3, 4, 10, 17, 28, 30, 38, 39, 99, all), in(words(1, 0), words(0, 0), words(all64, all64), words(0, 1000000)), values4}, nil},
 	}
 }
 

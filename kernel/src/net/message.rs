@@ -65,32 +65,44 @@ pub struct SendControl {
     pub tos: Option<u8>,
     /// UDP_SEGMENT: how long each datagram of a big one is.
     pub segment: Option<u16>,
+    /// What is wrong with it.
+    wrong: Option<Errno>,
 }
 
 impl SendControl {
-    /// Reads control data for a socket of `family`.
+    /// Whether it can be used: each protocol has something to look at before.
     ///
     /// # Errors
-    /// EINVAL, EBADF, EPERM.
-    pub fn parse(from: &[u8], family: u32) -> Result<Self, Errno> {
+    /// EINVAL, EBADF, EPERM, ESRCH.
+    pub fn check(&self) -> Result<(), Errno> {
+        self.wrong.map_or(Ok(()), Err)
+    }
+
+    /// Reads control data for a socket of `family`.
+    pub fn parse(from: &[u8], family: u32) -> Self {
         let mut control = Self::default();
+        control.wrong = control.take(from, family).err();
+        control
+    }
+
+    fn take(&mut self, from: &[u8], family: u32) -> Result<(), Errno> {
         for message in control::messages(from) {
             let message = message?;
             match message.level {
-                abi::SOL_SOCKET => control.socket(&message, family)?,
+                abi::SOL_SOCKET => self.socket(&message, family)?,
                 abi::SOL_IP if family == abi::AF_INET || family == abi::AF_INET6 => {
-                    control.ip(&message)?;
+                    self.ip(&message)?;
                 }
-                abi::SOL_IPV6 if family == abi::AF_INET6 => control.ipv6(&message)?,
+                abi::SOL_IPV6 if family == abi::AF_INET6 => self.ipv6(&message)?,
                 abi::SOL_UDP if message.kind == UDP_SEGMENT => {
                     let bytes = message.data.first_chunk().ok_or(Errno::EINVAL)?;
-                    control.segment = Some(u16::from_ne_bytes(*bytes));
+                    self.segment = Some(u16::from_ne_bytes(*bytes));
                 }
                 // Other levels are not looked at.
                 _ => {}
             }
         }
-        Ok(control)
+        Ok(())
     }
 
     fn socket(&mut self, message: &control::Message<'_>, family: u32) -> Result<(), Errno> {

@@ -44,6 +44,7 @@ use ringo_abi::Errno;
 const STREAM: u32 = abi::SOCK_STREAM;
 const DATAGRAM: u32 = abi::SOCK_DGRAM;
 const RAW: u32 = abi::SOCK_RAW;
+const SOCK_PACKET: u32 = 10;
 const TCP: u32 = abi::IPPROTO_TCP as u32;
 const UDP: u32 = abi::IPPROTO_UDP as u32;
 const ICMP: u32 = abi::IPPROTO_ICMP as u32;
@@ -61,6 +62,8 @@ pub fn socket(family: u32, kind: u32, protocol: u32) -> Result<Socket, Errno> {
             let v6 = family == abi::AF_INET6;
             match (kind, protocol) {
                 (_, PROTOCOLS..) | (11.., _) => Err(Errno::EINVAL),
+                // The old name of AF_PACKET, which is not there.
+                (SOCK_PACKET, _) if !v6 => Err(Errno::EAFNOSUPPORT),
                 (STREAM, 0 | TCP) => {
                     let common = Common::new(family, kind, TCP);
                     Ok(Socket::new(common, Kind::Tcp(tcp::Tcp::new(v6))))

@@ -3,6 +3,7 @@
 //! Options that are on or off are bits of `Common::flags`, so that a hot path tests one word. Values are told as Linux
 //! tells them: buffer sizes doubled, with its defaults. An option that changes nothing here (SO_DEBUG, SO_BUSY_POLL) is
 //! stored or accepted only where Linux lets anybody set it.
+use super::message::Credentials;
 use super::socket::{Common, Socket};
 use crate::task;
 use alloc::vec::Vec;
@@ -144,6 +145,24 @@ pub fn receive_buffer(common: &Common) -> u32 {
 
 fn privileged() -> bool {
     task::credentials().privileged()
+}
+
+/// Whether a socket has options of a level, which is told before anything of theirs is looked at.
+///
+/// # Errors
+/// EOPNOTSUPP, ENOPROTOOPT.
+pub fn check_level(common: &Common, level: u32, setting: bool) -> Result<(), Errno> {
+    let own = match common.family {
+        abi::AF_UNIX => return Err(Errno::EOPNOTSUPP),
+        abi::AF_INET => level == abi::SOL_IP || level == common.protocol,
+        abi::AF_INET6 => matches!(level, abi::SOL_IP | abi::SOL_IPV6) || level == common.protocol,
+        _ => true,
+    };
+    match (own, common.family) {
+        (true, _) => Ok(()),
+        (false, abi::AF_INET) if !setting => Err(Errno::EOPNOTSUPP),
+        _ => Err(Errno::ENOPROTOOPT),
+    }
 }
 
 /// setsockopt(2) at SOL_SOCKET.
@@ -289,6 +308,9 @@ pub fn get(socket: &Socket, name: u32) -> Result<Vec<u8>, Errno> {
             return Ok(ringo_net::sockaddr::encode(&remote));
         }
         abi::SO_BINDTODEVICE => return Ok(Vec::new()),
+        abi::SO_PEERCRED if common.family != abi::AF_UNIX => {
+            return Ok(Credentials::NOBODY.bytes().to_vec());
+        }
         _ if common.family == abi::AF_UNIX => {
             return socket.protocol().option(common, abi::SOL_SOCKET, name, 0);
         }

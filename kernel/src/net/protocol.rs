@@ -5,6 +5,7 @@ use crate::memory::user::UserIo;
 use alloc::vec::Vec;
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
+use ringo_net::sockaddr::Given;
 use ringo_net::{Address, control};
 
 /// A half or both of a connection: shutdown(2).
@@ -23,8 +24,8 @@ pub struct Sending {
     pub flags: u32,
     /// Fails rather than waits.
     pub nonblocking: bool,
-    /// Where to, if not to the connected peer.
-    pub to: Option<Address>,
+    /// Where to, if not to the connected peer. An empty one is one, too, to some.
+    pub to: Option<Given>,
     /// What came as control data.
     pub control: super::message::SendControl,
 }
@@ -97,7 +98,7 @@ pub trait Protocol: Send + Sync {
     ///
     /// # Errors
     /// As bind(2).
-    fn bind(&self, common: &Common, address: &Address) -> Result<(), Errno>;
+    fn bind(&self, common: &Common, address: &Given) -> Result<(), Errno>;
 
     /// listen(2).
     ///
@@ -119,7 +120,7 @@ pub trait Protocol: Send + Sync {
     ///
     /// # Errors
     /// As connect(2).
-    fn connect(&self, common: &Common, to: &Address, nonblocking: bool) -> Result<(), Errno>;
+    fn connect(&self, common: &Common, to: &Given, nonblocking: bool) -> Result<(), Errno>;
 
     /// send(2) and kin.
     ///

@@ -259,7 +259,9 @@ impl Socket {
     /// # Errors
     /// As the protocol's.
     pub fn receive(&self, io: &mut UserIo, how: &mut Receiving) -> SysResult {
-        if how.has(abi::MSG_ERRQUEUE) {
+        // Others than the Internet's have no such queue, and don't look.
+        let inet = matches!(self.common.family, abi::AF_INET | abi::AF_INET6);
+        if inet && how.has(abi::MSG_ERRQUEUE) {
             return Err(Errno::EAGAIN);
         }
         self.protocol().receive(&self.common, io, how)

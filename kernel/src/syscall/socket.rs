@@ -13,7 +13,8 @@ use crate::time::convert::read_deadline;
 use alloc::vec::Vec;
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
-use ringo_net::{Address, control, sockaddr};
+use ringo_net::sockaddr::{self, Given};
+use ringo_net::{Address, control};
 
 /// struct msghdr and struct mmsghdr.
 const HEADER_SIZE: usize = 56;
@@ -32,7 +33,10 @@ struct Handle(SlotRef<OpenFile>);
 
 impl Handle {
     fn get(fd: i32) -> Result<Self, Errno> {
-        let file = fd::usable(fd)?;
+        Self::of(fd::usable(fd)?)
+    }
+
+    fn of(file: SlotRef<OpenFile>) -> Result<Self, Errno> {
         match file.ops.downcast::<Socket>() {
             Some(_) => Ok(Self(file)),
             None => Err(Errno::ENOTSOCK),
@@ -49,11 +53,8 @@ impl Handle {
 }
 
 /// Reads an address of the program's.
-fn address_in(at: usize, length: u32) -> Result<Address, Errno> {
-    let mut bytes = [0; sockaddr::MAX];
-    let bytes = bytes.get_mut(..length as usize).ok_or(Errno::EINVAL)?;
-    user::copy_in(bytes, at)?;
-    sockaddr::decode(bytes)
+fn address_in(at: usize, length: u32) -> Result<Given, Errno> {
+    Given::read(length, |bytes| user::copy_in(bytes, at))
 }
 
 /// Writes an address to the program, cut to the length it gave; that becomes the address's whole length.
@@ -104,10 +105,11 @@ pub fn accept(fd: i32, address: usize, length: usize) -> SysResult {
 
 /// accept4(2).
 pub fn accept4(fd: i32, address: usize, length: usize, flags: u32) -> SysResult {
+    let file = fd::usable(fd)?;
     if flags & !(SOCK_CLOEXEC | SOCK_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let handle = Handle::get(fd)?;
+    let handle = Handle::of(file)?;
     let socket = handle.socket()?;
     // Before a connection is taken, which could not be put back.
     let descriptor = Reserved::new()?;
@@ -124,8 +126,9 @@ pub fn accept4(fd: i32, address: usize, length: usize, flags: u32) -> SysResult 
 
 /// connect(2).
 pub fn connect(fd: i32, address: usize, length: u32) -> SysResult {
-    let handle = Handle::get(fd)?;
+    let file = fd::usable(fd)?;
     let address = address_in(address, length)?;
+    let handle = Handle::of(file)?;
     let socket = handle.socket()?;
     let nonblocking = handle.nonblocking(0);
     socket
@@ -153,14 +156,15 @@ pub fn getpeername(fd: i32, address: usize, length: usize) -> SysResult {
 /// shutdown(2).
 pub fn shutdown(fd: i32, how: u32) -> SysResult {
     let handle = Handle::get(fd)?;
-    if how > abi::SHUT_RDWR {
+    let socket = handle.socket()?;
+    // Netlink's have no halves, and don't look.
+    if how > abi::SHUT_RDWR && socket.common.family != abi::AF_NETLINK {
         return Err(Errno::EINVAL);
     }
     let halves = Halves {
         reading: how != abi::SHUT_WR,
         writing: how != abi::SHUT_RD,
     };
-    let socket = handle.socket()?;
     socket.protocol().shutdown(&socket.common, halves)?;
     Ok(0)
 }
@@ -183,11 +187,11 @@ pub fn sendto(
     address: usize,
     length: u32,
 ) -> SysResult {
-    let handle = Handle::get(fd)?;
     let mut io = UserIo::single(buf, count.min(RW_MAX))?;
-    let to = match (address, length) {
-        (0, _) | (_, 0) => None,
-        (at, length) => Some(address_in(at, length)?),
+    let handle = Handle::get(fd)?;
+    let to = match address {
+        0 => None,
+        at => Some(address_in(at, length)?),
     };
     let how = Sending {
         flags,
@@ -207,8 +211,8 @@ pub fn recvfrom(
     address: usize,
     length: usize,
 ) -> SysResult {
-    let handle = Handle::get(fd)?;
     let mut io = UserIo::single(buf, count.min(RW_MAX))?;
+    let handle = Handle::get(fd)?;
     let mut how = Receiving {
         flags,
         nonblocking: handle.nonblocking(flags),
@@ -279,7 +283,7 @@ impl Header {
                     .map_err(|_| Errno::ENOBUFS)?;
                 bytes.resize(length, 0);
                 user::copy_in(&mut bytes, at)?;
-                SendControl::parse(&bytes, socket.common.family)?
+                SendControl::parse(&bytes, socket.common.family)
             }
             _ => return Err(Errno::ENOBUFS),
         };
@@ -328,14 +332,25 @@ impl Header {
     }
 }
 
+/// The calls on messages have a flag of their own for messages of 32 bits, which no program sets.
+fn refuse_compat(flags: u32) -> Result<(), Errno> {
+    const MSG_CMSG_COMPAT: u32 = 1 << 31;
+    match flags & MSG_CMSG_COMPAT {
+        0 => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// sendmsg(2).
 pub fn sendmsg(fd: i32, message: usize, flags: u32) -> SysResult {
+    refuse_compat(flags)?;
     let handle = Handle::get(fd)?;
     Header::read(message)?.send(&handle, flags)
 }
 
 /// recvmsg(2).
 pub fn recvmsg(fd: i32, message: usize, flags: u32) -> SysResult {
+    refuse_compat(flags)?;
     let handle = Handle::get(fd)?;
     Header::read(message)?.receive(&handle, flags, message)
 }
@@ -365,6 +380,7 @@ fn each_message(
 
 /// sendmmsg(2).
 pub fn sendmmsg(fd: i32, vector: usize, count: u32, flags: u32) -> SysResult {
+    refuse_compat(flags)?;
     let handle = Handle::get(fd)?;
     each_message(vector, count, |at, _| {
         Header::read(at)?.send(&handle, flags).map(Some)
@@ -373,11 +389,12 @@ pub fn sendmmsg(fd: i32, vector: usize, count: u32, flags: u32) -> SysResult {
 
 /// recvmmsg(2): the time-out is looked at between messages, as on Linux.
 pub fn recvmmsg(fd: i32, vector: usize, count: u32, flags_given: u32, timeout: usize) -> SysResult {
-    let handle = Handle::get(fd)?;
+    refuse_compat(flags_given)?;
     let deadline = match timeout {
         0 => None,
         at => read_deadline(at)?,
     };
+    let handle = Handle::get(fd)?;
     each_message(vector, count, |at, done| {
         if done > 0 && deadline.is_some_and(|deadline| time::now() >= deadline) {
             return Ok(None);
@@ -412,6 +429,11 @@ pub fn setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32) -> 
     let handle = Handle::get(fd)?;
     let socket = handle.socket()?;
     let length = usize::try_from(length).map_err(|_| Errno::EINVAL)?;
+    if level != abi::SOL_SOCKET {
+        options::check_level(&socket.common, level, true)?;
+    } else if length < size_of::<i32>() && name != abi::SO_BINDTODEVICE {
+        return Err(Errno::EINVAL);
+    }
     // A server sets five options of each connection: no allocation for what fits on the stack.
     let mut small = [0; 128];
     let mut large;
@@ -422,22 +444,44 @@ pub fn setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32) -> 
             &mut large[..]
         }
     };
-    user::copy_in(bytes, value)?;
-    if level == abi::SOL_SOCKET {
-        options::set(socket, name, bytes)?;
-    } else {
-        let protocol = socket.protocol();
-        protocol.set_option(&socket.common, level, name, bytes)?;
+    let whole = user::copy_in(bytes, value);
+    let bytes = match bytes.first_chunk_mut::<4>() {
+        // Most are an int, and no more than that needs to be there.
+        Some(int) if whole.is_err() => {
+            user::copy_in(int, value)?;
+            &int[..]
+        }
+        _ => {
+            whole?;
+            bytes
+        }
+    };
+    let went = match level {
+        abi::SOL_SOCKET => options::set(socket, name, bytes),
+        _ => {
+            let protocol = socket.protocol();
+            protocol.set_option(&socket.common, level, name, bytes)
+        }
+    };
+    match (went, whole) {
+        (Err(Errno::EINVAL), Err(fault)) => Err(fault),
+        (went, _) => went.map(|()| 0),
     }
-    Ok(0)
 }
 
 /// getsockopt(2).
 pub fn getsockopt(fd: i32, level: u32, name: u32, value: usize, length_at: usize) -> SysResult {
     let handle = Handle::get(fd)?;
     let socket = handle.socket()?;
+    if level != abi::SOL_SOCKET {
+        options::check_level(&socket.common, level, false)?;
+    }
     let room: i32 = user::read(length_at)?;
-    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    let room = match level {
+        // Where a negative length is a very large one.
+        abi::SOL_IPV6 if socket.common.family == abi::AF_INET6 => room.cast_unsigned() as usize,
+        _ => usize::try_from(room).map_err(|_| Errno::EINVAL)?,
+    };
     let bytes = if level == abi::SOL_SOCKET {
         options::get(socket, name)?
     } else {

@@ -10,9 +10,10 @@ use super::interface;
 use super::options::{REUSE, REUSE_PORT, V6_ONLY};
 use super::socket::Common;
 use core::net::{IpAddr, SocketAddr};
+use linux_raw_sys::net::{AF_INET, AF_INET6, AF_UNSPEC};
 use ringo_abi::Errno;
 use ringo_net::ports::Bound;
-use ringo_net::{Address, sockaddr};
+use ringo_net::sockaddr::{self, Given};
 
 /// What a socket that is bound to `address` has to say to others that want its port.
 pub fn bound(common: &Common, address: SocketAddr) -> Bound {
@@ -30,14 +31,11 @@ pub fn bound(common: &Common, address: SocketAddr) -> Bound {
 ///
 /// # Errors
 /// EAFNOSUPPORT, EINVAL, EADDRNOTAVAIL when it is not this machine's.
-pub fn to_bind(address: &Address, v6: bool, v6_only: bool) -> Result<SocketAddr, Errno> {
-    let given = match address {
-        Address::Inet(given) if given.is_ipv6() == v6 => *given,
-        // A short address of the other family is bad before its family is looked at.
-        Address::Inet(_) if v6 => return Err(Errno::EINVAL),
-        Address::Other(_) if v6 => return Err(Errno::EAFNOSUPPORT),
-        Address::Unspecified if !v6 => SocketAddr::new(sockaddr::unspecified(false), 0),
-        _ => return Err(Errno::EAFNOSUPPORT),
+pub fn to_bind(address: &Given, v6: bool, v6_only: bool) -> Result<SocketAddr, Errno> {
+    let given = match address.decode_inet(v6)? {
+        // BSD's idea of any address.
+        any if !v6 && address.family() == Some(AF_UNSPEC) && any.ip().is_unspecified() => any,
+        _ => of_family(address, v6)?,
     };
     let canonical = inside(given)?;
     if v6 && canonical.is_ipv4() && v6_only {
@@ -56,13 +54,25 @@ pub fn to_bind(address: &Address, v6: bool, v6_only: bool) -> Result<SocketAddr,
 /// The address connect(2) or sendto(2) names; the unspecified one is this machine.
 ///
 /// # Errors
-/// EAFNOSUPPORT.
-pub fn to_connect(address: &Address, v6: bool) -> Result<SocketAddr, Errno> {
-    let given = match address {
-        Address::Inet(given) if given.is_ipv6() == v6 => *given,
-        Address::Inet(_) if v6 => return Err(Errno::EINVAL),
-        _ => return Err(Errno::EAFNOSUPPORT),
-    };
+/// EINVAL, EAFNOSUPPORT.
+pub fn to_connect(address: &Given, v6: bool) -> Result<SocketAddr, Errno> {
+    reached(of_family(address, v6)?)
+}
+
+/// An address of AF_INET or AF_INET6 (`v6`); its length is looked at before its family.
+fn of_family(address: &Given, v6: bool) -> Result<SocketAddr, Errno> {
+    let given = address.decode_inet(v6)?;
+    match address.family() == Some(if v6 { AF_INET6 } else { AF_INET }) {
+        true => Ok(given),
+        false => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
+/// The address that something to `given` goes to; the unspecified one is this machine.
+///
+/// # Errors
+/// ENODEV when the interface it names is not there.
+pub fn reached(given: SocketAddr) -> Result<SocketAddr, Errno> {
     let mut canonical = inside(given)?;
     if canonical.ip().is_unspecified() {
         canonical.set_ip(sockaddr::loopback(canonical.is_ipv6()));
@@ -74,12 +84,13 @@ pub fn to_connect(address: &Address, v6: bool) -> Result<SocketAddr, Errno> {
 ///
 /// # Errors
 /// As [`to_connect`]; EINVAL.
-pub fn to_connect_for_good(address: &Address, v6: bool) -> Result<SocketAddr, Errno> {
-    let to = to_connect(address, v6)?;
-    match address {
-        Address::Inet(given) if needs_scope(to.ip()) && scope(*given) == 0 => Err(Errno::EINVAL),
-        _ => Ok(to),
+pub fn to_connect_for_good(address: &Given, v6: bool) -> Result<SocketAddr, Errno> {
+    let given = of_family(address, v6)?;
+    let to = reached(given)?;
+    if needs_scope(to.ip()) && scope(given) == 0 {
+        return Err(Errno::EINVAL);
     }
+    Ok(to)
 }
 
 /// Whether an address means something only together with an interface (__ipv6_addr_needs_scope_id).

@@ -17,6 +17,9 @@ pub const PACKET_INFO: u32 = 1;
 pub const RECEIVE_TTL: u32 = 2;
 /// IP_RECVTOS, IPV6_RECVTCLASS.
 pub const RECEIVE_TOS: u32 = 4;
+/// Those of all these that have control data come with each datagram.
+pub const TOLD_OF_PACKETS: u32 =
+    PACKET_INFO | RECEIVE_TTL | RECEIVE_TOS | PACKET_INFO_OLD | HOP_LIMIT_OLD;
 /// IP_RECVERR, IPV6_RECVERR.
 pub const RECEIVE_ERRORS: u32 = 8;
 /// IP_MULTICAST_LOOP and IPV6_MULTICAST_LOOP, switched off.
@@ -32,6 +35,10 @@ pub const ORIGINAL_DESTINATION: u32 = 64;
 /// IP_FREEBIND, IP_TRANSPARENT: accepted.
 const FREE_BIND: u32 = 128;
 const TRANSPARENT: u32 = 256;
+/// IPV6_2292PKTINFO and IPV6_2292HOPLIMIT: the same by the numbers of RFC 2292.
+pub const PACKET_INFO_OLD: u32 = 4096;
+/// See above.
+pub const HOP_LIMIT_OLD: u32 = 8192;
 /// IP_HDRINCL.
 pub const HEADER_INCLUDED: u32 = 512;
 
@@ -368,6 +375,8 @@ fn set_v6(common: &Common, options: &IpOptions, name: u32, value: &[u8]) -> Resu
         abi::IPV6_MTU_DISCOVER => store(&options.mtu_discover_v6, within(int(value)?, 0, 5)?),
         abi::IPV6_RECVPKTINFO => return flag(PACKET_INFO),
         abi::IPV6_RECVHOPLIMIT => return flag(RECEIVE_TTL),
+        abi::IPV6_2292PKTINFO => return flag(PACKET_INFO_OLD),
+        abi::IPV6_2292HOPLIMIT => return flag(HOP_LIMIT_OLD),
         abi::IPV6_RECVTCLASS => return flag(RECEIVE_TOS),
         abi::IPV6_RECVERR => return flag(RECEIVE_ERRORS),
         abi::IPV6_RECVORIGDSTADDR => return flag(ORIGINAL_DESTINATION),
@@ -406,17 +415,14 @@ fn set_v6(common: &Common, options: &IpOptions, name: u32, value: &[u8]) -> Resu
 /// getsockopt(2) at SOL_IP and SOL_IPV6.
 ///
 /// # Errors
-/// ENOPROTOOPT.
+/// ENOPROTOOPT; ENOTCONN for what only a `connected` socket has.
 pub fn option(
     common: &Common,
     options: &IpOptions,
     level: u32,
     name: u32,
+    connected: bool,
 ) -> Result<Vec<u8>, Errno> {
-    let v6 = common.family == abi::AF_INET6;
-    if level != abi::SOL_IP && (level != abi::SOL_IPV6 || !v6) {
-        return Err(Errno::EOPNOTSUPP);
-    }
     let load = |from: &AtomicI32| from.load(Ordering::Relaxed);
     let flag = |flag| i32::from(options.has(flag));
     let ttl = |from: &AtomicI32| match load(from) {
@@ -450,6 +456,14 @@ pub fn option(
             let address = interface::by_index(index).ok().and_then(|each| each.ipv4());
             return Ok(address.map_or([0; 4], |ip| ip.octets()).to_vec());
         }
+        // What came with a stream's packets: of that nothing is kept.
+        (abi::SOL_IP, abi::IP_PKTOPTIONS) if common.kind == abi::SOCK_STREAM => {
+            return Ok(Vec::new());
+        }
+        (abi::SOL_IPV6, abi::IPV6_ADDRFORM) if connected => common.family as i32,
+        (abi::SOL_IPV6, abi::IPV6_ADDRFORM) => return Err(Errno::ENOTCONN),
+        (abi::SOL_IPV6, abi::IPV6_2292PKTINFO) => flag(PACKET_INFO_OLD),
+        (abi::SOL_IPV6, abi::IPV6_2292HOPLIMIT) => flag(HOP_LIMIT_OLD),
         (abi::SOL_IPV6, abi::IPV6_V6ONLY) => i32::from(common.has(V6_ONLY)),
         (abi::SOL_IPV6, abi::IPV6_UNICAST_HOPS) => ttl(&options.hops),
         (abi::SOL_IPV6, abi::IPV6_TCLASS) => load(&options.class),

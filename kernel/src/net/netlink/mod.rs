@@ -28,6 +28,7 @@ use linux_raw_sys::net as abi;
 use linux_raw_sys::netlink as nl;
 use ringo_abi::{Errno, SysResult};
 use ringo_net::netlink::{self, Request};
+use ringo_net::sockaddr::Given;
 use ringo_net::{Address, control};
 
 /// The most bytes of requests in one.
@@ -223,34 +224,34 @@ impl Netlink {
 }
 
 impl Protocol for Netlink {
-    fn bind(&self, _common: &Common, address: &Address) -> Result<(), Errno> {
-        let Address::Netlink { port, groups } = address else {
+    fn bind(&self, _common: &Common, address: &Given) -> Result<(), Errno> {
+        let Address::Netlink { port, groups } = address.decode()? else {
             return Err(Errno::EINVAL);
         };
         let bound = self.port.load(Ordering::Relaxed);
-        if *port != 0 && bound != 0 && bound != *port {
+        if port != 0 && bound != 0 && bound != port {
             return Err(Errno::EINVAL);
         }
         match port {
             0 => {
                 self.port();
             }
-            port if *port != bound => {
-                if !PORTS.lock().insert(*port) {
+            port if port != bound => {
+                if !PORTS.lock().insert(port) {
                     return Err(Errno::EADDRINUSE);
                 }
-                self.take_port(*port);
+                self.take_port(port);
             }
             _ => {}
         }
-        self.set_groups(*groups);
+        self.set_groups(groups);
         Ok(())
     }
 
-    fn connect(&self, _common: &Common, to: &Address, _nonblocking: bool) -> Result<(), Errno> {
-        *self.peer.lock() = match to {
+    fn connect(&self, _common: &Common, to: &Given, _nonblocking: bool) -> Result<(), Errno> {
+        *self.peer.lock() = match to.decode()? {
             Address::Unspecified => None,
-            Address::Netlink { port, .. } => Some(*port),
+            Address::Netlink { port, .. } => Some(port),
             _ => return Err(Errno::EINVAL),
         };
         self.port();
@@ -261,17 +262,19 @@ impl Protocol for Netlink {
         if how.flags & abi::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
-        let to = match &how.to {
-            Some(Address::Netlink { port, .. }) => *port,
+        let length = io.remaining();
+        if length == 0 {
+            return Err(Errno::ENODATA);
+        }
+        how.control.check()?;
+        let given = how.to.as_ref().filter(|to| !to.is_empty());
+        let to = match given.map(Given::decode).transpose()? {
+            Some(Address::Netlink { port, .. }) => port,
             Some(_) => return Err(Errno::EINVAL),
             None => (*self.peer.lock()).unwrap_or(0),
         };
         if to != 0 {
             return Err(Errno::ECONNREFUSED);
-        }
-        let length = io.remaining();
-        if length == 0 {
-            return Err(Errno::ENODATA);
         }
         if length > REQUEST_MAX {
             return Err(Errno::EMSGSIZE);

@@ -16,10 +16,11 @@ use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
-use ringo_net::{Address, sockaddr};
+use ringo_net::Address;
+use ringo_net::sockaddr::{self, Given};
 
 impl Protocol for Tcp {
-    fn bind(&self, common: &Common, address: &Address) -> Result<(), Errno> {
+    fn bind(&self, common: &Common, address: &Given) -> Result<(), Errno> {
         let address = inet::to_bind(address, self.v6, common.has(V6_ONLY))?;
         if address.ip().is_multicast() {
             return Err(Errno::EADDRNOTAVAIL);
@@ -72,9 +73,10 @@ impl Protocol for Tcp {
         Ok(Socket::new(child, Kind::Tcp(accepted)))
     }
 
-    fn connect(&self, common: &Common, to: &Address, nonblocking: bool) -> Result<(), Errno> {
+    fn connect(&self, common: &Common, to: &Given, nonblocking: bool) -> Result<(), Errno> {
+        let family = to.family().ok_or(Errno::EINVAL)?;
         let _changing = self.changing.lock();
-        if *to == Address::Unspecified {
+        if family == abi::AF_UNSPEC {
             if let Some(end) = self.end.get() {
                 end.close(true);
             }
@@ -132,13 +134,15 @@ impl Protocol for Tcp {
     }
 
     fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
-        if how.flags & abi::MSG_OOB != 0 {
-            return Err(Errno::EOPNOTSUPP);
-        }
         let patience = common.send_patience(how.nonblocking);
         let Some(end) = self.connected(common, patience)? else {
             return Err(common.events.take_error().unwrap_or(Errno::EPIPE));
         };
+        how.control.check()?;
+        // Urgent data is not provided.
+        if how.flags & abi::MSG_OOB != 0 && !Self::cannot_send(common, end) {
+            return Err(Errno::EOPNOTSUPP);
+        }
         let mut done = 0;
         loop {
             if Self::cannot_send(common, end) {
@@ -178,7 +182,7 @@ impl Protocol for Tcp {
     }
 
     fn receive(&self, common: &Common, io: &mut UserIo, how: &mut Receiving) -> SysResult {
-        if how.has(abi::MSG_OOB) {
+        if how.has(abi::MSG_OOB) && !self.listener.is_completed() {
             return Err(Errno::EINVAL);
         }
         let patience = common.receive_patience(how.nonblocking);
@@ -332,7 +336,10 @@ impl Protocol for Tcp {
     ) -> Result<Vec<u8>, Errno> {
         match level {
             abi::SOL_TCP => self.options.get(self, name, length),
-            _ => inet::option(common, &self.options.ip, level, name),
+            _ => {
+                let connected = self.established().is_some();
+                inet::option(common, &self.options.ip, level, name, connected)
+            }
         }
     }
 

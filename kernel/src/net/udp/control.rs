@@ -1,6 +1,8 @@
 //! Control data that comes with a datagram.
 use super::Datagram;
-use crate::net::inet::{self, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
+use crate::net::inet::{
+    self, HOP_LIMIT_OLD, PACKET_INFO, PACKET_INFO_OLD, RECEIVE_TOS, RECEIVE_TTL,
+};
 use crate::net::interface;
 use crate::net::options::TIMESTAMP_NS;
 use crate::net::socket::{Common, Receiving};
@@ -48,18 +50,28 @@ pub fn packet_info(flags: u32, v6: bool, datagram: &Datagram, how: &mut Receivin
             }
         }
         to => {
-            if flags & PACKET_INFO != 0 {
+            if flags & (PACKET_INFO | PACKET_INFO_OLD) != 0 {
                 let SocketAddr::V6(shown) = sockaddr::mapped(SocketAddr::new(to, 0)) else {
                     return;
                 };
                 let mut data = [0; 20];
                 data[..16].copy_from_slice(&shown.ip().octets());
                 data[16..].copy_from_slice(&index);
-                how.control.put(abi::SOL_IPV6, abi::IPV6_PKTINFO, &data);
+                for (flag, kind) in [
+                    (PACKET_INFO, abi::IPV6_PKTINFO),
+                    (PACKET_INFO_OLD, abi::IPV6_2292PKTINFO),
+                ] {
+                    if flags & flag != 0 {
+                        how.control.put(abi::SOL_IPV6, kind, &data);
+                    }
+                }
             }
+            let ttl = i32::from(datagram.ttl).to_ne_bytes();
             if flags & RECEIVE_TTL != 0 {
-                let ttl = i32::from(datagram.ttl).to_ne_bytes();
                 how.control.put(abi::SOL_IPV6, abi::IPV6_HOPLIMIT, &ttl);
+            }
+            if flags & HOP_LIMIT_OLD != 0 {
+                how.control.put(abi::SOL_IPV6, abi::IPV6_2292HOPLIMIT, &ttl);
             }
             if flags & RECEIVE_TOS != 0 {
                 let class = i32::from(datagram.tos).to_ne_bytes();

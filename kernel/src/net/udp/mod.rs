@@ -13,7 +13,7 @@ mod protocol;
 use super::buffer::{self, Buffer};
 use super::events::Events;
 use super::filter::Slot;
-use super::inet::{self, IpOptions, ORIGINAL_DESTINATION, PACKET_INFO, RECEIVE_TOS, RECEIVE_TTL};
+use super::inet::{self, IpOptions, ORIGINAL_DESTINATION};
 use super::mailbox::{Mailbox, Message};
 use super::options::{self, ANY_TIMESTAMP, BROADCAST};
 use super::socket::{Common, Receiving, Sending};
@@ -26,6 +26,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use linux_raw_sys::net::{AF_INET, AF_INET6, AF_UNSPEC};
 use ringo_abi::Errno;
 use ringo_net::packet::{self, Ip, UDP_HEADER, Undelivered};
 use ringo_net::ports::Entry;
@@ -232,23 +233,24 @@ impl Udp {
     }
 
     fn destination(&self, how: &Sending) -> Result<SocketAddr, Errno> {
-        match &how.to {
-            None => (*self.remote.lock()).ok_or(Errno::EDESTADDRREQ),
-            Some(address) => {
-                // A socket of AF_INET6 also sends to addresses of AF_INET.
-                let v6 = self.v6 && !matches!(address, Address::Inet(SocketAddr::V4(_)));
-                let to = match address {
-                    Address::Unspecified if self.v6 => {
-                        return (*self.remote.lock()).ok_or(Errno::EDESTADDRREQ);
-                    }
-                    _ => inet::to_connect(address, v6)?,
-                };
-                if to.port() == 0 {
-                    return Err(Errno::EINVAL);
-                }
-                Ok(to)
-            }
+        let connected = || (*self.remote.lock()).ok_or(Errno::EDESTADDRREQ);
+        let Some(given) = &how.to else {
+            return connected();
+        };
+        let to = match given.family() {
+            // For AF_INET an address without a family is one of its own.
+            Some(AF_UNSPEC) if !self.v6 => inet::reached(given.decode_inet(false)?)?,
+            _ if !self.v6 => inet::to_connect(given, false)?,
+            Some(AF_UNSPEC) => return connected(),
+            // A socket of AF_INET6 also sends to addresses of AF_INET.
+            Some(AF_INET) => inet::to_connect(given, false)?,
+            Some(AF_INET6) => inet::to_connect(given, true)?,
+            _ => return Err(Errno::EINVAL),
+        };
+        if to.port() == 0 {
+            return Err(Errno::EINVAL);
         }
+        Ok(to)
     }
 
     /// Takes a datagram from the program and sends it.
@@ -353,7 +355,7 @@ impl Udp {
             control::stamp(common, datagram.time, how);
         }
         let flags = self.endpoint.options.flags();
-        if flags & (PACKET_INFO | RECEIVE_TTL | RECEIVE_TOS) != 0 {
+        if flags & inet::TOLD_OF_PACKETS != 0 {
             control::packet_info(flags, self.v6, datagram, how);
         }
         if flags & ORIGINAL_DESTINATION != 0

@@ -14,19 +14,21 @@ use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
-use ringo_net::{Address, sockaddr};
+use ringo_net::Address;
+use ringo_net::sockaddr::{self, Given};
 
 impl Protocol for Udp {
-    fn bind(&self, common: &Common, address: &Address) -> Result<(), Errno> {
+    fn bind(&self, common: &Common, address: &Given) -> Result<(), Errno> {
         let address = inet::to_bind(address, self.v6, common.has(V6_ONLY))?;
         self.bind_to(common, address)
     }
 
-    fn connect(&self, common: &Common, to: &Address, _nonblocking: bool) -> Result<(), Errno> {
-        let remote = match to {
-            Address::Unspecified => None,
-            _ => {
-                let v6 = self.v6 && !matches!(to, Address::Inet(SocketAddr::V4(_)));
+    fn connect(&self, common: &Common, to: &Given, _nonblocking: bool) -> Result<(), Errno> {
+        let remote = match to.family().ok_or(Errno::EINVAL)? {
+            abi::AF_UNSPEC => None,
+            // A socket of AF_INET6 is also connected to addresses of AF_INET.
+            family => {
+                let v6 = self.v6 && family != abi::AF_INET;
                 Some(inet::to_connect_for_good(to, v6)?)
             }
         };
@@ -62,6 +64,7 @@ impl Protocol for Udp {
             return Err(Errno::EOPNOTSUPP);
         }
         let to = self.destination(how)?;
+        how.control.check()?;
         let max = if to.is_ipv4() { MAX_V4 } else { MAX_V6 };
         if total > max {
             return Err(Errno::EMSGSIZE);
@@ -100,9 +103,6 @@ impl Protocol for Udp {
     }
 
     fn receive(&self, common: &Common, io: &mut UserIo, how: &mut Receiving) -> SysResult {
-        if how.has(abi::MSG_OOB) {
-            return Err(Errno::EOPNOTSUPP);
-        }
         let mailbox = &self.endpoint.mailbox;
         let datagram = match mailbox.pop() {
             Some(datagram) if common.events.error().is_none() => datagram,
@@ -217,7 +217,8 @@ impl Protocol for Udp {
             return Ok(int_out(self.endpoint.filter.is_locked().into()));
         }
         if level != abi::SOL_UDP {
-            return inet::option(common, &self.endpoint.options, level, name);
+            let connected = self.remote.lock().is_some();
+            return inet::option(common, &self.endpoint.options, level, name, connected);
         }
         match name {
             UDP_SEGMENT => Ok(int_out(self.segment.load(Ordering::Relaxed))),

@@ -30,6 +30,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
+use ringo_net::sockaddr::Given;
 use ringo_net::{Address, UnixName};
 use spin::Once;
 
@@ -47,8 +48,8 @@ const fn is_datagram(kind: u32) -> bool {
     kind == abi::SOCK_DGRAM
 }
 
-fn unix_name(address: &Address) -> Result<&UnixName, Errno> {
-    match address {
+fn unix_name(address: &Given) -> Result<UnixName, Errno> {
+    match address.decode()? {
         Address::Unix(name) => Ok(name),
         _ => Err(Errno::EINVAL),
     }
@@ -94,15 +95,12 @@ impl Unix {
     }
 
     /// connect(2) of a datagram socket.
-    fn aim(&self, to: &Address) -> Result<(), Errno> {
-        let Address::Unix(name) = to else {
+    fn aim(&self, to: &Given) -> Result<(), Errno> {
+        if to.family() == Some(abi::AF_UNSPEC) {
             *self.node.peer.lock() = None;
-            return match to {
-                Address::Unspecified => Ok(()),
-                _ => Err(Errno::EINVAL),
-            };
-        };
-        let other = names::find(self.node.kind, name)?;
+            return Ok(());
+        }
+        let other = names::find(self.node.kind, &unix_name(to)?)?;
         self.check_may_send(&other)?;
         let old = self.node.peer.lock().replace(other);
         drop(old);
@@ -147,7 +145,7 @@ pub fn pair(kind: u32) -> (Socket, Socket) {
 }
 
 impl Protocol for Unix {
-    fn bind(&self, _common: &Common, address: &Address) -> Result<(), Errno> {
+    fn bind(&self, _common: &Common, address: &Given) -> Result<(), Errno> {
         let name = unix_name(address)?;
         let _changing = self.changing.lock();
         if self.node.name() != UnixName::Unnamed {
@@ -157,7 +155,7 @@ impl Protocol for Unix {
                 _ => Err(Errno::EINVAL),
             };
         }
-        let name = names::bind(&self.node, name)?;
+        let name = names::bind(&self.node, &name)?;
         self.node.set_name(name);
         Ok(())
     }
@@ -208,7 +206,7 @@ impl Protocol for Unix {
         Ok(Socket::new(child, Kind::Unix(unix)))
     }
 
-    fn connect(&self, common: &Common, to: &Address, nonblocking: bool) -> Result<(), Errno> {
+    fn connect(&self, common: &Common, to: &Given, nonblocking: bool) -> Result<(), Errno> {
         let _changing = self.changing.lock();
         if is_datagram(common.kind) {
             return self.aim(to);
@@ -216,7 +214,7 @@ impl Protocol for Unix {
         let name = unix_name(to)?;
         let patience = common.send_patience(nonblocking);
         loop {
-            let other = names::find(common.kind, name)?;
+            let other = names::find(common.kind, &name)?;
             if self.end.is_completed() {
                 return Err(Errno::EISCONN);
             }
@@ -247,9 +245,12 @@ impl Protocol for Unix {
     }
 
     fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
-        if how.flags & abi::MSG_OOB != 0 {
+        // Urgent data is not provided. What is not connected is told before that, as on Linux, where streams have it.
+        let unconnected = common.kind != abi::SOCK_DGRAM && !self.end.is_completed();
+        if how.flags & abi::MSG_OOB != 0 && !unconnected {
             return Err(Errno::EOPNOTSUPP);
         }
+        how.control.check()?;
         match common.kind {
             abi::SOCK_STREAM => self.send_bytes(common, io, how),
             abi::SOCK_SEQPACKET => self.send_packet(common, io, how),

@@ -23,7 +23,7 @@ impl Unix {
     /// SOCK_STREAM.
     pub(super) fn send_bytes(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
         let end = self.end.get();
-        if how.to.is_some() {
+        if how.to.as_ref().is_some_and(|to| !to.is_empty()) {
             return Err(match end {
                 Some(_) => Errno::EISCONN,
                 None => Errno::EOPNOTSUPP,
@@ -239,13 +239,13 @@ impl Unix {
             return Err(errno);
         }
         self.check_size(io)?;
-        let to = match &how.to {
+        let given = how.to.as_ref().filter(|to| !to.is_empty());
+        let to = match given {
             None => self.node.peer.lock().clone().ok_or(Errno::ENOTCONN)?,
-            Some(Address::Unix(name)) => super::names::find(common.kind, name)?,
-            Some(_) => return Err(Errno::EINVAL),
+            Some(given) => super::names::find(common.kind, &super::unix_name(given)?)?,
         };
         if to.is_dead() {
-            if how.to.is_none() {
+            if given.is_none() {
                 *self.node.peer.lock() = None;
             }
             return Err(Errno::ECONNREFUSED);
