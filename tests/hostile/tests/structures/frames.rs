@@ -86,13 +86,15 @@ impl Model {
     fn free(&mut self, index: usize) {
         let (phys, order) = self.blocks.swap_remove(index);
         self.mark(phys, order, true);
-        frames::free(phys, order);
+        // SAFETY: a block that was given and is not used any more.
+        unsafe { frames::free(phys, order) };
     }
 
     fn release(&mut self, index: usize) {
         let (phys, references) = &mut self.singles[index];
         assert_eq!(frames::references(*phys), *references);
-        frames::release(*phys);
+        // SAFETY: one of the references that the model holds.
+        unsafe { frames::release(*phys) };
         *references -= 1;
         if *references == 0 {
             let (phys, _) = self.singles.swap_remove(index);
@@ -122,12 +124,14 @@ impl Model {
             6 | 7 if !self.blocks.is_empty() => self.free(block),
             8 if !self.blocks.is_empty() => {
                 let (phys, order) = self.blocks.swap_remove(block);
-                frames::split_block(phys, order);
+                // SAFETY: the model's block.
+                unsafe { frames::split_block(phys, order) };
                 self.singles
                     .extend((0..1 << order).map(|index| (phys + index * FRAME, 1)));
             }
             9 if !self.singles.is_empty() && steps.below(4) == 0 => {
-                frames::retain(self.singles[single].0);
+                // SAFETY: the model holds a reference.
+                unsafe { frames::retain(self.singles[single].0) };
                 self.singles[single].1 += 1;
             }
             _ if !self.singles.is_empty() => self.release(single),
@@ -163,7 +167,10 @@ fn frames_are_given_once_and_join_again() {
         }
         if round == 1 {
             let count = (BUNDLE.1 - BUNDLE.0) / FRAME;
-            frames::adopt(BUNDLE.0, count);
+            for index in 0..count {
+                // SAFETY: nobody uses the bundle's frames otherwise.
+                assert!(unsafe { frames::adopt(BUNDLE.0 + index * FRAME) });
+            }
             model
                 .singles
                 .extend((0..count).map(|index| (BUNDLE.0 + index * FRAME, 1)));

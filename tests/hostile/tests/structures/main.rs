@@ -3,7 +3,7 @@
 //! The files named by `#[path]` are the kernel's own: the frame allocator and the small objects of the heap over pieces of
 //! the test's memory, the ranges of record locks, and the measuring of clocks and what
 //! makes them follow, and queues of devices. The steps are the same in every run.
-#![allow(dead_code)] // Parts of the kernel's files that no model calls.
+#![allow(dead_code, unused_imports)] // Parts of the kernel's files that no model calls.
 #![allow(clippy::duplicate_mod, clippy::module_inception)] // The kernel's paths, made from files that models share.
 
 extern crate alloc;

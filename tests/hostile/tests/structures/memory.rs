@@ -2,6 +2,8 @@
 use std::alloc::{Layout, alloc_zeroed};
 use std::sync::LazyLock;
 
+#[path = "../../../../kernel/src/memory/budget.rs"]
+pub mod budget;
 #[path = "../../../../kernel/src/memory/frames.rs"]
 pub mod frames;
 
