@@ -34,7 +34,7 @@ const ALWAYS_MAPPABLE: usize = 64 << 20;
 /// The most areas (vm.max_map_count): mmap(2) and what splits areas give ENOMEM beyond.
 pub const MAX_AREAS: usize = 65530;
 /// Where searches without a hint start, going down: below the stack.
-pub(super) const TOP: usize = 0x7fff_0000_0000;
+pub const TOP: usize = 0x7fff_0000_0000;
 
 /// What a file gives to mappings of it.
 pub trait MapSource: Send + Sync {

@@ -16,3 +16,12 @@ pub mod stats;
 pub use load::{bias, loaded};
 pub use sites::{counts as site_counts, in_call, settle, site_before};
 pub use stack::layout;
+
+use crate::memory::paging::PAGE;
+
+/// Where brk(2) begins: behind the program's data, and behind the stubs of its system calls, which lie there unless the
+/// address space ends.
+pub fn first_break() -> usize {
+    let data = loaded().map_or(0, |loaded| loaded.data.1.next_multiple_of(PAGE));
+    data.max(sites::end())
+}

@@ -4,7 +4,7 @@
 use crate::cpu::entry;
 use crate::cpu::trap::TrapFrame;
 use crate::memory::paging::PAGE;
-use crate::memory::space::{Backing, LOWEST, PROT_EXEC, PROT_READ, PROT_WRITE, Request, space};
+use crate::memory::space::{Backing, PROT_EXEC, PROT_READ, PROT_WRITE, Request, TOP, space};
 use crate::memory::spare::Spare;
 use crate::memory::user;
 use alloc::vec::Vec;
@@ -15,6 +15,8 @@ use spin::Once;
 struct Sites {
     table: SiteTable,
     patched: usize,
+    /// Where the stubs end.
+    end: usize,
 }
 
 static SITES: Once<Sites> = Once::new();
@@ -41,11 +43,12 @@ pub fn rewrite(image: &Image<'_>, bias: u64, found: Vec<Site>) -> Result<(), Err
     let size = SiteTable::size_for(found.len()).next_multiple_of(PAGE);
     let (start, end) = image.span();
     let (start, end) = ((start + bias) as usize, (end + bias) as usize);
-    // Next to the program, so that a jump reaches: below it if there is room.
-    let base = if start >= LOWEST + size {
-        start - size
-    } else {
+    // Next to the program, so that a jump reaches: behind it if there is room, since profilers take the first executable
+    // mapping for the program.
+    let base = if end + size <= TOP {
         end
+    } else {
+        start.saturating_sub(size)
     };
     space().map(Request {
         address: base,
@@ -75,7 +78,12 @@ pub fn rewrite(image: &Image<'_>, bias: u64, found: Vec<Site>) -> Result<(), Err
         patched += 1;
     }
     space().protect(base, size, PROT_READ | PROT_EXEC)?;
-    SITES.call_once(|| Sites { table, patched });
+    let end = base + size;
+    SITES.call_once(|| Sites {
+        table,
+        patched,
+        end,
+    });
     Ok(())
 }
 
@@ -84,6 +92,11 @@ pub fn counts() -> (usize, usize) {
     SITES
         .get()
         .map_or((0, 0), |sites| (sites.patched, sites.table.sites().len()))
+}
+
+/// Where the stubs end: nothing of the program's lies between its data and there.
+pub fn end() -> usize {
+    SITES.get().map_or(0, |sites| sites.end)
 }
 
 /// The site whose call returns to `address`: where to jump to make the call again. None for an unpatched one.

@@ -402,10 +402,10 @@ pub fn munlockall() -> SysResult {
 }
 
 /// brk(2): the address itself is the answer, the old break if it cannot be moved. The area is an ordinary mapping behind
-/// the program's data.
+/// the program's data and the stubs of its system calls.
 pub fn brk(addr: usize) -> SysResult {
     static BREAK: SleepMutex<usize> = SleepMutex::new(0);
-    let first = crate::program::loaded().map_or(0, |loaded| loaded.data.1.next_multiple_of(PAGE));
+    let first = crate::program::first_break();
     let mut current = BREAK.lock();
     if *current == 0 {
         *current = first;

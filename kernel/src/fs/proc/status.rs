@@ -247,7 +247,7 @@ fn stat(out: &mut Text, thread: &Thread, cpu_time: u64, faults: u64) -> Result<(
         "{cpu} 0 {policy} 0 0 0 {} {} {} ",
         data.0,
         data.1,
-        data.1.next_multiple_of(PAGE)
+        program::first_break()
     )?;
     writeln!(out, "{} {} {} {} 0", args.0, args.1, env.0, env.1)
 }
