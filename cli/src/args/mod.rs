@@ -272,7 +272,9 @@ pub fn parse() -> Result<Command, u8> {
 }
 
 fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let cli = Cli::try_parse_from(detach_values(args.into_iter().collect()))?;
+    let args = detach_values(args.into_iter().collect());
+    let first = args.get(1).cloned().unwrap_or_default();
+    let cli = Cli::try_parse_from(args).map_err(|error| with_tip(error, &first))?;
     if let Command::Run(options) | Command::Exec(options) = &cli.command {
         let name = if matches!(cli.command, Command::Run(_)) {
             "run"
@@ -282,6 +284,27 @@ fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap:
         check(options, name)?;
     }
     Ok(cli.command)
+}
+
+/// What to type instead where a program or an option of `run` stands at the place of the subcommand.
+fn with_tip(mut error: clap::Error, first: &OsStr) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let name = first.to_string_lossy();
+    let tip = match error.kind() {
+        ErrorKind::InvalidSubcommand if name.contains('/') || PathBuf::from(first).is_file() => {
+            format!("to run it: `ringo run {name}`")
+        }
+        ErrorKind::UnknownArgument if name.starts_with('-') => {
+            "options follow the subcommand: `ringo run [OPTIONS] PROGRAM [ARGS]...`".to_owned()
+        }
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.insert(
+        ContextKind::Suggested,
+        ContextValue::StyledStrs(vec![tip.into()]),
+    );
+    error
 }
 
 /// Separates `-m1G` and `-m=1G` into `-m 1G`, as far as the options of `run` and `exec` go. Behind them everything is the

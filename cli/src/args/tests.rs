@@ -196,3 +196,14 @@ fn options_of_the_network_fit_together() {
     let four = ["--dns", "192.0.2.1"].repeat(4);
     assert!(parse(&[&["run", "--net", "user"], &four[..], &["p"]].concat()).is_err());
 }
+
+#[test]
+fn what_stands_at_the_subcommands_place_is_told_how_to_write_it() {
+    let message = |args: &[&str]| match parse(args) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    assert!(message(&["./hello"]).contains("tip: to run it: `ringo run ./hello`"));
+    assert!(message(&["-m", "1G", "./hello"]).contains("tip: options follow the subcommand"));
+    assert!(message(&["rum", "./hello"]).contains("tip: a similar subcommand exists: 'run'"));
+}

@@ -5,7 +5,9 @@
 //! renamed, so that its readers see the old one or the new one. What is no regular file on the host is left alone. Nothing is
 //! ever removed.
 //!
-//! `ringo exec` also keeps what `go test` and `go build -cover` ask their programs for by name: profiles, traces, logs.
+//! roots.rs: which places are kept, and where they go.
+
+mod roots;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,126 +15,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
 use ringo_control::{Kept, Place};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use roots::Part;
+pub use roots::{Root, asked_for, is_test, parse};
+
 /// How many failures are told one by one.
 const TOLD: usize = 5;
-
-/// A place of the program's that is kept, and where it goes.
-#[derive(Debug)]
-pub struct Root {
-    /// As the program names it: absolute.
-    pub inside: PathBuf,
-    /// The directory on the host.
-    directory: OwnedFd,
-    /// Only this file in it.
-    file: Option<OsString>,
-    shown: PathBuf,
-}
-
-impl Root {
-    /// A directory of the host, which the program finds, or not, at `inside`.
-    pub fn directory(directory: &Path, inside: PathBuf) -> Result<Root> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(directory, flags, Mode::empty())?;
-        Ok(Root {
-            inside,
-            directory: opened,
-            file: None,
-            shown: directory.to_owned(),
-        })
-    }
-
-    /// A file, at the same place on both sides. None if there is no directory for it, or something that is no regular file
-    /// in its place.
-    fn file(path: &Path) -> Option<Root> {
-        let directory = path.parent()?.canonicalize().ok()?;
-        let name = path.file_name()?;
-        if !path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
-            let mut root = Root::directory(&directory, directory.join(name)).ok()?;
-            root.file = Some(name.to_owned());
-            root.shown = root.inside.clone();
-            return Some(root);
-        }
-        None
-    }
-}
-
-/// What `--write DIR[:AT]` says.
-pub fn parse(wanted: &OsStr, same_places: bool) -> Result<Root> {
-    let bytes = wanted.as_bytes();
-    let shown = Path::new(wanted).display();
-    let split = memchr::memmem::rfind(bytes, b":/").filter(|&at| at > 0);
-    let directory = Path::new(OsStr::from_bytes(&bytes[..split.unwrap_or(bytes.len())]));
-    let named = || format!("--write {shown}");
-    let real = directory.canonicalize().with_context(named)?;
-    ensure!(real.is_dir(), "--write {shown}: is no directory");
-    let inside = match split {
-        Some(_) if same_places => {
-            bail!(
-                "--write {shown}: the program of `ringo exec` finds the directory at its own place"
-            )
-        }
-        Some(at) => PathBuf::from(OsStr::from_bytes(&bytes[at + 1..])),
-        None => real.clone(),
-    };
-    ensure!(
-        !inside.components().any(|part| part == Component::ParentDir),
-        "--write {shown}: write the place in the VM without `..`"
-    );
-    let is_made_up = |root: &&str| split.is_some() && inside.starts_with(root);
-    if let Some(root) = ["/proc", "/sys", "/dev"].into_iter().find(is_made_up) {
-        bail!("--write {shown}: {root} is the kernel's own, and no files are written there");
-    }
-    Root::directory(&real, inside).with_context(named)
-}
-
-/// The files that `go test` asks a test for (testing's flags, as `go test -exec` passes them on), and the directories for
-/// coverage.
-pub fn asked_for(args: &[OsString], cwd: &Path, coverage: Option<&OsStr>) -> Vec<Root> {
-    let value = |name: &str| {
-        let mut all = args.iter().filter_map(|arg| {
-            let arg = arg.as_bytes();
-            let flag = arg.strip_prefix(b"--").or(arg.strip_prefix(b"-"))?;
-            let rest = flag.strip_prefix(b"test.")?.strip_prefix(name.as_bytes())?;
-            rest.strip_prefix(b"=").filter(|value| !value.is_empty())
-        });
-        all.next_back()
-            .map(|value| PathBuf::from(OsStr::from_bytes(value)))
-    };
-    let outputs = cwd.join(value("outputdir").unwrap_or_default());
-    let profiles = [
-        "coverprofile",
-        "cpuprofile",
-        "memprofile",
-        "blockprofile",
-        "mutexprofile",
-        "trace",
-    ];
-    let profiles = profiles.into_iter().filter_map(value);
-    let files = profiles
-        .map(|file| outputs.join(file))
-        .chain(value("testlogfile").map(|file| cwd.join(file)));
-    let directories = value("gocoverdir")
-        .into_iter()
-        .chain(coverage.map(PathBuf::from))
-        .filter_map(|directory| cwd.join(directory).canonicalize().ok());
-    files
-        .filter_map(|file| Root::file(&file))
-        .chain(directories.filter_map(|d| Root::directory(&d, d.clone()).ok()))
-        .collect()
-}
-
-/// Whether this is a test binary, run by `go test`.
-pub fn is_test(args: &[OsString]) -> bool {
-    let is_flag = |arg: &OsString| arg.as_bytes().starts_with(b"-test.");
-    args.iter().skip(1).any(is_flag)
-}
 
 /// Writes what the kernel sends.
 pub struct Keeper {
@@ -251,13 +144,16 @@ impl Keeper {
             .roots
             .get(usize::from(place.root))
             .ok_or(Errno::INVAL)?;
-        if let Some(file) = &root.file {
-            if !place.path.is_empty() {
-                return Err(io::Error::other("is a directory to the program"));
+        let mut names: Vec<&[u8]> = place.path.split(|&byte| byte == b'/').collect();
+        match &root.part {
+            Part::All => {}
+            Part::File(name) if place.path.is_empty() => {
+                return Ok((root.directory.try_clone()?, name.clone()));
             }
-            return Ok((root.directory.try_clone()?, file.clone()));
+            Part::File(_) => return Err(io::Error::other("is a directory to the program")),
+            Part::Directory(name) if place.path.is_empty() => names = vec![name.as_bytes()],
+            Part::Directory(name) => names.insert(0, name.as_bytes()),
         }
-        let names: Vec<&[u8]> = place.path.split(|&byte| byte == b'/').collect();
         let plain =
             |name: &&[u8]| !matches!(**name, [] | [b'.'] | [b'.', b'.']) && !name.contains(&0);
         if !names.iter().all(plain) {
@@ -278,7 +174,8 @@ impl Keeper {
     }
 
     fn make_directory(&self, place: Place<'_>, mode: u32) -> io::Result<()> {
-        if place.path.is_empty() {
+        let root = self.roots.get(usize::from(place.root));
+        if place.path.is_empty() && root.is_some_and(|root| matches!(root.part, Part::All)) {
             // It is there.
             return Ok(());
         }
@@ -438,17 +335,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_that_are_no_directories_of_files_are_refused() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let shown = directory.path().display();
-        let root = |at: &str| parse(OsStr::new(&format!("{shown}:{at}")), false);
-        assert!(root("/out").is_ok());
-        for at in ["/a/../b", "/proc/x", "/dev", "/sys/kernel"] {
-            assert!(root(at).is_err(), "{at}");
-        }
-    }
-
-    #[test]
     fn a_temporary_file_that_was_left_is_passed_over() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let left = directory.path().join(temporary_name(0));
@@ -457,43 +343,5 @@ mod tests {
         let (_, name) = make_temporary(&opened, 0).expect("another name");
         assert_ne!(directory.path().join(name), left);
         assert_eq!(std::fs::read(&left).expect("it is there"), b"left");
-    }
-
-    #[test]
-    fn what_go_test_asks_for_is_known() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let top = directory.path().canonicalize().expect("it is there");
-        std::fs::create_dir(top.join("cov")).expect("a directory");
-        std::fs::create_dir(top.join("taken")).expect("a directory");
-        let asked = |args: &[&str], coverage: Option<&str>| -> Vec<(PathBuf, bool)> {
-            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-            asked_for(&args, &top, coverage.map(OsStr::new))
-                .into_iter()
-                .map(|root| (root.inside, root.file.is_some()))
-                .collect()
-        };
-        let line = [
-            "x.test",
-            "-test.v",
-            "-test.cpuprofile=a.out",
-            "--test.trace=cov/t",
-            "-test.testlogfile=/no/such/log",
-            "-test.coverprofile=",
-            "-test.memprofile=/dev/null",
-            "-test.blockprofile=taken",
-            "-test.gocoverdir=cov",
-            "-test.run=-test.mutexprofile=x",
-        ];
-        let found = asked(&line, Some("cov/../cov"));
-        let expected = [
-            ("a.out", true),
-            ("cov/t", true),
-            ("cov", false),
-            ("cov", false),
-        ];
-        assert_eq!(found, expected.map(|(name, file)| (top.join(name), file)));
-        let line = ["x.test", "-test.outputdir=cov", "-test.cpuprofile=a.out"];
-        assert_eq!(asked(&line, None), [(top.join("cov/a.out"), true)]);
-        assert!(asked(&["prog", "a.out"], None).is_empty());
     }
 }
