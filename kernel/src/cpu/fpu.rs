@@ -10,6 +10,7 @@ use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use ringo_abi::Errno;
 use spin::Once;
 
 /// Bytes of an XSAVE area with all enabled components; 0 before `init_cpu`.
@@ -259,11 +260,20 @@ impl FpuState {
     }
 
     /// Allocates the area, once for each place in the thread arena, and sets the defaults.
-    pub fn prepare(&self) {
-        self.area
-            .call_once(|| UnsafeCell::new(alloc::vec![Block([0; 64]); area_size().div_ceil(64)]));
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn prepare(&self) -> Result<(), Errno> {
+        self.area.try_call_once(|| {
+            let mut area = Vec::new();
+            let blocks = area_size().div_ceil(64);
+            area.try_reserve_exact(blocks).map_err(|_| Errno::ENOMEM)?;
+            area.resize(blocks, Block([0; 64]));
+            Ok::<_, Errno>(UnsafeCell::new(area))
+        })?;
         // SAFETY: the thread does not run yet.
         unsafe { *self.control.get() = control() };
+        Ok(())
     }
 
     /// The running thread leaves the CPU. `all`: its vector registers matter. Gives whether everything was saved.

@@ -6,13 +6,15 @@
 //! Each dentry notes its places in the two lists ([`Places`]) and leaves them when it is dropped, so they hold no more
 //! than lives. They are maps by a number that only grows: no allocation grows with their length.
 //! Locks: the two lists, leaves; a directory's entries or a file's pages are taken without either. [`give_pages_back`]
-//! may be called under any spin lock and only tries them.
+//! may be called under any spin lock: it only tries them, and drops no name, which may tell watchers or give up a fid. Of a
+//! name that nobody else holds any more it leaves the rest to the next call from outside ([`drop_left_over`]).
 use super::inode::Content;
 use super::{Dentry, ram};
 use crate::memory::{frames, reclaim};
 use crate::sync::SpinLock;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Once;
 
@@ -78,6 +80,33 @@ impl Drop for Places {
     }
 }
 
+/// Names that giving pages back was left with when their last other user dropped them.
+static LEFT_OVER: SpinLock<ArrayVec<Dentry, LEFT_OVER_MOST>> = SpinLock::new(ArrayVec::new_const());
+/// It takes two CPUs and a moment for one to be left over.
+const LEFT_OVER_MOST: usize = 8;
+
+/// Drops what [`give_pages_back`] was left with. The caller holds no spin lock.
+fn drop_left_over() {
+    // One by one: dropping a name may come back here.
+    loop {
+        let name = LEFT_OVER.lock().pop();
+        if name.is_none() {
+            return;
+        }
+    }
+}
+
+/// Drops a reference under whatever locks the caller holds.
+fn leave(dentry: Arc<Dentry>) {
+    let Some(name) = Arc::into_inner(dentry) else {
+        return;
+    };
+    if let Err(full) = LEFT_OVER.lock().try_push(name) {
+        // Lost rather than dropped where a drop may wait for the caller.
+        core::mem::forget(full.element());
+    }
+}
+
 /// How many names are kept.
 fn bound() -> usize {
     static BOUND: Once<usize> = Once::new();
@@ -95,6 +124,7 @@ pub fn init() {
 
 /// A dentry was made of what is below.
 pub fn keep_dentry(dentry: &Arc<Dentry>) {
+    drop_left_over();
     let mut old = [const { None }; STEPS];
     {
         let mut names = NAMES.lock();
@@ -121,6 +151,7 @@ pub fn keep_file(dentry: &Dentry) {
     if place.load(Ordering::Relaxed) != 0 {
         return;
     }
+    drop_left_over();
     let mut files = FILES.lock();
     if place.load(Ordering::Relaxed) == 0 {
         files.append(&dentry.arc(), place);
@@ -143,15 +174,14 @@ fn give_pages_back(goal: usize) -> usize {
                 break;
             };
             let file = file.upgrade();
-            // What follows may drop the last reference.
             drop(files);
             places.start = place + 1;
             HAND.store(place, Ordering::Relaxed);
-            if let Some(dentry) = file
-                && let Content::File(data) = &dentry.inode.content
-            {
+            let Some(dentry) = file else { continue };
+            if let Content::File(data) = &dentry.inode.content {
                 freed += data.evict(goal - freed);
             }
+            leave(dentry);
         }
     }
     freed

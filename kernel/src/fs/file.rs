@@ -9,7 +9,8 @@ use super::text::Text;
 use crate::memory::space::MapSource;
 use crate::memory::user::UserIo;
 use crate::sync::SleepMutex;
-use crate::task::{self, signal};
+use crate::task::signal;
+use crate::task::thread::ThreadRef;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -256,7 +257,7 @@ impl dyn FileOps {
 pub fn broken_pipe() {
     let info = signal::SigInfo::from_user(SIGPIPE as i32, signal::SI_USER);
     // A full queue holds a SIGPIPE already.
-    let _ = signal::send_thread(task::current(), info);
+    let _ = signal::send_thread(ThreadRef::current(), info);
 }
 
 /// An open file description.

@@ -6,6 +6,7 @@
 //! Locks: the instance's watches, then an inode's list; the queue, then its poll queue.
 use super::inode::Inode;
 use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, file, notify};
+use crate::memory::spare::Spare;
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SpinLock, Wait, WaitQueue};
 use alloc::boxed::Box;
@@ -101,15 +102,21 @@ impl Core {
         if !allowed() || queue.back() == Some(&event) {
             return;
         }
-        if queue.len() < MAX_QUEUED {
+        let overflow = || Event {
+            watch: -1,
+            mask: abi::IN_Q_OVERFLOW,
+            cookie: 0,
+            name: Box::default(),
+        };
+        // One place is kept for the last of these.
+        if queue.len() < MAX_QUEUED && queue.spare(2).is_ok() {
             queue.push_back(event);
-        } else if queue.len() == MAX_QUEUED {
-            queue.push_back(Event {
-                watch: -1,
-                mask: abi::IN_Q_OVERFLOW,
-                cookie: 0,
-                name: Box::default(),
-            });
+        } else if queue
+            .back()
+            .is_none_or(|last| last.mask != abi::IN_Q_OVERFLOW)
+            && queue.len() < queue.capacity()
+        {
+            queue.push_back(overflow());
         } else {
             return;
         }

@@ -1,7 +1,8 @@
 //! Memory that is only kept because it might be used again: given back when frames are short.
 //!
 //! Whoever keeps such memory registers a function (fs/cache.rs); whoever would fail for want of frames asks first. The
-//! function takes no lock that may be held by a caller: it tries, and leaves out what is busy.
+//! function takes no lock that may be held by a caller: it tries, and leaves out what is busy. Nor does it drop anything
+//! whose drop may take one, send or allocate.
 use spin::Once;
 
 static KEEPER: Once<fn(usize) -> usize> = Once::new();

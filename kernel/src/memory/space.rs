@@ -15,6 +15,7 @@ use super::page::Page;
 use super::paging::{NO_EXECUTE, PAGE, WRITABLE};
 use super::{report, user::USER_END};
 use crate::sync::{SleepGuard, SleepMutex};
+use crate::task::rest;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -354,12 +355,15 @@ impl AddressSpace {
         result
     }
 
-    /// Faults the mapped pages of [start, end) in, for writing or as they are.
+    /// Faults the mapped pages of [start, end) in, for writing or as they are. Others get their turn meanwhile.
     ///
     /// # Errors
-    /// ENOMEM if a page cannot be given.
+    /// ENOMEM if a page cannot be given; EINTR if the process is ending.
     pub fn populate(&self, start: usize, end: usize, write: bool) -> Result<(), Errno> {
         for page in (start..end).step_by(PAGE) {
+            if (page - start).is_multiple_of(rest::BYTES) && page > start && !rest::rest() {
+                return Err(Errno::EINTR);
+            }
             self.fault(page, write, false).map_err(|_| Errno::ENOMEM)?;
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! Room in the kernel's collections that a program can make long: refused while only the kernel's reserve is left.
 //!
 //! What a call of the program (or a packet) adds to a list asks for its place first, by [`Spare::spare`]; `push` then
-//! cannot fail, which it would do by a panic. Costs nothing while the capacity lasts.
+//! cannot fail, which it would do by a panic. Costs nothing while the capacity lasts. What a call needs while it runs it
+//! takes by [`list`] and [`zeros`]. tools/rules.sh looks for system calls that do neither.
 use super::frames::{self, FRAME};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -14,6 +15,40 @@ pub trait Spare {
     /// # Errors
     /// ENOMEM.
     fn spare(&mut self, more: usize) -> Result<(), Errno>;
+}
+
+/// An empty list with room for exactly `count` elements.
+///
+/// # Errors
+/// ENOMEM.
+pub fn list<T>(count: usize) -> Result<Vec<T>, Errno> {
+    check_bytes(count.saturating_mul(size_of::<T>()))?;
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    Ok(list)
+}
+
+/// So many zeros, to be filled.
+///
+/// # Errors
+/// ENOMEM.
+pub fn zeros(count: usize) -> Result<Vec<u8>, Errno> {
+    let mut zeros = list(count)?;
+    zeros.resize(count, 0);
+    Ok(zeros)
+}
+
+/// Whether there are frames for an object of so many bytes. Those below a page come and go with their call.
+///
+/// # Errors
+/// ENOMEM.
+#[inline]
+pub fn check_bytes(bytes: usize) -> Result<(), Errno> {
+    if bytes < FRAME || frames::has_spare(bytes.div_ceil(FRAME)) {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
 /// Whether there are frames for a list of `length` elements of `size` bytes that grows by `more`, which at least doubles it.

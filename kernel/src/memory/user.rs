@@ -250,7 +250,7 @@ pub fn update_u32(address: usize, change: impl Fn(u32) -> u32) -> Result<u32, Er
 /// Reads a zero-terminated string of at most `max` bytes, without its zero.
 ///
 /// # Errors
-/// EFAULT; ENAMETOOLONG if there is no zero in the first `max + 1` bytes.
+/// EFAULT, ENOMEM; ENAMETOOLONG if there is no zero in the first `max + 1` bytes.
 pub fn cstr(from: usize, max: usize) -> Result<Vec<u8>, Errno> {
     let mut string: Vec<u8> = Vec::new();
     let mut chunk = [0; 256];
@@ -259,7 +259,10 @@ pub fn cstr(from: usize, max: usize) -> Result<Vec<u8>, Errno> {
         // Not past the end of a page that may be the last one mapped.
         let wanted = (4096 - at % 4096).min(chunk.len());
         let got = copy_in_partial(&mut chunk[..wanted], at);
-        if let Some(end) = chunk[..got].iter().position(|&byte| byte == 0) {
+        let end = chunk[..got].iter().position(|&byte| byte == 0);
+        let more = end.unwrap_or(got);
+        string.try_reserve(more).map_err(|_| Errno::ENOMEM)?;
+        if let Some(end) = end {
             string.extend_from_slice(&chunk[..end]);
             return if string.len() > max {
                 Err(Errno::ENAMETOOLONG)

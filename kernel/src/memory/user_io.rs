@@ -1,6 +1,7 @@
 //! The program's buffers of a call that reads or writes: one or many, consumed from the front as bytes are moved.
 //!
 //! Whoever moves bytes holds no spin lock: a copy may fault, and after each [`rest::BYTES`] others get their turn.
+use super::spare::{self, Spare};
 use super::user::{copy_in_partial, copy_out_partial, in_range, read, zero_partial};
 use crate::task::rest;
 use alloc::vec::Vec;
@@ -52,7 +53,7 @@ pub fn with_kernel_buffers<'a, R>(
     let mut rest: Vec<(usize, usize)> = Vec::new();
     let mut remaining = 0;
     for buffer in buffers.rev() {
-        rest.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        rest.spare(1)?;
         rest.push((buffer.as_mut_ptr() as usize, buffer.len()));
         remaining += buffer.len();
     }
@@ -108,8 +109,7 @@ impl UserIo {
         if count > IOV_MAX {
             return Err(Errno::EINVAL);
         }
-        let mut rest: Vec<(usize, usize)> = Vec::new();
-        rest.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        let mut rest: Vec<(usize, usize)> = spare::list(count)?;
         for index in 0..count {
             let [address, length]: [usize; 2] =
                 read(iov.checked_add(index * 16).ok_or(Errno::EFAULT)?)?;

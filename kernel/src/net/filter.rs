@@ -7,7 +7,7 @@ use super::interface::LOOPBACK_INDEX;
 use super::options::int;
 use crate::cpu::percpu;
 use crate::fs::dev::random;
-use crate::memory::user;
+use crate::memory::{spare, user};
 use crate::sync::SpinLock;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -58,7 +58,7 @@ impl Slot {
     /// SO_ATTACH_FILTER.
     ///
     /// # Errors
-    /// EINVAL, EFAULT; EPERM after SO_LOCK_FILTER.
+    /// EINVAL, EFAULT, ENOMEM; EPERM after SO_LOCK_FILTER.
     fn attach(&self, value: &[u8]) -> Result<(), Errno> {
         let (length, at) = match value.as_chunks::<8>().0 {
             [length, at] if value.len() == PROGRAM_SIZE => {
@@ -71,7 +71,9 @@ impl Slot {
         if at == 0 || !(1..=LENGTH_MAX).contains(&length) {
             return Err(Errno::EINVAL);
         }
-        let mut program = alloc::vec![0; length * SIZE];
+        // Twice: as it is read, and as it is kept.
+        spare::check_bytes(2 * length * SIZE)?;
+        let mut program = spare::zeros(length * SIZE)?;
         user::copy_in(&mut program, at)?;
         self.put(Some(Arc::new(Filter::new(&program)?)));
         Ok(())

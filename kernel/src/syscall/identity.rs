@@ -1,5 +1,5 @@
 //! User and group ids of the calling thread (credentials(7)).
-use crate::memory::user;
+use crate::memory::{spare, user};
 use crate::task::credentials;
 use crate::task::credentials::Ids;
 use alloc::vec::Vec;
@@ -126,8 +126,9 @@ pub fn setgroups(count: usize, list: usize) -> SysResult {
     if count > MOST {
         return Err(Errno::EINVAL);
     }
-    let mut groups: Vec<u32> = Vec::new();
-    groups.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    // Twice: as they are read, and as they are kept.
+    spare::check_bytes(2 * count * size_of::<u32>())?;
+    let mut groups: Vec<u32> = spare::list(count)?;
     for index in 0..count {
         groups.push(user::read(list.wrapping_add(index * 4))?);
     }

@@ -1,6 +1,7 @@
 //! poll(2), select(2) and their variants with a signal mask: arguments.
 use super::event::with_mask;
 use crate::fs::{OpenFile, PollEvents, fd, poller};
+use crate::memory::spare::{self, Spare};
 use crate::memory::user;
 use crate::sync::SlotRef;
 use crate::task;
@@ -29,18 +30,12 @@ fn pollable(fd: i32) -> Option<SlotRef<OpenFile>> {
     fd::usable(fd).ok()
 }
 
-fn reserved<T>(count: usize) -> Result<Vec<T>, Errno> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
-    Ok(list)
-}
-
 fn poll_until(fds: usize, count: usize, deadline: Option<u64>) -> SysResult {
     if count > fd::limit() {
         return Err(Errno::EINVAL);
     }
-    let mut entries: Vec<Entry> = reserved(count)?;
-    let mut files: Vec<SlotRef<OpenFile>> = reserved(count)?;
+    let mut entries: Vec<Entry> = spare::list(count)?;
+    let mut files: Vec<SlotRef<OpenFile>> = spare::list(count)?;
     let mut all = PollEvents::empty();
     for index in 0..count {
         let [number, events]: [u32; 2] = user::read(fds.wrapping_add(index * POLLFD))?;
@@ -177,7 +172,11 @@ struct Selected {
 
 /// The sets as words; a null pointer is an empty set.
 fn read_sets(at: [usize; 3], words: usize) -> Result<[Vec<u64>; 3], Errno> {
-    let mut sets: [Vec<u64>; 3] = [reserved(words)?, reserved(words)?, reserved(words)?];
+    let mut sets: [Vec<u64>; 3] = [
+        spare::list(words)?,
+        spare::list(words)?,
+        spare::list(words)?,
+    ];
     for (set, at) in sets.iter_mut().zip(at) {
         for word in 0..words {
             set.push(match at {
@@ -204,10 +203,12 @@ fn select_until(count: i32, at: [usize; 3], deadline: Option<u64>) -> SysResult 
         if bits == 0 {
             continue;
         }
+        files.spare(1)?;
         files.push(pollable(number as i32).ok_or(Errno::EBADF)?);
         for (_, events) in members(bits) {
             all |= events;
         }
+        selected.spare(1)?;
         selected.push(Selected {
             number,
             sets: bits,

@@ -5,7 +5,8 @@ use crate::sync::Wait;
 use crate::task::signal::{
     Action, AltStack, MAX_SIGNAL, SI_TKILL, SI_USER, SigInfo, UNBLOCKABLE, bit, frame, send_by_call,
 };
-use crate::task::{self, PARENT_PID, PID, current, process};
+use crate::task::thread::ThreadRef;
+use crate::task::{PARENT_PID, PID, current, process};
 use crate::time;
 use crate::time::convert::read_timespec;
 use linux_raw_sys::general as abi;
@@ -142,7 +143,7 @@ fn check_signal(signo: i32) -> Result<(), Errno> {
 
 /// Whether `pid` names the process: by its own number or, as Linux has it, that of any of its threads.
 fn names_process(pid: i32) -> bool {
-    pid == PID || pid > 0 && task::thread::by_tid(pid).is_some()
+    pid == PID || pid > 0 && ThreadRef::find(pid).is_some()
 }
 
 /// Whether a thread may claim the kernel's or kill(2)'s word for a signal that it sends: only to its own number.
@@ -187,7 +188,7 @@ pub fn tkill(tid: i32, signo: i32) -> SysResult {
     if tid <= 0 {
         return Err(Errno::EINVAL);
     }
-    let thread = task::thread::by_tid(tid).ok_or(Errno::ESRCH)?;
+    let thread = ThreadRef::find(tid).ok_or(Errno::ESRCH)?;
     check_signal(signo)?;
     if signo != 0 {
         send_by_call(Some(thread), SigInfo::from_user(signo, SI_TKILL))?;
@@ -228,7 +229,7 @@ pub fn rt_tgsigqueueinfo(tgid: i32, tid: i32, signo: i32, info: usize) -> SysRes
     }
     let info = read_info(signo, info)?;
     may_claim(&info, tid)?;
-    let thread = task::thread::by_tid(tid)
+    let thread = ThreadRef::find(tid)
         .filter(|_| tgid == PID)
         .ok_or(Errno::ESRCH)?;
     check_signal(signo)?;

@@ -2,6 +2,7 @@
 use super::file::with_sigpipe;
 use crate::fs::OpenFile;
 use crate::fs::fd::{self, Reserved};
+use crate::memory::spare;
 use crate::memory::user::{self, RW_MAX, UserIo};
 use crate::net::message::SendControl;
 use crate::net::options;
@@ -10,7 +11,6 @@ use crate::net::{self};
 use crate::sync::SlotRef;
 use crate::time;
 use crate::time::convert::read_deadline;
-use alloc::vec::Vec;
 use linux_raw_sys::net as abi;
 use ringo_abi::{Errno, SysResult};
 use ringo_net::sockaddr::{self, Given};
@@ -277,11 +277,7 @@ impl Header {
         let control = match (self.control, self.control_length) {
             (0, _) | (_, 0) => SendControl::default(),
             (at, length) if length <= CONTROL_MAX => {
-                let mut bytes = Vec::new();
-                bytes
-                    .try_reserve_exact(length)
-                    .map_err(|_| Errno::ENOBUFS)?;
-                bytes.resize(length, 0);
+                let mut bytes = spare::zeros(length).map_err(|_| Errno::ENOBUFS)?;
                 user::copy_in(&mut bytes, at)?;
                 SendControl::parse(&bytes, socket.common.family)
             }
@@ -440,7 +436,7 @@ pub fn setsockopt(fd: i32, level: u32, name: u32, value: usize, length: i32) -> 
     let bytes = match small.get_mut(..length) {
         Some(bytes) => bytes,
         None => {
-            large = alloc::vec![0; length.min(OPTION_MAX)];
+            large = spare::zeros(length.min(OPTION_MAX))?;
             &mut large[..]
         }
     };

@@ -2,7 +2,8 @@
 //!
 //! Threads live in an arena of chunks that is never freed, and are recycled: `&'static Thread` is the reference
 //! everybody uses. A late wake-up may therefore reach a newer thread in the same place; every wait looks at its
-//! condition again, so that is harmless. A [`Tid`](Thread::tid) is never reused while the thread lives.
+//! condition again, so that is harmless. What is not is left with a [`ThreadRef`]. A [`Tid`](Thread::tid) is never reused
+//! while the thread lives.
 //!
 //! States, and who changes them:
 //! ```text
@@ -20,6 +21,8 @@ use super::futex_queue::Link;
 use super::restart::Restart;
 use super::signal::ThreadSignals;
 use crate::cpu::fpu::FpuState;
+use crate::memory::frames::check_spare;
+use crate::memory::spare::Spare;
 use crate::memory::stack::KernelStack;
 use crate::sync::SpinLock;
 use crate::time::cpu_alarm::CpuAlarms;
@@ -146,6 +149,32 @@ pub fn by_tid(tid: Tid) -> Option<&'static Thread> {
     by_index(index)
 }
 
+/// A thread as it was found by its number. Its place in the arena may be another one's since: whoever leaves something with
+/// a thread for good (a signal, an alarm) looks at [`ThreadRef::get`] under the lock of where it leaves it, and
+/// [`Thread::create`] empties those places, under the same locks, after it has given the place a new number.
+#[derive(Clone, Copy)]
+pub struct ThreadRef {
+    place: &'static Thread,
+    tid: Tid,
+}
+
+impl ThreadRef {
+    /// The living thread with this number.
+    pub fn find(tid: Tid) -> Option<Self> {
+        by_tid(tid).map(|place| Self { place, tid })
+    }
+
+    /// The calling thread.
+    pub fn current() -> Self {
+        super::current().handle()
+    }
+
+    /// The thread, if no other one has its place.
+    pub fn get(self) -> Option<&'static Thread> {
+        (self.place.tid() == self.tid).then_some(self.place)
+    }
+}
+
 /// The living thread with the lowest number not below `tid`.
 pub fn next_from(tid: Tid) -> Option<Tid> {
     let registry = REGISTRY.lock();
@@ -220,13 +249,17 @@ impl Thread {
     /// EAGAIN when there are too many threads or no memory for a stack.
     pub fn create(registered: bool) -> Result<&'static Self, Errno> {
         let stack = KernelStack::alloc().map_err(|_| Errno::EAGAIN)?;
+        // What follows takes no more than a page.
+        check_spare().map_err(|_| Errno::EAGAIN)?;
         let thread = {
             let mut registry = REGISTRY.lock();
-            let index = match registry.free.pop() {
-                Some(index) => index,
-                None => registry.grow()?,
-            };
+            if registry.free.is_empty() {
+                registry.grow().map_err(|_| Errno::EAGAIN)?;
+            }
+            let index = *registry.free.last().ok_or(Errno::EAGAIN)?;
             let thread = by_index(index).ok_or(Errno::EAGAIN)?;
+            thread.fpu.prepare().map_err(|_| Errno::EAGAIN)?;
+            registry.free.pop();
             let tid = if registered {
                 let tid = next_tid(&registry.by_tid);
                 registry.by_tid.insert(tid, index);
@@ -238,7 +271,6 @@ impl Thread {
             thread.tid.store(tid as u32, Ordering::Relaxed);
             thread
         };
-        thread.fpu.prepare();
         thread.signals.reset();
         thread.stack_top.store(stack.top(), Ordering::Relaxed);
         *thread.stack.lock() = Some(stack);
@@ -284,6 +316,14 @@ impl Thread {
         registry.by_tid.remove(&self.tid());
         self.set_state(State::Dead);
         true
+    }
+
+    /// A reference that tells when its place has become another thread's.
+    pub fn handle(&'static self) -> ThreadRef {
+        ThreadRef {
+            place: self,
+            tid: self.tid(),
+        }
     }
 
     /// Its number; 0 for an idle thread.
@@ -350,17 +390,19 @@ impl Thread {
 }
 
 impl Registry {
-    /// One more chunk; gives its first place and keeps the others.
-    fn grow(&mut self) -> Result<u32, Errno> {
+    /// One more chunk of places. The list of free ones has room for all: giving one back needs no memory.
+    fn grow(&mut self) -> Result<(), Errno> {
         let slot = ARENA.get(self.chunks).ok_or(Errno::EAGAIN)?;
         let first = (self.chunks * CHUNK) as u32;
         let mut chunk = Vec::new();
-        chunk.try_reserve_exact(CHUNK).map_err(|_| Errno::EAGAIN)?;
+        chunk.spare(CHUNK)?;
+        self.free
+            .spare((self.chunks + 1) * CHUNK - self.free.len())?;
         chunk.extend((first..first + CHUNK as u32).map(Thread::vacant));
         slot.call_once(|| chunk);
         self.chunks += 1;
-        self.free.extend((first + 1..first + CHUNK as u32).rev());
-        Ok(first)
+        self.free.extend((first..first + CHUNK as u32).rev());
+        Ok(())
     }
 }
 

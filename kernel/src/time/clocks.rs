@@ -4,7 +4,8 @@
 //! runs beside it, and is stepped when the host's was set: who waits for a time of the wall then waits as long as was meant
 //! before. The coarse ones are as fine as the others. CPU-time clocks count what a thread, or all of them, ran.
 use super::{now, realtime};
-use crate::task::{self, PID, Thread, process, thread};
+use crate::task::thread::{Thread, ThreadRef};
+use crate::task::{PID, process};
 use ringo_abi::Errno;
 
 /// What a clock number stands for.
@@ -17,7 +18,7 @@ pub enum Clock {
     /// CPU time of the process.
     ProcessCpu,
     /// CPU time of a thread.
-    ThreadCpu(&'static Thread),
+    ThreadCpu(ThreadRef),
 }
 
 /// Numbers (include/uapi/linux/time.h), and how those of a thread or process are made (posix-timers.h).
@@ -53,7 +54,7 @@ impl Clock {
             | number::BOOTTIME
             | number::BOOTTIME_ALARM => Self::Boot,
             number::PROCESS_CPUTIME => Self::ProcessCpu,
-            number::THREAD_CPUTIME => Self::ThreadCpu(task::current()),
+            number::THREAD_CPUTIME => Self::ThreadCpu(ThreadRef::current()),
             ..0 => return Self::cpu_clock(number),
             _ => return Err(Errno::EINVAL),
         })
@@ -66,8 +67,8 @@ impl Clock {
         }
         let id = !(number >> 3);
         let found = match (number & number::PER_THREAD != 0, id) {
-            (true, 0) => Some(Self::ThreadCpu(task::current())),
-            (true, tid) => thread::by_tid(tid).map(Self::ThreadCpu),
+            (true, 0) => Some(Self::ThreadCpu(ThreadRef::current())),
+            (true, tid) => ThreadRef::find(tid).map(Self::ThreadCpu),
             (false, 0 | PID) => Some(Self::ProcessCpu),
             (false, _) => None,
         };
@@ -93,7 +94,8 @@ impl Clock {
             Self::Wall => realtime(),
             Self::Boot => now(),
             Self::ProcessCpu => process().cpu_time(),
-            Self::ThreadCpu(thread) => thread.cpu_time_now(),
+            // One that has ended gets no further.
+            Self::ThreadCpu(thread) => thread.get().map_or(0, Thread::cpu_time_now),
         }
     }
 

@@ -55,19 +55,22 @@ impl CpuAlarms {
         self.next.store(next.unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    /// Forgets all: the thread's place is used again.
+    /// Forgets all: the thread's place is used again, by one with another number already.
     pub fn clear(&self) {
         let gone = core::mem::take(&mut *self.armed.lock());
         self.next.store(u64::MAX, Ordering::Release);
         drop(gone);
     }
 
-    /// Fires `callback` once when the CPU time is `due`, instead of when it was armed for before.
-    pub fn arm(&self, due: u64, callback: Arc<dyn TimerCallback>) {
+    /// Fires `callback` once when the CPU time is `due`, instead of when it was armed for before; if `wanted` says so under
+    /// the lock. Without memory it never fires.
+    pub fn arm(&self, due: u64, callback: Arc<dyn TimerCallback>, wanted: impl FnOnce() -> bool) {
         self.disarm(&callback);
         let mut armed = self.armed.lock();
-        armed.push(Alarm { due, callback });
-        self.update_next(&armed);
+        if wanted() && armed.try_reserve(1).is_ok() {
+            armed.push(Alarm { due, callback });
+            self.update_next(&armed);
+        }
     }
 
     /// Takes it back.

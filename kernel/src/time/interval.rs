@@ -12,7 +12,7 @@ use super::now;
 use super::timer::{Timer, TimerCallback};
 use crate::memory::user;
 use crate::sync::SpinLock;
-use crate::task::Thread;
+use crate::task::thread::ThreadRef;
 use alloc::sync::{Arc, Weak};
 use ringo_abi::Errno;
 
@@ -125,7 +125,7 @@ impl Interval {
     }
 
     /// The thread whose CPU time it goes by.
-    fn thread(&self) -> Option<&'static Thread> {
+    fn thread(&self) -> Option<ThreadRef> {
         match self.clock {
             Clock::ThreadCpu(thread) => Some(thread),
             _ => None,
@@ -144,17 +144,21 @@ impl Interval {
                 .arm(self.clock.to_boot(next).max(now().saturating_add(floor))),
             (_, next) => {
                 let Some(callback) = callback() else { return };
-                let thread = self.thread();
+                let target = self.thread();
+                let thread = target.map(ThreadRef::get);
                 let alarms = match thread {
-                    Some(thread) => &thread.cpu_alarms,
+                    Some(Some(thread)) => &thread.cpu_alarms,
+                    // It has ended.
+                    Some(None) => return,
                     None => cpu_alarm::of_process(),
                 };
                 if next == 0 {
                     alarms.disarm(&callback);
                 } else {
                     let floor = self.clock.now().saturating_add(floor);
-                    alarms.arm(next.max(floor), callback);
-                    cpu_alarm::rearmed(thread);
+                    let still_it = || target.is_none_or(|target| target.get().is_some());
+                    alarms.arm(next.max(floor), callback, still_it);
+                    cpu_alarm::rearmed(thread.flatten());
                 }
             }
         }

@@ -9,7 +9,8 @@ use super::interval::{Again, Expiry, Interval, Setting};
 use crate::memory::frames::check_spare;
 use crate::sync::SpinLock;
 use crate::task::signal::{SI_TIMER, SigInfo, send_process, send_thread};
-use crate::task::{Tid, process, thread};
+use crate::task::thread::{self, ThreadRef};
+use crate::task::{Tid, process};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -83,7 +84,7 @@ impl Expiry for Sender {
         let sent = match self.notify {
             Notify::Nothing => return Again::WhenSeen,
             Notify::Process(signo) => send_process(self.info(signo)),
-            Notify::Thread(tid, signo) => match thread::by_tid(tid) {
+            Notify::Thread(tid, signo) => match ThreadRef::find(tid) {
                 Some(thread) => send_thread(thread, self.info(signo)),
                 None => return Again::WhenSeen,
             },

@@ -6,8 +6,10 @@
 //! Lock: the fids', a leaf.
 use crate::drivers::virtio::ninep::{Call, Channel};
 use crate::klog;
+use crate::memory::spare::Spare;
 use crate::sync::SpinLock;
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use ringo_abi::Errno;
 use ringo_ninep::{self as ninep, Clunk, ReplyError, Request};
@@ -19,6 +21,7 @@ const OVERHEAD: u32 = 24;
 /// Fids given up with one batch.
 const CLUNKS: usize = 16;
 
+/// Both lists have room for all numbers there are: giving one up needs no memory, under whatever lock.
 #[derive(Default)]
 struct Fids {
     /// Numbers from here on were never used.
@@ -27,6 +30,19 @@ struct Fids {
     free: Vec<u32>,
     /// Numbers nobody needs, which the host still has.
     dropped: Vec<u32>,
+}
+
+impl Fids {
+    fn take(&mut self) -> Result<u32, Errno> {
+        if let Some(number) = self.free.pop() {
+            return Ok(number);
+        }
+        let all = self.next as usize + 1;
+        self.free.spare(all - self.free.len())?;
+        self.dropped.spare(all - self.dropped.len())?;
+        self.next += 1;
+        Ok(self.next)
+    }
 }
 
 /// See the module's head.
@@ -115,17 +131,15 @@ impl Client {
     }
 
     /// A number that is not in use.
-    pub fn new_fid(&'static self) -> NewFid {
-        let mut fids = self.fids.lock();
-        let number = fids.free.pop().unwrap_or_else(|| {
-            fids.next += 1;
-            fids.next
-        });
-        drop(fids);
-        NewFid(Fid {
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new_fid(&'static self) -> Result<NewFid, Errno> {
+        let number = self.fids.lock().take()?;
+        Ok(NewFid(Fid {
             client: self,
             number,
-        })
+        }))
     }
 
     /// An empty batch.
@@ -177,10 +191,10 @@ impl Batch {
     /// EIO when the device is broken.
     pub fn send(&mut self) -> Result<(), Errno> {
         let asked = self.calls.len();
-        let dropped: Vec<u32> = {
+        let dropped: ArrayVec<u32, CLUNKS> = {
             let mut fids = self.client.fids.lock();
             let from = fids.dropped.len().saturating_sub(CLUNKS);
-            fids.dropped.split_off(from)
+            fids.dropped.drain(from..).collect()
         };
         let sent = dropped
             .iter()

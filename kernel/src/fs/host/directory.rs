@@ -41,7 +41,7 @@ struct Found {
 /// EPROTO, EIO, ENOMEM; the host's.
 pub fn root(client: &'static Client, uid: u32) -> Result<Arc<Inode>, Errno> {
     client.agree()?;
-    let new = client.new_fid();
+    let new = client.new_fid()?;
     let attach = Attach {
         fid: new.number(),
         user: b"",
@@ -163,7 +163,7 @@ impl HostDirectory {
             names,
         };
         for names in ways {
-            let fid = self.client.new_fid();
+            let fid = self.client.new_fid()?;
             batch.add(&request(fid.number(), names))?;
             new.push(fid);
         }

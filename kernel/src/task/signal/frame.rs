@@ -118,15 +118,18 @@ pub fn push(frame: &mut TrapFrame, info: &SigInfo, action: &Action) -> Result<()
     let thread = current();
     let alt = *thread.signals.alt_stack.lock();
     let on_alt = alt.contains(frame.rsp as usize);
-    let mut sp = (frame.rsp as usize).wrapping_sub(RED_ZONE);
-    if action.flags & SA_ONSTACK != 0 && alt.size != 0 && !on_alt {
-        sp = alt.base + alt.size;
-    }
+    let enters_alt = action.flags & SA_ONSTACK != 0 && alt.size != 0 && !on_alt;
+    let sp = match enters_alt {
+        true => alt.base + alt.size,
+        false => (frame.rsp as usize).wrapping_sub(RED_ZONE),
+    };
     let image = fpu::area_size() + 4;
     let fpu_at = sp.wrapping_sub(image) & !63;
     // The ABI of a function just called: 16-byte alignment before the return address was pushed.
     let at = (fpu_at.wrapping_sub(FRAME_SIZE) & !15).wrapping_sub(8);
-    if !user::in_range(at, sp.wrapping_sub(at)) || on_alt && !alt.contains(at) {
+    // Neither when it is entered nor when it is stayed on may what lies below the alternate stack be overwritten.
+    let overflows = (on_alt || enters_alt) && !alt.contains(at);
+    if overflows || !user::in_range(at, sp.wrapping_sub(at)) {
         return Err(Errno::EFAULT);
     }
     // First: it is what may find no room.

@@ -190,7 +190,7 @@ impl ThreadSignals {
         self.mask.store(0, Ordering::Relaxed);
         self.restore_mask.store(false, Ordering::Relaxed);
         self.interruptible.store(false, Ordering::Relaxed);
-        self.pending.discard(SignalSet::MAX);
+        self.pending.clear();
         *self.alt_stack.lock() = AltStack::default();
     }
 

@@ -72,7 +72,19 @@ impl Pending {
 
     /// False: one of that number, which stands for this one, is pending.
     pub(super) fn push(&self, info: SigInfo) -> Result<bool, Errno> {
+        self.push_if(info, || true)
+    }
+
+    /// As [`Pending::push`], if `wanted` says so under the lock: else ESRCH.
+    pub(super) fn push_if(
+        &self,
+        info: SigInfo,
+        wanted: impl FnOnce() -> bool,
+    ) -> Result<bool, Errno> {
         let mut queue = self.queue.lock();
+        if !wanted() {
+            return Err(Errno::ESRCH);
+        }
         let already = self.set.load(Ordering::Relaxed) & bit(info.signo) != 0;
         // A timer's signal is queued once for each timer, whatever its number.
         if already && info.signo < FIRST_REALTIME && info.timer.is_none() {
@@ -125,6 +137,13 @@ impl Pending {
             self.set.fetch_and(!bit(info.signo), Ordering::SeqCst);
         }
         Some(info)
+    }
+
+    /// Forgets all: the thread's place is used again, by one with another number already. Whoever sends to the old one has
+    /// done so before this, or sees under the lock that it is gone.
+    pub fn clear(&self) {
+        drop(self.queue.lock());
+        self.discard(SignalSet::MAX);
     }
 
     /// Forgets the signals of `set` (they are ignored from now on). Timers whose signals these are go on.

@@ -3,7 +3,7 @@ use super::notify::{announce, notify};
 use super::{DefaultAction, SIG_DFL, SigInfo, bit, default_action, ignores};
 use crate::fs::PollEvents;
 use crate::task::process;
-use crate::task::thread::{self, Thread};
+use crate::task::thread::{self, Thread, ThreadRef};
 use linux_raw_sys::general as abi;
 use ringo_abi::Errno;
 
@@ -11,13 +11,15 @@ use ringo_abi::Errno;
 /// a standard one that is pending already stands for this one.
 ///
 /// # Errors
-/// EAGAIN when too many are queued.
-pub fn send_thread(thread: &'static Thread, info: SigInfo) -> Result<bool, Errno> {
+/// EAGAIN when too many are queued; ESRCH when it has ended and another has its place.
+pub fn send_thread(target: ThreadRef, info: SigInfo) -> Result<bool, Errno> {
+    let thread = target.get().ok_or(Errno::ESRCH)?;
     let action = process().signals.action(info.signo);
     if thread.signals.mask() & bit(info.signo) == 0 && ignores(info.signo, &action) {
         return Ok(false);
     }
-    let queued = thread.signals.pending.push(info)?;
+    let still_it = || target.get().is_some();
+    let queued = thread.signals.pending.push_if(info, still_it)?;
     process().signals.arrivals.wake_all();
     process().signals.observers.notify(PollEvents::IN);
     if thread.signals.mask() & bit(info.signo) == 0 {
@@ -48,15 +50,19 @@ pub fn send_process(info: SigInfo) -> Result<bool, Errno> {
 /// here: its sender never goes back to the program, whichever thread would have taken it (Linux's complete_signal).
 ///
 /// # Errors
-/// EAGAIN when too many are queued.
-pub fn send_by_call(target: Option<&'static Thread>, info: SigInfo) -> Result<(), Errno> {
+/// EAGAIN when too many are queued; ESRCH as [`send_thread`].
+pub fn send_by_call(target: Option<ThreadRef>, info: SigInfo) -> Result<(), Errno> {
     let signo = info.signo;
     match target {
-        Some(thread) => send_thread(thread, info)?,
+        Some(target) => send_thread(target, info)?,
         None => send_process(info)?,
     };
     let takes = |thread: &'static Thread| thread.signals.mask() & bit(signo) == 0;
-    if ends_at_once(signo) && target.map_or_else(|| thread::find(takes).is_some(), takes) {
+    let taken = || match target {
+        Some(target) => target.get().is_some_and(takes),
+        None => thread::find(takes).is_some(),
+    };
+    if ends_at_once(signo) && taken() {
         crate::task::exit_group(crate::task::process::ExitStatus::Signal(signo as u8));
     }
     Ok(())

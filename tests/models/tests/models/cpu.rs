@@ -196,7 +196,9 @@ pub mod fpu {
             Self
         }
 
-        pub fn prepare(&self) {}
+        pub fn prepare(&self) -> Result<(), ringo_abi::Errno> {
+            Ok(())
+        }
     }
 }
 

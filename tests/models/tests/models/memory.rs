@@ -32,3 +32,19 @@ pub mod stack {
         }
     }
 }
+
+#[path = "../../../../kernel/src/memory/spare.rs"]
+pub mod spare;
+
+/// There are always enough.
+pub mod frames {
+    pub const FRAME: usize = 4096;
+
+    pub fn has_spare(_count: usize) -> bool {
+        true
+    }
+
+    pub fn check_spare() -> Result<(), ringo_abi::Errno> {
+        Ok(())
+    }
+}
