@@ -359,6 +359,8 @@ fn memory() -> Vec<Case> {
     );
     all.push(ours("memory", "given-back").memory(257).code(0));
     all.push(ours("memory", "fresh-addresses").memory(64).code(0));
+    all.push(ours("memory", "far-pages").memory(64).limit(60).code(0));
+    all.push(ours("memory", "shared-futex").cpus(&[1, 2]).code(0));
     all.push(ours("memory", "regrow").cpus(&[1, 2, 4]).limit(60).code(0));
     all.push(ours("memory", "collect").every_version().code(0));
     all.push(

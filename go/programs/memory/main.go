@@ -27,7 +27,7 @@ func main() {
 		"populate": populate, "grow-file": growFile, "brk": brk, "two-views": twoViews, "threads": threads, "huge": huge,
 		"write-own-mapping": writeOwnMapping, "exec": execMapping, "msync": msync, "zero-pages": zeroPages, "status": status,
 		"given-back": givenBack, "peak": peak, "shared-status": sharedStatus,
-		"fresh-addresses": freshAddresses, "regrow": regrow,
+		"fresh-addresses": freshAddresses, "regrow": regrow, "far-pages": farPages, "shared-futex": sharedFutex,
 	})
 }
 

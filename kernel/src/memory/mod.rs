@@ -1,7 +1,7 @@
 //! Memory: frames, page tables, the kernel's heap and stacks, the program's address space.
 //!
 //! - frames.rs: physical memory, reference counts; budget.rs: who may take the last of it.
-//! - paging.rs: page tables; retired.rs: those that go. kernel_map.rs: the kernel's mappings.
+//! - paging.rs: page tables; sweep.rs, retired.rs: those that go. kernel_map.rs: the kernel's mappings.
 //! - heap.rs with slabs.rs and mapped.rs, stack.rs: the kernel's own memory.
 //! - space.rs: the program's mappings (mmap and its family), with areas.rs, pages.rs and commit.rs; remap.rs: mremap;
 //!   grow.rs: stacks that grow; file_map.rs: mappings seen from files; fault.rs: page faults.
@@ -33,6 +33,7 @@ mod slabs;
 pub mod space;
 pub mod spare;
 pub mod stack;
+mod sweep;
 pub mod user;
 mod user_io;
 

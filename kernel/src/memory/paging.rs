@@ -5,8 +5,8 @@
 //! is used for anything else. Callers hold the lock of what lies there: the address space's, or the kernel area's own.
 //!
 //! A last-level table goes when all that it covers is unmapped at once, or when a huge page takes its place; one that only
-//! became empty stays, as do directories (4 KiB for each GiB that was ever used): small mappings come and go.
-use super::{frames, phys_to_virt, retired};
+//! became empty stays for a while, as do directories (sweep.rs): small mappings come and go.
+use super::{frames, phys_to_virt, retired, sweep};
 
 /// Present.
 pub const PRESENT: u64 = 1;
@@ -15,14 +15,17 @@ pub const WRITABLE: u64 = 2;
 const USER: u64 = 4;
 /// Uncached (write-through and cache-disable).
 pub const UNCACHED: u64 = 0x18;
-const HUGE: u64 = 0x80;
+pub(super) const HUGE: u64 = 0x80;
 /// A page whose frame is kept while PROT_NONE takes it out of reach: not present, but not empty either. A bit that the
 /// CPU ignores.
 const HIDDEN: u64 = 1 << 9;
-const TAKEN: u64 = PRESENT | HIDDEN;
+pub(super) const TAKEN: u64 = PRESENT | HIDDEN;
 /// Not executable.
 pub const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+pub(super) const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// Entries of the top level that are the program's.
+pub(super) const ROOT_HALF: usize = 256;
 
 /// Bytes of a small page.
 pub const PAGE: usize = 4096;
@@ -32,7 +35,7 @@ pub const HUGE_PAGE: usize = 2 << 20;
 /// A top-level table.
 #[derive(Clone, Copy)]
 pub struct PageTable {
-    root: usize,
+    pub(super) root: usize,
 }
 
 /// What maps an address.
@@ -91,12 +94,12 @@ impl Walk {
     }
 }
 
-fn entry(table: usize, index: usize) -> *mut u64 {
+pub(super) fn entry(table: usize, index: usize) -> *mut u64 {
     (phys_to_virt(table) as *mut u64).wrapping_add(index)
 }
 
 /// Whether nothing is mapped by a last-level table. Ends at the first page, which mostly is one of the first.
-fn is_empty(table: usize) -> bool {
+pub(super) fn is_empty(table: usize) -> bool {
     // SAFETY: tables lie in the direct map; the lock is held.
     (0..512).all(|at| unsafe { entry(table, at).read_volatile() } & TAKEN == 0)
 }
@@ -120,6 +123,7 @@ impl PageTable {
             let value = unsafe { slot.read_volatile() };
             if value & TAKEN == 0 {
                 let fresh = frames::alloc_zeroed(0)?;
+                sweep::made();
                 // SAFETY: as above.
                 unsafe { slot.write_volatile(fresh as u64 | PRESENT | WRITABLE | USER) };
                 table = fresh;
@@ -277,7 +281,7 @@ impl PageTable {
             }
             count
         }
-        below(self.root, 256, 3)
+        below(self.root, ROOT_HALF, 3)
     }
 
     /// How many pages of [start, end) have frames, hidden ones too, and how many of those lie in huge pages. A table at a

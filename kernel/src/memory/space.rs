@@ -13,7 +13,7 @@
 use super::frames;
 use super::page::Page;
 use super::paging::{NO_EXECUTE, PAGE, WRITABLE};
-use super::{report, user::USER_END};
+use super::{kernel_table, report, sweep, user::USER_END};
 use crate::sync::{SleepGuard, SleepMutex};
 use crate::task::rest;
 use alloc::collections::BTreeMap;
@@ -248,6 +248,7 @@ impl AddressSpace {
     pub fn map(&self, request: Request) -> Result<usize, Errno> {
         let length = round_up(request.length).ok_or(Errno::ENOMEM)?;
         let mut inner = self.inner.lock();
+        sweep::sweep(kernel_table());
         inner.may_split()?;
         if !(frames::has_spare(1) || inner.unmap_forgettable() && frames::has_spare(1)) {
             report::refused("mmap", &inner);
@@ -320,6 +321,7 @@ impl AddressSpace {
             inner.may_cut()?;
         }
         inner.unmap(start, start + length);
+        sweep::sweep(kernel_table());
         Ok(())
     }
 
@@ -337,6 +339,7 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         let mut inner = self.inner.lock();
+        sweep::sweep(kernel_table());
         inner.may_split()?;
         let mut covered = inner.covered_until(start, start + length);
         let mut result = if covered < start + length {

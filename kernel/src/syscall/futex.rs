@@ -1,5 +1,7 @@
 //! futex(2): arguments.
 use crate::memory::user;
+use crate::task::futex::Word;
+use crate::task::shared_word::shared;
 use crate::task::{self, futex};
 use crate::time;
 use crate::time::convert::read_timespec;
@@ -50,35 +52,43 @@ pub fn futex(
         return Err(Errno::EINVAL);
     }
     check(uaddr)?;
-    if op & PRIVATE_FLAG == 0 {
-        // One that other processes could share is known by its page, which must be there.
-        user::read::<u32>(uaddr)?;
-    }
+    let word = word(op, uaddr)?;
     match command {
         WAIT | WAIT_BITSET => {
             let bitset = if command == WAIT { u32::MAX } else { val3 };
-            let result = futex::wait(uaddr, val, deadline, bitset);
+            let result = futex::wait(word, val, deadline, bitset);
             if let (Err(Errno::ERESTART_RESTARTBLOCK), Some(deadline)) = (result, deadline) {
                 restart.note(deadline);
             }
             result
         }
-        WAKE => Ok(futex::wake(uaddr, count(val), u32::MAX)),
-        WAKE_BITSET => Ok(futex::wake(uaddr, count(val), val3)),
+        WAKE => Ok(futex::wake(word, count(val), u32::MAX)),
+        WAKE_BITSET => Ok(futex::wake(word, count(val), val3)),
         REQUEUE | CMP_REQUEUE => {
             check(uaddr2)?;
-            if op & PRIVATE_FLAG == 0 {
-                user::read::<u32>(uaddr2)?;
-            }
+            let target = self::word(op, uaddr2)?;
             let (wake, moves) = (val, timeout as u32);
             let expected = (command == CMP_REQUEUE).then_some(val3);
             let (woken, moved) =
-                futex::requeue(uaddr, uaddr2, wake as usize, moves as usize, expected)?;
+                futex::requeue(word, target, wake as usize, moves as usize, expected)?;
             Ok(woken + moved)
         }
-        WAKE_OP => wake_op(uaddr, uaddr2, count(val), count(timeout as u32), val3),
+        WAKE_OP => {
+            check(uaddr2)?;
+            let words = [word, self::word(op, uaddr2)?];
+            wake_op(words, count(val), count(timeout as u32), val3)
+        }
         _ => Err(Errno::ENOSYS),
     }
+}
+
+/// The futex at `address`. One that others could share is known by its page, which must be there.
+fn word(op: i32, address: usize) -> Result<Word, Errno> {
+    if op & PRIVATE_FLAG != 0 {
+        return Ok(address.into());
+    }
+    user::read::<u32>(address)?;
+    Ok(shared(address))
 }
 
 fn check(address: usize) -> Result<(), Errno> {
@@ -116,8 +126,7 @@ fn deadline(timeout: usize, relative: bool, realtime: bool) -> Result<Option<u64
 
 /// FUTEX_WAKE_OP: an atomic operation on the second word, then wake-ups on both. The word is changed by this CPU while no
 /// other kernel code can; the program's own atomics on it are respected by compare-and-swap in user memory.
-fn wake_op(uaddr: usize, uaddr2: usize, wake: usize, wake2: usize, operation: u32) -> SysResult {
-    check(uaddr2)?;
+fn wake_op([first, second]: [Word; 2], wake: usize, wake2: usize, operation: u32) -> SysResult {
     let (op, compare) = (operation >> 28 & 0xf, operation >> 24 & 0xf);
     let mut argument = ((operation >> 12 & 0xfff) << 20) as i32 >> 20;
     let comparand = ((operation & 0xfff) << 20) as i32 >> 20;
@@ -127,7 +136,7 @@ fn wake_op(uaddr: usize, uaddr2: usize, wake: usize, wake2: usize, operation: u3
     if op & 7 > 4 || compare > 5 {
         return Err(Errno::ENOSYS);
     }
-    let old = user::update_u32(uaddr2, |value| {
+    let old = user::update_u32(second.address, |value| {
         let (value, argument) = (value, argument as u32);
         match op & 7 {
             0 => argument,
@@ -137,7 +146,7 @@ fn wake_op(uaddr: usize, uaddr2: usize, wake: usize, wake2: usize, operation: u3
             _ => value ^ argument,
         }
     })? as i32;
-    let mut woken = futex::wake(uaddr, wake, u32::MAX);
+    let mut woken = futex::wake(first, wake, u32::MAX);
     let holds = match compare {
         0 => old == comparand,
         1 => old != comparand,
@@ -147,7 +156,7 @@ fn wake_op(uaddr: usize, uaddr2: usize, wake: usize, wake2: usize, operation: u3
         _ => old >= comparand,
     };
     if holds {
-        woken += futex::wake(uaddr2, wake2, u32::MAX);
+        woken += futex::wake(second, wake2, u32::MAX);
     }
     Ok(woken)
 }

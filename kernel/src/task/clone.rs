@@ -3,6 +3,7 @@ use super::context;
 use super::futex;
 use super::process::ExitStatus;
 use super::sched;
+use super::shared_word;
 use super::thread::{State, Thread};
 use crate::cpu::entry::SyscallFrame;
 use crate::cpu::trap::{NO_VECTOR, TrapFrame};
@@ -126,7 +127,7 @@ pub fn exit_thread(status: i32) -> ! {
     super::robust::release(thread);
     let clear = thread.clear_child_tid.swap(0, Ordering::Relaxed);
     if clear != 0 && user::write(clear, &0u32).is_ok() {
-        futex::wake(clear, 1, u32::MAX);
+        futex::wake(shared_word::shared(clear), 1, u32::MAX);
     }
     if !thread.unregister_unless_last() {
         super::exit_group(ExitStatus::Code(status as u8));

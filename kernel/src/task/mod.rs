@@ -3,7 +3,8 @@
 //! - thread.rs: what a thread is; the arena they live in. queue.rs: a CPU's run queue.
 //! - sched.rs: blocking, waking, who runs next. idle.rs: what a CPU does without a thread. context.rs: the switch itself.
 //! - balance.rs: threads that move between busy CPUs.
-//! - credentials.rs: who a thread is. futex.rs, futex_queue.rs: futex(2). clone.rs: clone(2) and the end of a thread.
+//! - credentials.rs: who a thread is. futex.rs, futex_queue.rs, shared_word.rs: futex(2). clone.rs: clone(2) and the end of a
+//!   thread.
 //! - signal/: signals. restart.rs: timed calls that go on after a signal. process.rs: what all share. load.rs: load averages.
 //!   rest.rs: what is due during long calls. wake_list.rs: waking once a lock is free.
 //! - attributes.rs, limits.rs: what is kept and told of a thread's and the process's wishes; limits.rs enforces some.
@@ -29,6 +30,7 @@ pub mod rest;
 pub mod restart;
 mod robust;
 mod sched;
+pub mod shared_word;
 pub mod signal;
 pub mod thread;
 mod wake_list;

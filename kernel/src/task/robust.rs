@@ -1,5 +1,5 @@
 //! Robust futexes (set_robust_list(2)): when a thread ends, those who wait for what it holds learn that the owner died.
-use super::{Thread, futex};
+use super::{Thread, futex, shared_word};
 use crate::memory::user;
 use core::sync::atomic::Ordering;
 use linux_raw_sys::general::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
@@ -52,7 +52,7 @@ fn died(thread: &Thread, at: usize) -> bool {
     match user::update_u32(at, mark) {
         Ok(old) => {
             if ours(old) && old & FUTEX_WAITERS != 0 {
-                futex::wake(at, 1, u32::MAX);
+                futex::wake(shared_word::shared(at), 1, u32::MAX);
             }
             true
         }
