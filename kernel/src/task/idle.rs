@@ -26,12 +26,18 @@ const LEAD_MAX_NS: u64 = 80_000;
 /// How long a polling CPU leaves a thread that waits alone to the CPU it waits for: twice what a hand-over takes.
 const PATIENCE_NS: u64 = 5_000;
 
-/// Waits until there is a thread to run, and takes it. `now` is when that began.
-pub fn idle(now: u64) -> &'static Thread {
+/// Waits until there is a thread to run, and takes it; `now` is when that began. On the stack of `thread`, which blocks, this
+/// CPU only polls: before it halts it changes to the idle thread, so that who wakes `thread` may take it without an interrupt.
+pub fn idle(thread: &Thread, now: u64) -> &'static Thread {
     let cpu = this_cpu();
     let bit = 1u64 << cpu.id();
     time::sampling::pause(cpu);
-    let mut poll_until = now + cpu.poll_ns.get();
+    let leave_for = cpu
+        .idle_thread
+        .get()
+        .filter(|own| !core::ptr::eq(*own, thread));
+    // The idle thread comes after a poll that was in vain.
+    let mut poll_until = now + leave_for.map_or(0, |_| cpu.poll_ns.get());
     // Since when a thread was seen to wait for another CPU at every look.
     let mut seen_since = None;
     cpu.idle.store(POLLS, Ordering::SeqCst);
@@ -62,6 +68,9 @@ pub fn idle(now: u64) -> &'static Thread {
         if deadline.saturating_sub(now) < POLL_MIN_NS + cpu.halt_lead.get() {
             poll_until = deadline;
             continue;
+        }
+        if let Some(own) = leave_for {
+            break own;
         }
         let armed = halt(cpu, bit);
         // What it is woken for has waited longer than that.

@@ -1,8 +1,8 @@
 //! The scheduler.
 //!
 //! A run queue a CPU, first come first served. No periodic tick: a slice is timed only while another thread waits for
-//! the same CPU. A thread that blocks with nobody to switch to idles on its own stack: if it is woken before anything
-//! else happens, it just goes on, and no context was switched at all.
+//! the same CPU. A thread that blocks with nobody to switch to polls on its own stack: if it is woken before anything
+//! else happens, it just goes on, and no context was switched at all. A CPU that halts does so on its idle thread's.
 //!
 //! Waking puts the thread on its old CPU if that one idles, else on the waker's: a waker that blocks right away hands
 //! over for the price of one switch, and idle CPUs that poll take what waits elsewhere (idle.rs). A halted CPU is only
@@ -305,7 +305,7 @@ pub fn schedule(thread: &'static Thread) {
     let next = match this_cpu().run_queue.pop() {
         Some(next) => next,
         None if thread.moves.load(Ordering::Relaxed) => idle_thread(),
-        None => idle(now),
+        None => idle(thread, now),
     };
     if core::ptr::eq(next, thread) {
         thread.set_state(State::Running);
@@ -390,7 +390,10 @@ fn after_pick(cpu: &PerCpu) {
     cpu.running_since.store(since, Ordering::Relaxed);
     time::cpu_alarm::arm_for_current(cpu);
     time::sampling::resume(cpu);
-    time::program_hardware();
+    // The idle thread arms the timer when it halts.
+    if since != 0 {
+        time::program_hardware();
+    }
     spread(&cpu.run_queue);
     // The new thread may have signals to take, or to move. It was made Running before this look, so a sender either sees
     // that and tells this CPU, or is seen here.

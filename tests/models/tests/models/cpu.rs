@@ -171,6 +171,9 @@ pub mod interrupts {
     pub fn unmask_and_halt() {
         core::drain_own();
         let cpu = this_cpu();
+        // No thread that another CPU may want is held here.
+        let own = cpu.idle_thread.get().expect("an idle thread");
+        assert!(core::ptr::eq(cpu.current(), own), "a thread's stack halts");
         let armed = cpu.timer_armed.get();
         let mut line = cpu.line.lock().expect("the line");
         if armed != u64::MAX && !*line {
