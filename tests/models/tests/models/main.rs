@@ -20,6 +20,7 @@ mod sync;
 mod task;
 mod time;
 
+mod balancing;
 mod futexes;
 mod mutexes;
 mod queues;
