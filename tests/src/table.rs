@@ -270,6 +270,7 @@ fn registers() -> Vec<Case> {
         "pending",
         "stepping",
         "flag-calls",
+        "x87-held",
     ];
     let mut all: Vec<Case> = names.into_iter().map(every).collect();
     // QEMU's emulation raises no exceptions of this kind.

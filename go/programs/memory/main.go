@@ -24,7 +24,7 @@ func main() {
 		"anonymous": anonymous, "protect": protect, "fixed": fixed, "remap": remap, "advise": advise, "incore": incore,
 		"lock": lock, "private-file": privateFile, "shared-file": sharedFile, "truncated-file": truncatedFile, "errors": errorsOfMmap,
 		"maps": maps, "sparse": sparse, "many-mappings": manyMappings, "dontneed": dontneed, "memory-limit": memoryLimit,
-		"populate": populate, "grow-file": growFile, "brk": brk, "two-views": twoViews, "threads": threads, "huge": huge,
+		"populate": populate, "grow-file": growFile, "brk": brk, "fresh-zero": freshZero, "two-views": twoViews, "threads": threads, "huge": huge,
 		"write-own-mapping": writeOwnMapping, "exec": execMapping, "msync": msync, "zero-pages": zeroPages, "status": status,
 		"given-back": givenBack, "peak": peak, "shared-status": sharedStatus,
 		"fresh-addresses": freshAddresses, "regrow": regrow, "far-pages": farPages, "shared-futex": sharedFutex,

@@ -466,3 +466,29 @@ TEXT ·acrossCall(SB), NOSPLIT, $16-24
 	XORPS X15, X15
 	MOVQ CX, ret+16(FP)
 	RET
+
+// func holdX87(n int): the x87 registers are in use while it counts n down to 0
+TEXT ·holdX87(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), CX
+	FINIT
+	FLD1
+	FLD1
+	FLD1
+	FLD1
+	FLD1
+	FLD1
+	FLD1
+
+hold:
+	DECQ CX
+	JNZ  hold
+	FINIT
+	RET
+
+// func twoByX87() float64: 1 + 1
+TEXT ·twoByX87(SB), NOSPLIT, $0-8
+	FLD1
+	FLD1
+	FADDDP F0, F1
+	FMOVDP F0, ret+0(FP)
+	RET

@@ -24,6 +24,8 @@ func vectors128(seed uint64, n int) int
 func vectors256(seed uint64, n int) int
 func vectors512(seed uint64, n int) int
 func x87(n int) int
+func holdX87(n int)
+func twoByX87() float64
 func codeSelector() uint16
 func has256() bool
 func has512() bool
@@ -47,6 +49,7 @@ func main() {
 		"float":      float,
 		"stepping":   stepping,
 		"flag-calls": flagsInCalls,
+		"x87-held":   x87Held,
 	})
 }
 
@@ -166,4 +169,27 @@ func mixed() {
 		all = append(all, func(seed uint64) int { return told("vectors512", vectors512(seed, 3000)) })
 	}
 	under(all...)
+}
+
+// x87Held: a thread that comes back from a call finds no x87 registers in use that another thread holds meanwhile.
+func x87Held() {
+	runtime.GOMAXPROCS(4)
+	for i := 0; i < 3; i++ {
+		go func() {
+			runtime.LockOSThread()
+			for {
+				holdX87(5_000_000)
+			}
+		}()
+	}
+	runtime.LockOSThread()
+	wrong := 0
+	for i := 0; i < 200; i++ {
+		pause := syscall.NsecToTimespec(int64(100 * time.Microsecond))
+		_ = syscall.Nanosleep(&pause, nil)
+		if twoByX87() != 2 {
+			wrong++
+		}
+	}
+	fmt.Println("wrong sums:", wrong)
 }

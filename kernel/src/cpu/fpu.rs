@@ -287,10 +287,9 @@ impl FpuState {
                 // SAFETY: our own area, aligned and large enough (see `prepare`).
                 unsafe { xsave((*area.get()).as_mut_ptr()) };
             }
-            if pending {
-                // SAFETY: changes the x87 status, which was saved.
-                unsafe { asm!("fnclex", options(nomem, nostack)) };
-            }
+            // Who left by a call gets no x87 registers back, so these must be empty for it; and no exception be pending.
+            // SAFETY: changes the x87 state, which was saved.
+            unsafe { asm!("fninit", options(nomem, nostack)) };
         } else {
             // SAFETY: only this CPU touches a running thread's state.
             unsafe { *self.control.get() = words };

@@ -1,7 +1,8 @@
 //! Physical memory: a buddy allocator of 4 KiB frames, blocks of up to 2 MiB.
 //!
 //! Memory that was never used lies above a frontier that only grows: it costs no metadata, and under a hypervisor it is
-//! zero already. Blocks come from the free lists first, so that the guest touches as few of the host's pages as it can.
+//! zero already, but for what firmware has worked in. Blocks come from the free lists first, so that the guest touches as
+//! few of the host's pages as it can.
 //! Each frame has a [`FrameInfo`] (16 bytes, in an array that is touched as frames are used): links of the free lists,
 //! and a reference count for frames that files and mappings share; what owns a block may use both ([`Owner`]). One lock;
 //! O(log) orders a call.
@@ -52,6 +53,8 @@ struct Allocator {
     free: usize,
     /// Frames from this one on have no info.
     end: u32,
+    /// Below this one never-used memory is not known to be zero.
+    written: u32,
 }
 
 static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
@@ -59,6 +62,7 @@ static ALLOCATOR: SpinLock<Allocator> = SpinLock::new(Allocator {
     virgin: [(0, 0); 16],
     free: 0,
     end: 0,
+    written: 0,
 });
 /// `Allocator`'s numbers, for a look without the lock.
 static FREE_FRAMES: AtomicUsize = AtomicUsize::new(0);
@@ -94,8 +98,9 @@ unsafe fn set_state(frame: u32, state: u32) {
 }
 
 /// Takes over `regions` of free memory (physical start and end), of which the array of infos takes its part. Once.
-/// Every frame below `ram_end` gets an info, for the bundle's come to the allocator later ([`adopt`]).
-pub fn init(regions: &[(usize, usize)], ram_end: usize) {
+/// Every frame below `ram_end` gets an info, for the bundle's come to the allocator later ([`adopt`]). Below
+/// `written_below` (a physical address) memory may hold what firmware left; above, it is zero.
+pub fn init(regions: &[(usize, usize)], ram_end: usize, written_below: usize) {
     let mut allocator = ALLOCATOR.lock();
     let infos = (ram_end.div_ceil(FRAME) * size_of::<FrameInfo>()).next_multiple_of(FRAME);
     let mut placed = false;
@@ -104,6 +109,10 @@ pub fn init(regions: &[(usize, usize)], ram_end: usize) {
         let (mut start, end) = (start.next_multiple_of(FRAME), end / FRAME * FRAME);
         if !placed && end.saturating_sub(start) > infos + LEAST {
             INFOS.store(phys_to_virt(start), Ordering::Relaxed);
+            if start < written_below {
+                // SAFETY: free memory, all of which is this array's.
+                unsafe { core::ptr::write_bytes(phys_to_virt(start) as *mut u8, 0, infos) };
+            }
             start += infos;
             placed = true;
         }
@@ -114,6 +123,7 @@ pub fn init(regions: &[(usize, usize)], ram_end: usize) {
         }
     }
     allocator.end = ram_end.div_ceil(FRAME) as u32;
+    allocator.written = written_below.div_ceil(FRAME).min(ram_end.div_ceil(FRAME)) as u32;
     FREE_FRAMES.store(allocator.free, Ordering::Relaxed);
     TOTAL_FRAMES.store(allocator.free, Ordering::Relaxed);
     assert!(placed, "too little memory");
@@ -187,11 +197,12 @@ impl Allocator {
                     order -= 1;
                 }
                 self.virgin[index].0 = from + (1 << order);
+                let zero = from >= self.written;
                 if order >= wanted {
-                    self.split(from, order, wanted, true);
-                    return Some((from, true));
+                    self.split(from, order, wanted, zero);
+                    return Some((from, zero));
                 }
-                self.link(from, order, true);
+                self.link(from, order, zero);
             }
         }
         None

@@ -80,6 +80,12 @@ impl BootInfo {
     pub fn bundle_range(&self) -> (usize, usize) {
         (self.bundle.0, self.bundle.0 + self.bundle.1)
     }
+
+    /// Whether the machine is QEMU's microvm, which names its devices on the command line.
+    pub fn is_microvm(&self) -> bool {
+        const KEY: &[u8] = b"virtio_mmio.device=";
+        self.command_line.windows(KEY.len()).any(|at| at == KEY)
+    }
 }
 
 /// Everything after memory, time and the first CPU, up to the program's first thread.

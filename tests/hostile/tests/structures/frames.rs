@@ -157,7 +157,7 @@ impl Model {
 
 #[test]
 fn frames_are_given_once_and_join_again() {
-    frames::init(&REGIONS, SIZE);
+    frames::init(&REGIONS, SIZE, 0);
     let mut model = Model::new();
     let mut steps = Steps::new(1);
     // Few steps at first: most memory was never used then.

@@ -78,7 +78,7 @@ fn give_back_the_last_block() {
 
 #[test]
 fn objects_are_given_once_and_their_frames_come_back() {
-    frames::init(&[(FIRST, SIZE)], SIZE);
+    frames::init(&[(FIRST, SIZE)], SIZE, 0);
     let (all, _) = frames::counts();
     give_back_the_last_block();
     assert_eq!(frames::counts().0, all);
