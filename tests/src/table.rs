@@ -44,6 +44,7 @@ pub fn cases() -> Vec<Case> {
         ),
         network(),
         objects(),
+        acts("ptys", "pair lines echo raw ends waiting"),
     ]
     .into_iter()
     .flatten()

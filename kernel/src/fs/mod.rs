@@ -10,7 +10,7 @@
 //!   proc/ and sys/ are generated, by virtual_tree.rs, virtual_file.rs and text.rs. keep.rs sends to the host what stays.
 //! - Objects without a name (anon.rs): pipe/, epoll/, eventfd.rs, signalfd.rs, timerfd.rs, pidfd.rs, memfd.rs, inotify.rs,
 //!   which notify.rs tells. poller.rs: poll(2) and select(2).
-//! - Standard streams: stdio.rs, terminal.rs, host_stream.rs. lock.rs with ranges.rs: advisory locks.
+//! - Standard streams: stdio.rs, terminal.rs, host_stream.rs; pty/: pseudo-terminals. lock.rs with ranges.rs: advisory locks.
 //!
 //! Order of locks: docs/architecture.md.
 pub mod access;
@@ -38,6 +38,7 @@ pub mod poll;
 pub mod poller;
 mod populate;
 pub mod proc;
+mod pty;
 pub mod ram;
 mod ranges;
 pub mod signalfd;

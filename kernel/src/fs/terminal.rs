@@ -7,7 +7,9 @@
 //! Streams that are the same terminal share one [`Terminal`].
 //! Locks: `REQUEST` (sleeping: one request to the command at a time), then a terminal's state.
 use super::inode::{Content, FileSystem, Inode, Owner};
-use super::{FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, host_stream, ram, stdio};
+use super::{
+    Dentry, FileOps, OpenFile, PollEvents, PollQueue, Stat, anon, host_stream, ram, stdio,
+};
 use crate::drivers::{console, control};
 use crate::memory::user::{self, UserIo};
 use crate::sync::{SleepMutex, SpinLock, Wait, WaitQueue};
@@ -28,7 +30,9 @@ const TTY_DEVICE: u64 = super::dev::number(5, 0);
 const INODE: u64 = 3;
 const TTY_INODE: u64 = 9;
 /// struct termios2: two speeds behind struct termios and its padding.
-const TERMIOS2_SIZE: usize = 44;
+pub(super) const TERMIOS2_SIZE: usize = 44;
+/// The group that terminals belong to (tty).
+pub(super) const GROUP: u32 = 5;
 
 struct State {
     termios: Termios,
@@ -117,21 +121,32 @@ pub fn session() -> Option<(u64, i32)> {
 }
 
 /// The file system of pseudo-terminals; its magic is DEVPTS_SUPER_MAGIC.
-static DEVPTS: FileSystem = FileSystem::new(0x18, 0x1cd1, "devpts");
+pub(super) static DEVPTS: FileSystem = FileSystem::new(0x18, 0x1cd1, "devpts");
 
-/// Where it is mounted, if there is a terminal.
-pub fn mounted() -> Option<&'static FileSystem> {
-    controlling().map(|_| &DEVPTS)
+/// What is mounted at /dev/pts.
+pub fn mounted() -> &'static FileSystem {
+    &DEVPTS
 }
 
-/// Gives the terminal its name in /dev/pts.
+/// Whether a number in /dev/pts is the command's terminal.
+pub(super) fn is_number(number: u32) -> bool {
+    number == 0 && controlling().is_some()
+}
+
+/// The directory /dev/pts.
+///
+/// # Errors
+/// ENOENT when somebody removed it.
+pub(super) fn directory() -> Result<Arc<Dentry>, Errno> {
+    let dev = super::tree::root().lookup(b"dev")?.ok_or(Errno::ENOENT)?;
+    dev.lookup(b"pts")?.ok_or(Errno::ENOENT)
+}
+
+/// Makes /dev/pts, and gives the terminal its name there.
 ///
 /// # Errors
 /// ENOMEM.
 pub(super) fn publish() -> Result<(), Errno> {
-    if controlling().is_none() {
-        return Ok(());
-    }
     let root = super::tree::root();
     let Some(dev) = root.lookup(b"dev")? else {
         return Ok(());
@@ -142,6 +157,9 @@ pub(super) fn publish() -> Result<(), Errno> {
         Content::Directory(ram::Directory::default()),
     );
     ram::mount(&dev, b"pts", directory)?;
+    if controlling().is_none() {
+        return Ok(());
+    }
     let (uid, gid) = crate::task::credentials().file_ids();
     let owner = Owner {
         mode: abi::S_IFCHR | 0o620,
@@ -284,6 +302,16 @@ impl Terminal {
     }
 }
 
+/// struct termios2, with the speed that pseudo-terminals have.
+pub(super) fn termios2(termios: Termios) -> [u8; TERMIOS2_SIZE] {
+    let mut bytes = [0; TERMIOS2_SIZE];
+    bytes[..Termios::LEN].copy_from_slice(&termios.0);
+    for speed in [36, 40] {
+        bytes[speed..speed + 4].copy_from_slice(&38_400u32.to_ne_bytes());
+    }
+    bytes
+}
+
 impl FileOps for Terminal {
     fn read(&self, file: &OpenFile, io: &mut UserIo, _offset: Option<u64>) -> SysResult {
         if self.device != Stream::Stdin {
@@ -328,13 +356,7 @@ impl FileOps for Terminal {
             }
             ioctl::TCGETS2 => {
                 let termios = self.state(|state| state.termios)?;
-                let mut bytes = [0; TERMIOS2_SIZE];
-                bytes[..Termios::LEN].copy_from_slice(&termios.0);
-                // 38400, as pseudo-terminals have it.
-                for speed in [36, 40] {
-                    bytes[speed..speed + 4].copy_from_slice(&38_400u32.to_ne_bytes());
-                }
-                user::copy_out(argument, &bytes).map(|()| 0)
+                user::copy_out(argument, &termios2(termios)).map(|()| 0)
             }
             ioctl::TCSETS => self.set(WhenToSet::Now, Self::read_termios(argument)?),
             ioctl::TCSETSW => self.set(WhenToSet::Drain, Self::read_termios(argument)?),

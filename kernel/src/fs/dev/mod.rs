@@ -1,10 +1,10 @@
-//! Devices without hardware: null(4), zero(4), full(4), random(4), tty(4).
+//! Devices without hardware: null(4), zero(4), full(4), random(4), tty(4), ptmx(4).
 //!
 //! A device file's open file is a [`Device`]: a small function a direction. Writing to /dev/null is as short as it gets:
 //! no lock, no copy, no look at the bytes.
 pub mod random;
 
-use super::{Dentry, FileOps, OpenFile, Stat, memfd};
+use super::{Dentry, FileOps, OpenFile, Stat, memfd, pty};
 use crate::memory::space::MapSource;
 use crate::memory::user::{self, UserIo};
 use crate::task::{self, rest};
@@ -26,6 +26,7 @@ pub const DEVICES: &[(&str, u64, u32)] = &[
     ("random", number(1, 8), 0o666),
     ("urandom", number(1, 9), 0o666),
     ("tty", number(5, 0), 0o666),
+    ("ptmx", number(5, 2), 0o666),
 ];
 
 struct Null(Arc<Dentry>);
@@ -44,6 +45,7 @@ pub fn open(number: u64, dentry: &Arc<Dentry>, _flags: u32) -> Result<Arc<dyn Fi
     const RANDOM: u64 = DEVICES[3].1;
     const URANDOM: u64 = DEVICES[4].1;
     const TTY: u64 = DEVICES[5].1;
+    const PTMX: u64 = DEVICES[6].1;
     let dentry = dentry.clone();
     Ok(match number {
         NULL => Arc::new(Null(dentry)),
@@ -51,8 +53,11 @@ pub fn open(number: u64, dentry: &Arc<Dentry>, _flags: u32) -> Result<Arc<dyn Fi
         FULL => Arc::new(Full(dentry)),
         RANDOM | URANDOM => Arc::new(Random(dentry)),
         TTY => return super::terminal::open_tty(false),
-        super::terminal::DEVICE => return super::terminal::open_tty(true),
-        _ => return Err(Errno::ENXIO),
+        PTMX => return pty::open_master(dentry),
+        super::terminal::DEVICE if super::terminal::is_number(0) => {
+            return super::terminal::open_tty(true);
+        }
+        _ => return pty::open_slave(number, dentry),
     })
 }
 

@@ -59,17 +59,15 @@ fn mounted() -> ArrayVec<Mount, 6> {
             "rw,nosuid,relatime",
         ));
     }
-    if let Some(devpts) = terminal::mounted() {
-        let dev = all.iter().find(|mount| mount.at == "/dev");
-        let parent = dev.map_or(ROOT_MOUNT, |mount| mount.id);
-        all.push(mount(
-            26,
-            parent,
-            devpts,
-            "/dev/pts",
-            "rw,nosuid,noexec,relatime",
-        ));
-    }
+    let dev = all.iter().find(|mount| mount.at == "/dev");
+    let parent = dev.map_or(ROOT_MOUNT, |mount| mount.id);
+    all.push(mount(
+        26,
+        parent,
+        terminal::mounted(),
+        "/dev/pts",
+        "rw,nosuid,noexec,relatime",
+    ));
     all
 }
 
