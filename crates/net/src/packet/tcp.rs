@@ -243,6 +243,40 @@ pub fn write_reset(out: &mut [u8], reset: &Reset) {
     repr.emit(&mut packet, &from, &to, &ChecksumCapabilities::default());
 }
 
+/// Has the window of an IP packet's segment shifted this much farther than it is; one that opens a connection says so. Its
+/// checksum is to be filled in again.
+pub fn rescale(packet: &mut [u8], farther: u8) {
+    const SCALE: u8 = 3;
+    let Some(header) = packet.first().map(|first| match first >> 4 {
+        4 => usize::from(first & 15) * 4,
+        _ => IPV6_HEADER,
+    }) else {
+        return;
+    };
+    let Some(Ok(mut segment)) = packet.get_mut(header..).map(TcpPacket::new_checked) else {
+        return;
+    };
+    if !segment.syn() {
+        let window = segment.window_len() >> farther.min(15);
+        segment.set_window_len(window);
+        return;
+    }
+    let mut options = segment.options_mut();
+    loop {
+        let length = match *options {
+            [SCALE, 3, ref mut scale, ..] => {
+                *scale = scale.saturating_add(farther);
+                return;
+            }
+            // What fills a gap has no length.
+            [1, ..] => 1,
+            [kind, length, ..] if kind != 0 && length >= 2 => usize::from(length),
+            _ => return,
+        };
+        options = options.get_mut(length..).unwrap_or_default();
+    }
+}
+
 /// Whether a segment's checksum is right.
 pub fn tcp_checksum(ip: &Ip) -> bool {
     if ip.checked {

@@ -207,3 +207,43 @@ fn a_checksum_is_filled_in_whole_or_begun() {
     }
     assert_eq!(fill_tcp_checksum(&mut datagram(b"?"), false), None);
 }
+
+#[test]
+fn windows_are_shifted_farther() {
+    let (from, to) = (address("10.0.2.2:53"), address("10.0.2.15:4000"));
+    let opening = Opening {
+        sequence: 7,
+        window: 64_000,
+        mss: Some(1460),
+        scale: Some(1),
+        sack: true,
+    };
+    let mut packet = opening.packet(from, to);
+    rescale(&mut packet, 4);
+    fill_tcp_checksum(&mut packet, false);
+    let told = ip(&packet).unwrap();
+    assert!(tcp_checksum(&told));
+    // The window of a segment that opens a connection is never shifted.
+    let scale = Some(5);
+    assert_eq!(super::opening(&told), Ok(Opening { scale, ..opening }));
+
+    let mut packet = acknowledgement(from, to, 7, 9, 64_000);
+    rescale(&mut packet, 4);
+    let window = [packet[IPV4_HEADER + 14], packet[IPV4_HEADER + 15]];
+    assert_eq!(u16::from_be_bytes(window), 4_000);
+}
+
+proptest! {
+    #[test]
+    fn no_options_make_rescaling_panic(
+        options in proptest::collection::vec(any::<u8>(), 40), farther in any::<u8>(), cut in 0..80_usize,
+    ) {
+        let (from, to) = (address("10.0.2.2:53"), address("10.0.2.15:4000"));
+        let mut packet = acknowledgement(from, to, 7, 9, 64_000);
+        packet.extend(options);
+        packet[IPV4_HEADER + 12] = 15 << 4;
+        packet[IPV4_HEADER + 13] = 2;
+        packet.truncate(cut);
+        rescale(&mut packet, farther);
+    }
+}

@@ -51,6 +51,8 @@ pub struct Port<'a> {
     frame: Option<Frame>,
     /// There is more to send than a packet takes: the card may cut it.
     pub bulk: bool,
+    /// How much farther windows are shifted in segments than by smoltcp.
+    pub rescale: u8,
     /// Behind the last byte that was sent.
     pub front: Option<u32>,
     /// The packet that was sent last, if it has no more than headers: what TIME_WAIT says again.
@@ -69,6 +71,7 @@ impl<'a> Port<'a> {
             busy: false,
             frame: None,
             bulk: false,
+            rescale: 0,
             front,
             last: ArrayVec::new(),
         }
@@ -141,14 +144,13 @@ impl TxToken for Goes<'_, '_> {
         };
         let packet = frame.packet(length);
         let result = f(packet);
-        let left = network.nic.completes().then(|| {
-            // A short packet is kept, so it must be whole.
-            let long = packet.len() > HEADERS;
-            packet::fill_tcp_checksum(packet, long).filter(|_| long)
-        });
+        packet::rescale(packet, self.port.rescale);
+        // A short packet is kept, so it must be whole.
+        let left = network.nic.completes() && packet.len() > HEADERS;
+        let start = packet::fill_tcp_checksum(packet, left).filter(|_| left);
         let headers = packet::tcp_headers(packet);
         self.port.sent(packet);
-        if let Some(start) = left.flatten() {
+        if let Some(start) = start {
             frame.complete(card::Checksum {
                 start,
                 offset: packet::CHECKSUM_AT as u16,
@@ -196,10 +198,7 @@ impl<'b> Device for Port<'b> {
         let mut capabilities = capabilities(Medium::Ip, self.mtu);
         // What comes was checked on its way here (input.rs, tcp/wires.rs); what goes is above.
         capabilities.checksum.ipv4 = Checksum::Tx;
-        capabilities.checksum.tcp = match self.network.nic.completes() {
-            true => Checksum::None,
-            false => Checksum::Tx,
-        };
+        capabilities.checksum.tcp = Checksum::None;
         if self.network.nic.cuts() {
             capabilities.segmentation.tcpv4 = NonZeroUsize::new(card::LARGE_PACKET);
         }

@@ -4,8 +4,10 @@
 //! runs out, new ones get less, down to [`SMALLEST`], so that ten thousand idle ones fit where a few may be fast. Rings are
 //! given back when the connection is over (in TIME_WAIT it has none).
 //!
-//! What is sent to somebody far away stays in its ring for long: it may be larger, as large as what [`RATE`] fills in a round
-//! trip, which is known when somebody else has opened the connection. The other ring's size is told before that.
+//! What is on its way to or from somebody far away is more: both rings may be larger, as large as what [`RATE`] fills in a
+//! round trip. That is known when the connection is open, and they are made then; but how windows are shifted is told
+//! before, so that is always [`SCALE`], and smoltcp's, which follows from a ring's size, becomes that on the way out
+//! (ringo_net::packet::rescale).
 use crate::memory::frames;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -15,11 +17,13 @@ const LARGEST: usize = 64 << 10;
 const SMALLEST: usize = 4 << 10;
 /// A new ring gets at most this part of what is left.
 const SHARE: usize = 256;
-/// One for what is sent far away, at most, and at most this part of what is left.
+/// One for somebody far away, at most, and at most this part of what is left.
 const FAR: usize = 1 << 20;
-const FAR_SHARE: usize = 64;
+const FAR_SHARE: usize = 32;
 /// Bytes in a ms.
-const RATE: usize = 16 << 10;
+const RATE: usize = 32 << 10;
+/// How far windows are shifted in segments.
+pub const SCALE: u8 = shift(FAR);
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -39,8 +43,8 @@ pub fn size() -> usize {
     round((left() / SHARE).clamp(SMALLEST, LARGEST))
 }
 
-/// The size of a ring for what is sent, beside one of this size, to somebody a round trip of so many ns away.
-pub fn size_to_send(size: usize, round_trip: u64) -> usize {
+/// The size of a ring for somebody a round trip of so many ns away, where one of this size would do for a neighbour.
+pub fn size_for(size: usize, round_trip: u64) -> usize {
     let filled = usize::try_from(round_trip / 1_000_000)
         .unwrap_or(FAR)
         .min(FAR / RATE)
@@ -49,8 +53,13 @@ pub fn size_to_send(size: usize, round_trip: u64) -> usize {
 }
 
 /// How far the window of such a ring is shifted: as smoltcp has it.
-pub const fn shift(size: usize) -> u8 {
+const fn shift(size: usize) -> u8 {
     (usize::BITS - size.leading_zeros()).saturating_sub(16) as u8
+}
+
+/// How much farther windows are shifted in segments than smoltcp shifts those of such a ring.
+pub const fn rescale(size: usize) -> u8 {
+    SCALE - shift(size)
 }
 
 /// A new ring.

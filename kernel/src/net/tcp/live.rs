@@ -11,7 +11,7 @@ use ringo_net::{clocks, packet};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{HardwareAddress, IpCidr};
+use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint};
 
 /// How long data may wait for its acknowledgement to have company.
 const ACK_DELAY_MS: u64 = 10;
@@ -28,6 +28,8 @@ pub struct Live {
     pub cuts: bool,
     /// The data of the largest packet.
     pub segment: u32,
+    /// How much farther windows are shifted in segments than by smoltcp (buffers.rs).
+    pub rescale: u8,
 }
 
 impl Live {
@@ -47,6 +49,7 @@ impl Live {
         let interface = interface(network, ends, now, seed, mtu);
         let receive = buffers::ring(rings[0])?;
         let send = buffers::ring(rings[1]).inspect_err(|_| buffers::gone(receive.len()))?;
+        let rescale = buffers::rescale(receive.len());
         let mut socket = Socket::new(SocketBuffer::new(receive), SocketBuffer::new(send));
         // See ringo_net::recovery.
         socket.set_congestion_control(CongestionControl::None);
@@ -59,7 +62,34 @@ impl Live {
             handle,
             cuts: network.nic.cuts() && ends.local.is_ipv4(),
             segment: segment(ends, mtu),
+            rescale,
         }))
+    }
+
+    /// The same with a socket that asks for a connection.
+    ///
+    /// # Errors
+    /// ENOBUFS, EADDRNOTAVAIL.
+    pub fn dial(
+        network: &'static Network,
+        ends: &Ends,
+        now: Instant,
+        seed: u64,
+        rings: [usize; 2],
+    ) -> Result<Box<Self>, Errno> {
+        let mut live = Self::new(network, ends, now, seed, rings)?;
+        let Self {
+            interface,
+            sockets,
+            handle,
+            ..
+        } = &mut *live;
+        let socket = sockets.get_mut::<Socket>(*handle);
+        let [remote, local] = [ends.remote, ends.local].map(IpEndpoint::from);
+        socket
+            .connect(interface.context(), remote, local)
+            .map_err(|_| Errno::EADDRNOTAVAIL)?;
+        Ok(live)
     }
 
     /// The way takes packets of so many bytes from now on. smoltcp asks only once how many that are: it gets a new interface,

@@ -74,6 +74,8 @@ pub struct Machine {
     confirmed: bool,
     /// Time-outs.
     pub clocks: Clocks,
+    /// What decided the number that a connection begins with that we ask for, and when we asked last.
+    pub dialled: Option<(u64, u64)>,
     /// When the timer fires; `u64::MAX` for not at all.
     pub armed: u64,
     /// When TIME_WAIT ends.
@@ -110,6 +112,7 @@ impl Machine {
             hint: None,
             orphan: false,
             confirmed: false,
+            dialled: None,
             armed: u64::MAX,
             rest_until: 0,
             last: Vec::new(),
@@ -159,6 +162,8 @@ impl Machine {
         match self.clocks.check(now) {
             Action::Nothing => {}
             Action::Repeat => {
+                // Which of them is answered will not be known (Karn).
+                self.dialled = self.dialled.map(|(seed, _)| (seed, now));
                 let shown = self.shown(now);
                 if let Some(due) = live.interface.poll_at(shown, &live.sockets) {
                     self.clocks.jump(due.total_micros(), now);
@@ -286,8 +291,13 @@ impl Machine {
 
     /// What the other side said when it opened the connection.
     pub fn meet(&mut self, mss: Option<u16>, scale: Option<u8>) {
-        let ours = self.live.as_ref().map_or(0, |live| live.segment);
-        self.recovery.meet(mss, scale, ours);
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        self.recovery.meet(mss, scale, live.segment);
+        if scale.is_none() {
+            live.rescale = 0;
+        }
     }
 
     /// The number of the byte that is expected next.

@@ -160,7 +160,7 @@ fn begins(network: &'static Network, ends: Ends, ip: &Ip) -> bool {
                     sequence: half_open::first_number(seed),
                     window: ring.min(usize::from(u16::MAX)) as u16,
                     mss: Some(segment(network, ends.remote.ip())),
-                    scale: theirs.scale.map(|_| buffers::shift(ring)),
+                    scale: theirs.scale.map(|_| buffers::SCALE),
                     sack: theirs.sack,
                 },
                 seed,

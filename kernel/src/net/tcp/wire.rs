@@ -31,7 +31,6 @@ use ringo_net::half_open::Entry;
 use ringo_net::packet::{self, Ip, Segment, Undelivered};
 use ringo_net::progress::Reading;
 use smoltcp::iface::PollResult;
-use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
 use smoltcp::wire::IpEndpoint;
 
@@ -87,18 +86,8 @@ impl Wire {
         events: Arc<Events>,
     ) -> Result<(End, Arc<Self>), Errno> {
         let rings = [buffers::size(); 2];
-        let mut live = Live::new(network, &ends, ip::now(), random::word(), rings)?;
-        let Live {
-            interface,
-            sockets,
-            handle,
-            ..
-        } = &mut *live;
-        let socket = sockets.get_mut::<Socket>(*handle);
-        let [remote, local] = [ends.remote, ends.local].map(IpEndpoint::from);
-        socket
-            .connect(interface.context(), remote, local)
-            .map_err(|_| Errno::EADDRNOTAVAIL)?;
+        let seed = random::word();
+        let live = Live::dial(network, &ends, ip::now(), seed, rings)?;
         let (ours, theirs) = Joined::open(
             [ends.local, ends.remote],
             [Some(reuse), None],
@@ -106,7 +95,9 @@ impl Wire {
             ROOM,
         );
         let clocks = Clocks::new(time::now(), true);
-        let wire = Self::new(network, ends, Machine::new(live, theirs, None, clocks));
+        let mut machine = Machine::new(live, theirs, None, clocks);
+        machine.dialled = Some((seed, time::now()));
+        let wire = Self::new(network, ends, machine);
         ours.set_wire(&wire);
         wires::enter(ends, wire.clone());
         COUNTS.dialled.add();
@@ -131,8 +122,9 @@ impl Wire {
         let clocks = Clocks::new(began, false);
         let shown = Instant::from_micros(clocks.shown(began));
         let round_trip = time::now().saturating_sub(began);
-        let rings = [ring, buffers::size_to_send(ring, round_trip)];
-        let mut live = Live::new(network, &ends, shown, entry.seed, rings)?;
+        let far = [buffers::size_for(ring, round_trip); 2];
+        let mut live = Live::new(network, &ends, shown, entry.seed, far)
+            .or_else(|_| Live::new(network, &ends, shown, entry.seed, [ring; 2]))?;
         live.socket()
             .listen(IpEndpoint::from(ends.local))
             .map_err(|_| Errno::ENOBUFS)?;
@@ -176,6 +168,9 @@ impl Wire {
         if machine.stage == Stage::Resting {
             return self.arrived_late(machine, segment);
         }
+        if machine.stage == Stage::Opening && segment.synchronizes && !segment.resets {
+            self.know_distance(&mut machine, segment, time::now());
+        }
         match machine.read(ip, segment, time::now()) {
             Reading::Whole => self.run_locked(machine, &[ip.whole]),
             Reading::AlsoAcknowledges(first) => self.run_locked(machine, &[&first, ip.whole]),
@@ -190,6 +185,40 @@ impl Wire {
             Reading::Ignored => COUNTS.forged.add(),
         }
         true
+    }
+
+    /// Our SYN is answered, and so it is known how far away the other side is: before smoltcp sees the answer, another one
+    /// with the rings for that takes its place, which has said the same.
+    fn know_distance(&self, machine: &mut Machine, segment: &Segment, now: u64) {
+        let Some((seed, asked)) = machine.dialled else {
+            return;
+        };
+        let Some(before) = machine.live.as_mut().map(|live| live.socket()) else {
+            return;
+        };
+        if segment.acknowledges.is_none() || segment.acknowledges != machine.front {
+            return;
+        }
+        machine.dialled = None;
+        let (ring, nagle) = (before.recv_capacity(), before.nagle_enabled());
+        let far = buffers::size_for(ring, now.saturating_sub(asked));
+        if far == ring {
+            return;
+        }
+        let shown = machine.shown(now);
+        let Ok(mut live) = Live::dial(self.network, &self.ends, shown, seed, [far; 2]) else {
+            return;
+        };
+        live.socket().set_nagle_enabled(nagle);
+        let mut port = Port::new(self.network, self.ends.remote.ip(), None);
+        port.mute = true;
+        let Live {
+            interface, sockets, ..
+        } = &mut *live;
+        interface.poll_egress(shown, &mut port, sockets);
+        if port.front == machine.front {
+            machine.live = Some(live);
+        }
     }
 
     /// TIME_WAIT (RFC 9293, 3.10.7.4; RFC 1122, 4.2.2.13): a reset with the right number ends it, and so does a SYN behind
@@ -276,6 +305,7 @@ impl Wire {
         }
         machine.exchange(live.socket(), &self.stalled, now);
         self.repeat_first(machine, live, now);
+        port.rescale = live.rescale;
         port.bulk = live.cuts && live.socket().send_queue() > SEGMENT;
         let shown = machine.shown(now);
         let due = send(live, &mut port, shown);
