@@ -156,7 +156,7 @@ pub fn check_level(common: &Common, level: u32, setting: bool) -> Result<(), Err
         abi::AF_UNIX => return Err(Errno::EOPNOTSUPP),
         abi::AF_INET => level == abi::SOL_IP || level == common.protocol,
         abi::AF_INET6 => matches!(level, abi::SOL_IP | abi::SOL_IPV6) || level == common.protocol,
-        _ => true,
+        _ => level == abi::SOL_NETLINK,
     };
     match (own, common.family) {
         (true, _) => Ok(()),

@@ -30,6 +30,13 @@ pub struct Sending {
     pub control: super::message::SendControl,
 }
 
+impl Sending {
+    /// Where to, for those to whom an empty address is none.
+    pub fn addressed(&self) -> Option<&Given> {
+        self.to.as_ref().filter(|to| !to.is_empty())
+    }
+}
+
 /// How a receive-like call wants it, and what it learns beside the bytes.
 #[derive(Default)]
 pub struct Receiving {

@@ -59,9 +59,13 @@ fn address_in(at: usize, length: u32) -> Result<Given, Errno> {
 
 /// Writes an address to the program, cut to the length it gave; that becomes the address's whole length.
 fn address_out(address: &Address, at: usize, length_at: usize) -> Result<(), Errno> {
+    name_out(&sockaddr::encode(address), at, length_at)
+}
+
+/// The same for an address's bytes, of which there may be none.
+fn name_out(bytes: &[u8], at: usize, length_at: usize) -> Result<(), Errno> {
     let room: i32 = user::read(length_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
-    let bytes = sockaddr::encode(address);
     user::copy_out(at, &bytes[..room.min(bytes.len())])?;
     user::write(length_at, &(bytes.len() as u32))
 }
@@ -223,7 +227,7 @@ pub fn recvfrom(
     if address != 0 {
         match &how.from {
             Some(from) => address_out(from, address, length)?,
-            None => user::write(length, &0u32)?,
+            None => name_out(&[], address, length)?,
         }
     }
     Ok(got)
@@ -484,6 +488,10 @@ pub fn getsockopt(fd: i32, level: u32, name: u32, value: usize, length_at: usize
         let protocol = socket.protocol();
         protocol.option(&socket.common, level, name, room)?
     };
+    // It may be cut, but not be shorter than what is asked for.
+    if level == abi::SOL_SOCKET && name == abi::SO_PEERNAME && bytes.len() < room {
+        return Err(Errno::EINVAL);
+    }
     let cut = room.min(bytes.len());
     user::copy_out(value, &bytes[..cut])?;
     user::write(length_at, &(cut as u32))?;

@@ -248,10 +248,18 @@ fn four(value: &[u8], at: usize) -> Result<[u8; 4], Errno> {
     bytes.ok_or(Errno::EINVAL)
 }
 
+/// As [`small`], but of something.
+fn some(value: &[u8]) -> Result<i32, Errno> {
+    match value {
+        [] => Err(Errno::EINVAL),
+        _ => small(value),
+    }
+}
+
 /// An int, or a byte where there is room for no more: what ip(7) takes.
 fn small(value: &[u8]) -> Result<i32, Errno> {
     match value {
-        [] => Err(Errno::EINVAL),
+        [] => Ok(0),
         [byte] | [byte, _] | [byte, _, _] => Ok(i32::from(*byte)),
         _ => int(value),
     }
@@ -295,9 +303,11 @@ fn set_v4(options: &IpOptions, name: u32, value: &[u8]) -> Result<(), Errno> {
             ttl @ (-1 | 1..=255) => store(&options.ttl, ttl),
             _ => return Err(Errno::EINVAL),
         },
+        // Nothing is refused for its time to live.
+        abi::IP_MINTTL if some(value)? == 0 => {}
         abi::IP_TOS => store(&options.tos, small(value)? & 0xff),
         abi::IP_MULTICAST_TTL => {
-            let ttl = within(small(value)?, -1, 255)?;
+            let ttl = within(some(value)?, -1, 255)?;
             store(&options.multicast_ttl, if ttl == -1 { 1 } else { ttl });
         }
         abi::IP_MTU_DISCOVER => store(&options.mtu_discover, within(small(value)?, 0, 5)?),
@@ -309,8 +319,8 @@ fn set_v4(options: &IpOptions, name: u32, value: &[u8]) -> Result<(), Errno> {
         abi::IP_FREEBIND => return flag(FREE_BIND),
         abi::IP_TRANSPARENT => return flag(TRANSPARENT),
         abi::IP_HDRINCL => return flag(HEADER_INCLUDED),
-        abi::IP_MULTICAST_LOOP => options.set(NO_LOOP, small(value)? == 0),
-        abi::IP_MULTICAST_ALL => options.set(NOT_ALL, within(small(value)?, 0, 1)? == 0),
+        abi::IP_MULTICAST_LOOP => options.set(NO_LOOP, some(value)? == 0),
+        abi::IP_MULTICAST_ALL => options.set(NOT_ALL, within(some(value)?, 0, 1)? == 0),
         abi::IP_MULTICAST_IF => {
             // An address, or struct ip_mreq(n) with group, address and index.
             let index = match value.len() {
@@ -431,6 +441,7 @@ pub fn option(
     };
     let value = match (level, name) {
         (abi::SOL_IP, abi::IP_TTL) => ttl(&options.ttl),
+        (abi::SOL_IP, abi::IP_MINTTL) => 0,
         (abi::SOL_IP, abi::IP_TOS) => load(&options.tos),
         (abi::SOL_IP, abi::IP_MULTICAST_TTL) => load(&options.multicast_ttl),
         (abi::SOL_IP, abi::IP_MTU_DISCOVER) => load(&options.mtu_discover),

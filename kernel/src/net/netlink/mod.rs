@@ -267,8 +267,7 @@ impl Protocol for Netlink {
             return Err(Errno::ENODATA);
         }
         how.control.check()?;
-        let given = how.to.as_ref().filter(|to| !to.is_empty());
-        let to = match given.map(Given::decode).transpose()? {
+        let to = match how.addressed().map(Given::decode).transpose()? {
             Some(Address::Netlink { port, .. }) => port,
             Some(_) => return Err(Errno::EINVAL),
             None => (*self.peer.lock()).unwrap_or(0),

@@ -32,9 +32,6 @@ impl Protocol for Udp {
                 Some(inet::to_connect_for_good(to, v6)?)
             }
         };
-        if let Some(remote) = remote {
-            Self::may_reach(common, remote.ip())?;
-        }
         let (bound, claim) = self.binding(common)?;
         let source = match remote {
             Some(to) if bound.ip().is_unspecified() && to.ip().is_multicast() => {
@@ -45,6 +42,9 @@ impl Protocol for Udp {
             Some(_) => Some(bound.ip()),
             None => None,
         };
+        if let Some(remote) = remote {
+            Self::may_reach(common, remote.ip())?;
+        }
         *self.remote.lock() = remote;
         *self.source.lock() = source;
         table::UDP.update(claim, |entry| {
@@ -57,10 +57,13 @@ impl Protocol for Udp {
     fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
         let total = io.remaining();
         // What no datagram of IPv4 holds is told before anything else.
-        if !self.v6 && total > 0xffff {
+        let to_v4 = |to: &Given| to.family() == Some(abi::AF_INET);
+        let v4 = !self.v6 || how.to.as_ref().is_some_and(to_v4);
+        if v4 && total > 0xffff {
             return Err(Errno::EMSGSIZE);
         }
-        if how.flags & abi::MSG_OOB != 0 {
+        // Those of IPv6 don't look.
+        if v4 && how.flags & abi::MSG_OOB != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
         let to = self.destination(how)?;

@@ -245,9 +245,11 @@ impl Protocol for Unix {
     }
 
     fn send(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
-        // Urgent data is not provided. What is not connected is told before that, as on Linux, where streams have it.
+        // Urgent data is not provided. What is not connected, or has an address, is told before that, as on Linux, where
+        // streams have it.
         let unconnected = common.kind != abi::SOCK_DGRAM && !self.end.is_completed();
-        if how.flags & abi::MSG_OOB != 0 && !unconnected {
+        let addressed = common.kind == abi::SOCK_STREAM && how.addressed().is_some();
+        if how.flags & abi::MSG_OOB != 0 && !unconnected && !addressed {
             return Err(Errno::EOPNOTSUPP);
         }
         how.control.check()?;

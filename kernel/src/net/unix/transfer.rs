@@ -23,7 +23,7 @@ impl Unix {
     /// SOCK_STREAM.
     pub(super) fn send_bytes(&self, common: &Common, io: &mut UserIo, how: &Sending) -> SysResult {
         let end = self.end.get();
-        if how.to.as_ref().is_some_and(|to| !to.is_empty()) {
+        if how.addressed().is_some() {
             return Err(match end {
                 Some(_) => Errno::EISCONN,
                 None => Errno::EOPNOTSUPP,
@@ -238,11 +238,16 @@ impl Unix {
         if let Some(errno) = common.events.take_error() {
             return Err(errno);
         }
+        let given = how.addressed().map(super::unix_name).transpose()?;
+        let peer = match given {
+            None => Some(self.node.peer.lock().clone().ok_or(Errno::ENOTCONN)?),
+            Some(_) => None,
+        };
         self.check_size(io)?;
-        let given = how.to.as_ref().filter(|to| !to.is_empty());
-        let to = match given {
-            None => self.node.peer.lock().clone().ok_or(Errno::ENOTCONN)?,
-            Some(given) => super::names::find(common.kind, &super::unix_name(given)?)?,
+        let to = match (peer, &given) {
+            (Some(peer), _) => peer,
+            (None, Some(name)) => super::names::find(common.kind, name)?,
+            (None, None) => return Err(Errno::ENOTCONN),
         };
         if to.is_dead() {
             if given.is_none() {
