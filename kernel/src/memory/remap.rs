@@ -89,11 +89,12 @@ impl AddressSpace {
             }
             _ => inner.find_gap(0, new_size).ok_or(Errno::ENOMEM)?,
         };
-        make_tables(old, to, kept)?;
+        // Before tables are made: unmapping may give some back. If they cannot be, what was there is gone, as on Linux.
         inner.unmap(to, to + new_size);
         if new_size < old_size {
             inner.unmap(old + new_size, old + old_size);
         }
+        make_tables(old, to, kept)?;
         inner.cut(old, old + kept);
         inner.move_pages(old, to, kept, &area, &mut batch);
         if area.committed {
