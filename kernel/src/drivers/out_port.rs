@@ -248,21 +248,24 @@ impl OutPort {
         let kick = {
             let mut state = self.state.lock();
             if !state.queue.has_used() {
-                return;
-            }
-            state.collect();
-            if state.queue.in_flight() == 0 {
-                state.send()
-            } else if state.queue.want_interrupt() {
                 None
             } else {
                 state.collect();
-                state.send()
+                if state.queue.in_flight() == 0 {
+                    state.send()
+                } else if state.queue.want_interrupt() {
+                    None
+                } else {
+                    state.collect();
+                    state.send()
+                }
             }
         };
         if let Some(kick) = kick {
             kick.ring();
         }
+        // Also when a writer has collected what the interrupt was for: those who sleep wished for this one, and have to
+        // wish anew for what that writer sent.
         self.changed.wake_all();
         self.tell(WRITABLE);
     }

@@ -216,8 +216,9 @@ impl Inner {
                 assert!(mapped, "its table was made");
             }
         }
-        if area.protection == 0 {
-            table.edit(to, to + length, |_, _| Edit::Hide);
+        // Who has touched them meanwhile does not keep access.
+        if area.protection == 0 && table.edit(to, to + length, |_, _| Edit::Hide) {
+            tlb::flush_all();
         }
     }
 }

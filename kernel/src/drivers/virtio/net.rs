@@ -147,8 +147,12 @@ impl Nic {
     /// # Errors
     /// As the transport and queues have them; Features for a card without an address.
     pub fn start(device: Device, user: &'static dyn User) -> Result<&'static Self, VirtioError> {
-        let offloads = CHECKSUM | SEGMENTS | GUEST_CHECKSUM | GUEST_SEGMENTS | MERGED;
-        device.negotiate(feature::EVENT_INDEX | MAC | STATUS | offloads, MAC)?;
+        let plain = feature::EVENT_INDEX | MAC | STATUS | CHECKSUM | SEGMENTS | GUEST_CHECKSUM;
+        device.negotiate(plain | GUEST_SEGMENTS | MERGED, MAC)?;
+        if !device.has(MERGED) {
+            // Segments joined by the device want buffers of 64 KiB then (virtio 1.2, 5.1.6.3.1); ours hold a frame.
+            device.negotiate(plain, MAC)?;
+        }
         let mac = device.configuration(0).ok_or(VirtioError::Features)?;
         let receive = Receive {
             queue: Queue::new(&device, RECEIVE, RECEIVE_SIZE)?,
