@@ -51,9 +51,8 @@ impl TimerFd {
 
     /// timerfd_settime(2): gives what was left.
     pub fn set(&self, setting: Setting, absolute: bool) -> Setting {
-        let old = self.interval.set(setting, absolute);
-        self.ticks.count.store(0, Ordering::SeqCst);
-        old
+        let forget = || self.ticks.count.store(0, Ordering::SeqCst);
+        self.interval.set(setting, absolute, forget)
     }
 
     /// timerfd_gettime(2).

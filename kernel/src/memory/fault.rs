@@ -10,7 +10,7 @@ use super::paging::{HUGE_PAGE, Mapped, Mapping, PAGE, WRITABLE};
 use super::space::{
     AddressSpace, Area, Backing, Inner, MapSource, PROT_EXEC, PROT_READ, PROT_WRITE, page_flags,
 };
-use super::user::USER_END;
+use super::user::{USER_END, copy_shared};
 use super::{frames, kernel_table, phys_to_virt, report};
 use crate::cpu::tlb;
 use alloc::sync::Arc;
@@ -347,9 +347,9 @@ fn copy_frame(from: usize) -> Option<usize> {
     let copy = frames::alloc_spare(0)?;
     // SAFETY: two different frames in the direct map; the copy is ours.
     unsafe {
-        core::ptr::copy_nonoverlapping(
-            phys_to_virt(from) as *const u8,
+        copy_shared(
             phys_to_virt(copy.phys) as *mut u8,
+            phys_to_virt(from) as *const u8,
             frames::FRAME,
         );
     }

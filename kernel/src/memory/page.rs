@@ -1,9 +1,9 @@
 //! One counted frame in the hands of a file: [`Page`].
 //!
-//! The program may have the same frame mapped and change it at any time, so bytes are only ever copied, by the routines
-//! that copy to and from the program or by plain copies; nothing holds a reference to them.
+//! The program may have the same frame mapped and change it at any time, so bytes are only ever copied or zeroed, by the
+//! assembly that copies to and from the program (user.rs); nothing holds a reference to them.
 use super::frames::{self, FRAME};
-use super::user::UserIo;
+use super::user::{UserIo, copy_shared, zero_shared};
 use super::{KERNEL_BASE, kernel_phys, phys_to_virt};
 use core::num::NonZeroU32;
 use ringo_abi::Errno;
@@ -107,8 +107,8 @@ impl Page {
     /// EFAULT if nothing went.
     pub fn copy_out(&self, offset: usize, count: usize, io: &mut UserIo) -> Result<usize, Errno> {
         let count = count.min(FRAME.saturating_sub(offset));
-        // SAFETY: inside the frame, which our reference keeps; the copy tolerates that the program changes it meanwhile.
-        io.copy_out(unsafe { core::slice::from_raw_parts(self.bytes().add(offset), count) })
+        // SAFETY: inside the frame, which our reference keeps.
+        unsafe { io.copy_out_raw(self.bytes().wrapping_add(offset), count) }
     }
 
     /// Fills [offset, offset + count) of the page from `io`, as far as goes.
@@ -118,7 +118,7 @@ impl Page {
     pub fn copy_in(&self, offset: usize, count: usize, io: &mut UserIo) -> Result<usize, Errno> {
         let count = count.min(FRAME.saturating_sub(offset));
         // SAFETY: as above.
-        io.copy_in(unsafe { core::slice::from_raw_parts_mut(self.bytes().add(offset), count) })
+        unsafe { io.copy_in_raw(self.bytes().wrapping_add(offset), count) }
     }
 
     /// Zeroes [from, to) of the page.
@@ -126,7 +126,7 @@ impl Page {
         let to = to.min(FRAME);
         if from < to {
             // SAFETY: inside the frame, which our reference keeps.
-            unsafe { core::ptr::write_bytes(self.bytes().add(from), 0, to - from) };
+            unsafe { zero_shared(self.bytes().add(from), to - from) };
         }
     }
 
@@ -134,9 +134,9 @@ impl Page {
     pub fn copy_part(&self, other: &Self, from: usize, to: usize) {
         let to = to.min(FRAME);
         if from < to {
-            // SAFETY: inside of two frames that our references keep; `copy` allows that they are one.
+            // SAFETY: inside of two frames, or one, that our references keep.
             unsafe {
-                core::ptr::copy(other.bytes().add(from), self.bytes().add(from), to - from);
+                copy_shared(self.bytes().add(from), other.bytes().add(from), to - from);
             }
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! Privilege does not separate the two, so every address is checked against the program's half first; inside it, page
 //! faults are served as for the program itself, and one that cannot be served ends the copy (EFAULT) by way of a fix-up.
-//! All raw access is in the three assembly routines here. They may fault and sleep: never call them under a spin lock,
-//! but for [`read_u32_no_fault`], which gives up instead.
+//! All raw access is in the assembly routines here, which also serve pages that the program may change meanwhile. They may
+//! fault and sleep: never call them under a spin lock, but for [`read_u32_no_fault`], which gives up instead, and on memory
+//! of the kernel's ([`copy_shared`], [`zero_shared`]).
 pub use super::user_io::{RW_MAX, UserIo, with_kernel_buffer, with_kernel_buffers};
 use alloc::vec::Vec;
 use core::arch::global_asm;
@@ -141,16 +142,53 @@ pub fn in_range(address: usize, length: usize) -> bool {
 
 /// Copies into the program as much as goes; gives how many bytes that were.
 pub fn copy_out_partial(to: usize, from: &[u8]) -> usize {
-    let length = from.len().min(USER_END.saturating_sub(to));
-    // SAFETY: the range is the program's; faults in it are served or end the copy.
-    length - unsafe { user_copy(to as *mut u8, from.as_ptr(), length) }
+    // SAFETY: a slice.
+    unsafe { copy_out_raw(to, from.as_ptr(), from.len()) }
 }
 
 /// Copies from the program as much as goes; gives how many bytes that were.
 pub fn copy_in_partial(to: &mut [u8], from: usize) -> usize {
-    let length = to.len().min(USER_END.saturating_sub(from));
+    // SAFETY: a slice.
+    unsafe { copy_in_raw(to.as_mut_ptr(), from, to.len()) }
+}
+
+/// As [`copy_out_partial`], from kernel memory that the program may change meanwhile (memory/page.rs): no reference to it
+/// exists, since the copy is the assembly's.
+///
+/// # Safety
+/// `length` bytes at `from` can be read.
+pub(super) unsafe fn copy_out_raw(to: usize, from: *const u8, length: usize) -> usize {
+    let length = length.min(USER_END.saturating_sub(to));
+    // SAFETY: the range is the program's; faults in it are served or end the copy.
+    length - unsafe { user_copy(to as *mut u8, from, length) }
+}
+
+/// As [`copy_in_partial`], to such memory.
+///
+/// # Safety
+/// `length` bytes at `to` can be written.
+pub(super) unsafe fn copy_in_raw(to: *mut u8, from: usize, length: usize) -> usize {
+    let length = length.min(USER_END.saturating_sub(from));
     // SAFETY: as above.
-    length - unsafe { user_copy(to.as_mut_ptr(), from as *const u8, length) }
+    length - unsafe { user_copy(to, from as *const u8, length) }
+}
+
+/// Copies between two pieces of kernel memory, of which the program may change one or both meanwhile.
+///
+/// # Safety
+/// `length` bytes can be read and written there; the pieces are the same or do not overlap.
+pub(super) unsafe fn copy_shared(to: *mut u8, from: *const u8, length: usize) {
+    // SAFETY: the caller's promise; nothing faults.
+    unsafe { user_copy(to, from, length) };
+}
+
+/// Zeroes kernel memory that the program may change meanwhile.
+///
+/// # Safety
+/// `length` bytes at `to` can be written.
+pub(super) unsafe fn zero_shared(to: *mut u8, length: usize) {
+    // SAFETY: as above.
+    unsafe { user_zero(to, length) };
 }
 
 /// Copies `from` into the program at `to`.

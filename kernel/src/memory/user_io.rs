@@ -2,7 +2,7 @@
 //!
 //! Whoever moves bytes holds no spin lock: a copy may fault, and after each [`rest::BYTES`] others get their turn.
 use super::spare::{self, Spare};
-use super::user::{copy_in_partial, copy_out_partial, in_range, read, zero_partial};
+use super::user::{copy_in_raw, copy_out_raw, copy_shared, in_range, read, zero_partial};
 use crate::task::rest;
 use alloc::vec::Vec;
 use ringo_abi::Errno;
@@ -68,13 +68,6 @@ pub fn with_kernel_buffers<'a, R>(
         until_rest: rest::BYTES,
     };
     Ok(f(&mut io))
-}
-
-/// Copies `length` bytes; 0 are left.
-fn copy_kernel(to: *mut u8, from: *const u8, length: usize) -> usize {
-    // SAFETY: one side is the piece of `with_kernel_buffer`'s exclusive buffer, the other a slice of the caller.
-    unsafe { core::ptr::copy(from, to, length) };
-    length
 }
 
 impl UserIo {
@@ -186,13 +179,32 @@ impl UserIo {
     /// # Errors
     /// EFAULT if nothing went though something was to.
     pub fn copy_out(&mut self, from: &[u8]) -> Result<usize, Errno> {
+        // SAFETY: a slice.
+        unsafe { self.copy_out_raw(from.as_ptr(), from.len()) }
+    }
+
+    /// As [`UserIo::copy_out`], from memory that the program may change meanwhile.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Safety
+    /// `count` bytes at `from` can be read.
+    pub(super) unsafe fn copy_out_raw(
+        &mut self,
+        from: *const u8,
+        count: usize,
+    ) -> Result<usize, Errno> {
         let kernel = self.kernel;
-        self.transfer(from.len(), |address, done, length| {
+        // SAFETY: `transfer` stays inside of `count` bytes; the other side is `with_kernel_buffer`'s exclusive buffer, or
+        // checked as the program's.
+        self.transfer(count, |address, done, length| unsafe {
+            let from = from.add(done);
             if kernel {
-                let from = &from[done..done + length];
-                return copy_kernel(address as *mut u8, from.as_ptr(), length);
+                copy_shared(address as *mut u8, from, length);
+                return length;
             }
-            copy_out_partial(address, &from[done..done + length])
+            copy_out_raw(address, from, length)
         })
     }
 
@@ -201,13 +213,27 @@ impl UserIo {
     /// # Errors
     /// EFAULT if nothing went though something was to.
     pub fn copy_in(&mut self, to: &mut [u8]) -> Result<usize, Errno> {
-        let (length, kernel) = (to.len(), self.kernel);
-        self.transfer(length, |address, done, length| {
+        // SAFETY: a slice.
+        unsafe { self.copy_in_raw(to.as_mut_ptr(), to.len()) }
+    }
+
+    /// As [`UserIo::copy_in`], to memory that the program may change meanwhile.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Safety
+    /// `count` bytes at `to` can be written.
+    pub(super) unsafe fn copy_in_raw(&mut self, to: *mut u8, count: usize) -> Result<usize, Errno> {
+        let kernel = self.kernel;
+        // SAFETY: as in `copy_out_raw`.
+        self.transfer(count, |address, done, length| unsafe {
+            let to = to.add(done);
             if kernel {
-                let to = &mut to[done..done + length];
-                return copy_kernel(to.as_mut_ptr(), address as *const u8, length);
+                copy_shared(to, address as *const u8, length);
+                return length;
             }
-            copy_in_partial(&mut to[done..done + length], address)
+            copy_in_raw(to, address, length)
         })
     }
 

@@ -18,4 +18,4 @@ mod wait;
 pub use mutex::{SleepGuard, SleepMutex};
 pub use slots::{Pool, PoolArc, PoolWeak, SlotRef, SlotTable};
 pub use spin::{SpinGuard, SpinLock, lock_by_force};
-pub use wait::{Wait, WaitQueue};
+pub use wait::{Wait, WaitLink, WaitQueue};

@@ -11,19 +11,91 @@
 //!            switch away                  Blocked -> Runnable, onto a run queue
 //! ```
 //!
-//! Entries are indices of threads in a queue that keeps its capacity, so a wait allocates nothing in the steady state.
+//! A queue is linked through its threads, each of which stands in one at most: entering and leaving allocate nothing, since
+//! whoever waits may do so because memory is short, and take the same time whatever the length.
 //! Wakers look at an atomic count first: waking an empty queue takes no lock. Cost: O(1) to wake one.
 use super::SpinLock;
 use crate::task::{self, Thread, WakeList};
 use crate::time;
-use alloc::collections::VecDeque;
-use core::sync::atomic::{AtomicUsize, Ordering, fence};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
 use ringo_abi::Errno;
 
 /// Threads waiting for one condition.
 pub struct WaitQueue {
-    waiters: SpinLock<VecDeque<&'static Thread>>,
+    waiters: SpinLock<Waiters>,
     count: AtomicUsize,
+}
+
+/// A thread's place in a queue, changed under that queue's lock.
+pub struct WaitLink {
+    next: AtomicPtr<Thread>,
+    previous: AtomicPtr<Thread>,
+}
+
+impl WaitLink {
+    /// In no queue.
+    pub const fn new() -> Self {
+        Self {
+            next: AtomicPtr::new(ptr::null_mut()),
+            previous: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+}
+
+fn linked(link: &AtomicPtr<Thread>) -> Option<&'static Thread> {
+    // SAFETY: null or made of a reference; threads' places are never freed.
+    unsafe { link.load(Ordering::Relaxed).as_ref() }
+}
+
+fn set_link(link: &AtomicPtr<Thread>, to: Option<&'static Thread>) {
+    let to = to.map_or(ptr::null_mut(), |to| ptr::from_ref(to).cast_mut());
+    link.store(to, Ordering::Relaxed);
+}
+
+/// In the order in which they came.
+struct Waiters {
+    first: Option<&'static Thread>,
+    last: Option<&'static Thread>,
+    count: usize,
+}
+
+impl Waiters {
+    /// Appends a thread that is in no queue.
+    fn push(&mut self, thread: &'static Thread) {
+        set_link(&thread.waiting.next, None);
+        set_link(&thread.waiting.previous, self.last);
+        match self.last {
+            Some(last) => set_link(&last.waiting.next, Some(thread)),
+            None => self.first = Some(thread),
+        }
+        self.last = Some(thread);
+        self.count += 1;
+    }
+
+    /// Takes out a thread that is in this queue.
+    fn remove(&mut self, thread: &'static Thread) {
+        let (next, previous) = (
+            linked(&thread.waiting.next),
+            linked(&thread.waiting.previous),
+        );
+        match previous {
+            Some(before) => set_link(&before.waiting.next, next),
+            None => self.first = next,
+        }
+        match next {
+            Some(behind) => set_link(&behind.waiting.previous, previous),
+            None => self.last = previous,
+        }
+        self.count -= 1;
+    }
+
+    /// Takes out the first.
+    fn pop(&mut self) -> Option<&'static Thread> {
+        let thread = self.first?;
+        self.remove(thread);
+        Some(thread)
+    }
 }
 
 /// How to wait.
@@ -61,7 +133,11 @@ impl WaitQueue {
     /// A queue without waiters.
     pub const fn new() -> Self {
         Self {
-            waiters: SpinLock::new(VecDeque::new()),
+            waiters: SpinLock::new(Waiters {
+                first: None,
+                last: None,
+                count: 0,
+            }),
             count: AtomicUsize::new(0),
         }
     }
@@ -110,10 +186,10 @@ impl WaitQueue {
 
     fn enter(&self, thread: &'static Thread) {
         let mut waiters = self.waiters.lock();
-        waiters.push_back(thread);
+        waiters.push(thread);
         thread.in_wait_queue.store(true, Ordering::Relaxed);
         task::prepare_block(thread);
-        self.count.store(waiters.len(), Ordering::Relaxed);
+        self.count.store(waiters.count, Ordering::Relaxed);
         drop(waiters);
         // Our entry before our look at the condition; pairs with the fence in wake.
         fence(Ordering::SeqCst);
@@ -125,16 +201,14 @@ impl WaitQueue {
             return false;
         }
         let mut waiters = self.waiters.lock();
-        if let Some(at) = waiters
-            .iter()
-            .position(|&waiter| core::ptr::eq(waiter, thread))
-        {
-            waiters.remove(at);
-            thread.in_wait_queue.store(false, Ordering::Relaxed);
-            self.count.store(waiters.len(), Ordering::Relaxed);
-            return true;
+        // A thread stands in no other queue than the one it waits in.
+        if !thread.in_wait_queue.load(Ordering::Relaxed) {
+            return false;
         }
-        false
+        waiters.remove(thread);
+        thread.in_wait_queue.store(false, Ordering::Relaxed);
+        self.count.store(waiters.count, Ordering::Relaxed);
+        true
     }
 
     /// Wakes the thread that has waited longest. False if none waited.
@@ -158,7 +232,7 @@ impl WaitQueue {
         let mut woken = WakeList::new();
         let mut waiters = self.waiters.lock();
         self.count.store(0, Ordering::Relaxed);
-        while let Some(thread) = waiters.pop_front() {
+        while let Some(thread) = waiters.pop() {
             thread.in_wait_queue.store(false, Ordering::Release);
             woken.add(thread);
         }
@@ -169,8 +243,8 @@ impl WaitQueue {
     /// Takes out who has waited longest. To be woken with the queue's lock free: wake_list.rs says why.
     fn take_first(&self) -> Option<&'static Thread> {
         let mut waiters = self.waiters.lock();
-        let thread = waiters.pop_front()?;
-        self.count.store(waiters.len(), Ordering::Relaxed);
+        let thread = waiters.pop()?;
+        self.count.store(waiters.count, Ordering::Relaxed);
         thread.in_wait_queue.store(false, Ordering::Release);
         Some(thread)
     }

@@ -37,7 +37,7 @@ pub fn setitimer(which: u32, new: usize, old: usize) -> SysResult {
             first: to_ns([fs, fus], MICROS)?,
         }
     };
-    let before = posix::itimer(which)?.set(setting, false);
+    let before = posix::itimer(which)?.set(setting, false, || ());
     if old != 0 {
         write_itimerval(old, before)?;
     }
@@ -50,7 +50,7 @@ pub fn alarm(seconds: u32) -> SysResult {
         first: u64::from(seconds) * SECOND,
         interval: 0,
     };
-    let before = posix::itimer(0)?.set(setting, false);
+    let before = posix::itimer(0)?.set(setting, false, || ());
     let rounded = before.first.saturating_add(SECOND / 2) / SECOND;
     Ok(rounded.max(u64::from(before.first > 0)) as usize)
 }

@@ -24,7 +24,7 @@ use crate::cpu::fpu::FpuState;
 use crate::memory::frames::check_spare;
 use crate::memory::spare::Spare;
 use crate::memory::stack::KernelStack;
-use crate::sync::SpinLock;
+use crate::sync::{SpinLock, WaitLink};
 use crate::time::cpu_alarm::CpuAlarms;
 use crate::time::{self, SleepTimer};
 use alloc::collections::BTreeMap;
@@ -68,6 +68,8 @@ pub struct Thread {
     pub futex: Link,
     /// In a wait queue; changed under that queue's lock.
     pub in_wait_queue: AtomicBool,
+    /// Where in it.
+    pub waiting: WaitLink,
     stack: SpinLock<Option<KernelStack>>,
     stack_top: AtomicUsize,
     /// Where its context is saved while it is off the CPU.
@@ -217,6 +219,7 @@ impl Thread {
             next: AtomicU32::new(0),
             futex: Link::new(),
             in_wait_queue: AtomicBool::new(false),
+            waiting: WaitLink::new(),
             stack: SpinLock::new(None),
             stack_top: AtomicUsize::new(0),
             saved_sp: AtomicUsize::new(0),

@@ -4,7 +4,9 @@
 //! An [`Interval`] keeps when it expires next by its own clock; a kernel timer or a CPU-time alarm stands for that.
 //! Expiries that were missed are counted, not made up for, and there is a least time between two firings, so that no
 //! interval can occupy a CPU. An owner may ask for no more until it has seen to the last one (`Expiry`).
-//! Locks: the setting's, then the timer's.
+//! An expiry is told to the owner whole: whoever sets the timer anew waits for that, and then takes back what the old setting
+//! has told, before the new one expires.
+//! Locks: the firing's; under it what the owner takes to tell of an expiry, or the setting's, then the timer's.
 use super::clocks::Clock;
 use super::convert::{SECOND, timespec, to_ns};
 use super::cpu_alarm;
@@ -35,7 +37,7 @@ pub enum Again {
 
 /// Told of expiries.
 pub trait Expiry: Send + Sync {
-    /// It expired `count` times since it last did.
+    /// It expired `count` times since it last did. Sets no timer: see the module's head.
     fn expired(&self, count: u64) -> Again;
 }
 
@@ -96,6 +98,8 @@ impl State {
 /// The timer.
 pub struct Interval {
     clock: Clock,
+    /// Held while the owner is told of an expiry, and while the timer is set.
+    firing: SpinLock<()>,
     state: SpinLock<State>,
     timer: Timer,
     me: Weak<Fire>,
@@ -117,6 +121,7 @@ impl Interval {
             });
             Self {
                 clock,
+                firing: SpinLock::new(()),
                 state: SpinLock::new(State::default()),
                 me: Arc::downgrade(&fire),
                 timer: Timer::new(fire),
@@ -164,8 +169,11 @@ impl Interval {
         }
     }
 
-    /// Sets it; `absolute`: the first expiry is a time of the clock. Gives what was left of the old setting.
-    pub fn set(&self, setting: Setting, absolute: bool) -> Setting {
+    /// Sets it; `absolute`: the first expiry is a time of the clock. Gives what was left of the old setting. `take_back` runs
+    /// between the old setting's last expiry and the new one's first.
+    pub fn set(&self, setting: Setting, absolute: bool, take_back: impl FnOnce()) -> Setting {
+        let _set = self.firing.lock();
+        take_back();
         let time = self.clock.now();
         let mut state = self.state.lock();
         let old = state.left(time);
@@ -202,6 +210,7 @@ impl Interval {
     }
 
     fn fire(&self, owner: &dyn Expiry) {
+        let _firing = self.firing.lock();
         let time = self.clock.now();
         let mut state = self.state.lock();
         let count = state.advance(time);

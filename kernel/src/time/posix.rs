@@ -3,7 +3,7 @@
 //! An expiry sends a signal to the process or to one thread, or nothing. Each timer has one signal of its own: while it is
 //! pending the timer rests, and when a thread takes it, what the timer would have expired meanwhile is the signal's overrun
 //! (Linux kernel/time/posix-timers.c). So a timer whose signal nobody takes costs nothing.
-//! Locks: the timers', a timer's setting, a signal queue; none is held while another one's is taken.
+//! Locks: the timers', alone; a timer's firing (interval.rs), then a signal queue.
 use super::clocks::Clock;
 use super::interval::{Again, Expiry, Interval, Setting};
 use crate::memory::frames::check_spare;
@@ -176,18 +176,21 @@ pub fn find(id: i32) -> Result<Arc<PosixTimer>, Errno> {
 /// EINVAL.
 pub fn delete(id: i32) -> Result<(), Errno> {
     let timer = TIMERS.lock().remove(&id).ok_or(Errno::EINVAL)?;
-    timer.interval.set(Setting::default(), false);
-    timer.sender.retract();
+    let sender = &timer.sender;
+    timer
+        .interval
+        .set(Setting::default(), false, || sender.retract());
     Ok(())
 }
 
 impl PosixTimer {
     /// timer_settime(2): gives what was left.
     pub fn set(&self, setting: Setting, absolute: bool) -> Setting {
-        self.sender.retract();
-        self.sender.missed.store(0, Ordering::Relaxed);
-        self.sender.overrun.store(0, Ordering::Relaxed);
-        self.interval.set(setting, absolute)
+        self.interval.set(setting, absolute, || {
+            self.sender.retract();
+            self.sender.missed.store(0, Ordering::Relaxed);
+            self.sender.overrun.store(0, Ordering::Relaxed);
+        })
     }
 
     /// timer_gettime(2).
